@@ -1,0 +1,144 @@
+# abichecker: both programs are left at the top of the tree.
+#
+#   make             build                    make check        all tests
+#   make SAN=1       with sanitizers          make check SAN=1  the same, sanitized
+#   make demo        see it refuse a client   make bench        speed, memory
+#   make fuzz        every parser             make torture      long fault runs
+#   make lint        formats, warnings        make deps         install what this needs
+#   make install     DESTDIR, PREFIX, ...     make uninstall    data stays
+
+VERSION       = 0.1.0
+PREFIX        = /usr/local
+SBINDIR       = $(PREFIX)/sbin
+MANDIR        = $(PREFIX)/share/man
+DOCDIR        = $(PREFIX)/share/doc/abichecker
+SYSCONFDIR    = /etc
+LOCALSTATEDIR = /var
+DESTDIR       =
+INSTALL_USER  = abichecker
+
+CC       = gcc
+CFLAGS   = -O2 -g
+CPPFLAGS =
+LDFLAGS  =
+PKG_CONFIG = pkg-config
+
+# The filter links libc alone; HTTP, TLS and JSON are abictl's.
+SHARED  = action.c address.c cache.c config.c fetch.c log.c policy.c \
+	  process.c reputation.c rest.c statedir.c text.c whitelist.c
+FILTER  = abichecker.c
+CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
+	  abictl_fetch.c abictl_selftest.c abuseipdb.c
+HEADERS = $(wildcard *.h)
+UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
+FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
+	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
+supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
+HARDEN   = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
+	   $(call supports,-fstack-clash-protection) \
+	   $(call supports,-fcf-protection=full)
+HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
+DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
+	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
+CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
+CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson) -lm
+
+ifeq ($(SAN),1)
+BUILD    = build-san
+HARDEN   = -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
+	   -fno-sanitize-recover=all
+HARDEN_LD = -pie -fsanitize=address,undefined
+DEFINES += -DSAN_REPORTS='"$(CURDIR)/$(BUILD)/reports/report"'
+SHARED  += tests/san_options.c
+else
+BUILD    = build
+endif
+
+# The sanitized programs stay in their directory, the others at the top.
+BIN      = $(if $(filter 1,$(SAN)),$(BUILD)/,)
+ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN) $(DEFINES) $(CPPFLAGS) $(CFLAGS)
+obj      = $(addprefix $(BUILD)/,$(notdir $(1:.c=.o)))
+
+# `make V=1` shows the whole commands.
+ifneq ($(V),1)
+QUIET_CC = @echo '  CC  ' $<;
+QUIET_LD = @echo '  LD  ' $@;
+endif
+
+all: $(BIN)abichecker $(BIN)abictl
+
+$(BIN)abichecker: $(call obj,$(FILTER) $(SHARED))
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^
+
+$(BIN)abictl: $(call obj,$(CONTROL) $(SHARED))
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(CURL_LIBS)
+
+# A change of the options below builds everything anew.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
+	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
+
+$(BUILD)/abuseipdb.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
+
+$(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
+	$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
+
+# Unit tests: one program for each tests/unit_*.c.
+$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS)
+
+units: $(addprefix $(BUILD)/,$(UNITS))
+
+check: all units
+	@mkdir -p -m 1777 $(BUILD)/reports
+	@ABICHECKER_BUILD='$(CURDIR)/$(BIN)' SAN=$(SAN) \
+	 tests/run $(addprefix $(BUILD)/,$(UNITS))
+
+# Each parser for FUZZ_TIME seconds; findings stay in build-fuzz/.
+FUZZ_TIME = 60
+FUZZ_CC   = clang
+FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
+	     -fno-sanitize-recover=all $(DEFINES) -I.
+
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
+	@mkdir -p build-fuzz
+	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
+	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS)
+
+fuzz: $(addprefix build-fuzz/,$(FUZZERS))
+	tests/fuzz/run $(FUZZ_TIME) $^
+
+bench: all
+	bench/run
+
+torture: all
+	tests/torture
+
+demo: all
+	tests/demo.py
+
+lint:
+	tests/lint $(FILTER) $(CONTROL) $(SHARED) $(HEADERS)
+
+deps:
+	sh setup.sh --install-only all check
+
+install: all
+	sh tests/../install.sh install
+
+uninstall:
+	sh install.sh uninstall
+
+clean:
+	rm -rf build build-san build-fuzz abichecker abictl
+
+FORCE:
+.PHONY: all units check fuzz bench torture demo lint deps install uninstall \
+	clean FORCE
+.SECONDARY:

@@ -1,0 +1,233 @@
+/*
+ * abictl - the administration command: a table of subcommands.
+ */
+#include "abictl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "process.h"
+#include "text.h"
+
+#ifndef VERSION
+#define VERSION "unknown"
+#endif
+
+/* Options that not every subcommand takes. */
+enum command_option {
+	OPTION_JSON = 256,
+	OPTION_LIVE,
+	OPTION_LIMIT,
+	OPTION_LOCK_FD,
+	OPTION_NO_LOCK,
+	OPTION_CHANGED = 'n',
+};
+
+static const struct command {
+	const char *noun;
+	int (*run)(struct abictl *ctl, int argc, char **argv);
+	enum command_option options[4]; /* that it takes, ended by 0 */
+	const char *usage;
+	const char *help;
+} commands[] = {
+	{ "check", abictl_check, { OPTION_JSON, OPTION_LIVE },
+	    "check [--live] [--json] IP | name=value ...",
+	    "what the filter would answer, and why" },
+	{ "fetch", abictl_fetch, { OPTION_LOCK_FD, OPTION_NO_LOCK },
+	    "fetch IP", "look an address up now and fill the cache" },
+	{ "cache", abictl_cache, { OPTION_JSON, OPTION_LIMIT },
+	    "cache show [IP] | drop IP | clean | prefetch [--limit N]",
+	    "the score cache" },
+	{ "config", abictl_config, { OPTION_CHANGED },
+	    "config [-n] [section.key ...]",
+	    "the configuration in force; checks it" },
+	{ "selftest", abictl_selftest, { OPTION_JSON },
+	    "selftest [--json]", "is everything in place?" },
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+int
+abictl_fail(int status, const char *fmt, ...)
+{
+	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(line, sizeof(line), raw);
+	fprintf(stderr, "abictl: %s\n", line);
+	return status;
+}
+
+static void
+usage(FILE *out)
+{
+	size_t i;
+
+	fputs("usage: abictl [-c file] [-o section.key=value] ... command\n"
+	      "commands:\n", out);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %s\n      %s\n", commands[i].usage,
+		    commands[i].help);
+	fputs("See abictl(8).\n", out);
+}
+
+static const struct command *
+command_find(const char *noun)
+{
+	size_t i;
+
+	for (i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].noun, noun) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static bool
+command_takes(const struct command *c, int option)
+{
+	int i;
+
+	for (i = 0; i < 4 && c->options[i] != 0; i++)
+		if ((int)c->options[i] == option)
+			return true;
+	return false;
+}
+
+/* One option into ctl. False when its value is wrong. */
+static bool
+option_apply(struct abictl *ctl, int option)
+{
+	switch (option) {
+	case OPTION_JSON:
+		ctl->json = true;
+		return true;
+	case OPTION_LIVE:
+		ctl->live = true;
+		return true;
+	case OPTION_CHANGED:
+		ctl->changed = true;
+		return true;
+	case OPTION_NO_LOCK:
+		ctl->no_lock = true;
+		return true;
+	case OPTION_LIMIT:
+		return text_number(optarg, 1, 1000000, &ctl->limit);
+	case OPTION_LOCK_FD:
+		return text_number(optarg, 3, 1023, &ctl->lock_fd);
+	default:
+		return false;
+	}
+}
+
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "live", no_argument, NULL, OPTION_LIVE },
+	{ "limit", required_argument, NULL, OPTION_LIMIT },
+	{ "lock-fd", required_argument, NULL, OPTION_LOCK_FD },
+	{ "no-lock", no_argument, NULL, OPTION_NO_LOCK },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ NULL, 0, NULL, 0 },
+};
+
+/*
+ * Reads the command line; options stand before or after the noun. The number
+ * of options that belong to a subcommand is put into given. -1 to go on, else
+ * the exit status.
+ */
+static int
+arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
+    int *given, int *given_count)
+{
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:o:nhV", long_options, NULL)) !=
+	    -1) {
+		if (c == 'h') {
+			usage(stdout);
+			return EX_OK;
+		}
+		if (c == 'V') {
+			puts("abictl " VERSION);
+			return EX_OK;
+		}
+		if (c == '?')
+			return EX_USAGE;
+		if (c == 'c')
+			*file = optarg;
+		else if (c == 'o') {
+			if (ctl->cfg.override_count == CONFIG_OVERRIDES_MAX)
+				return abictl_fail(EX_USAGE, "too many -o");
+			ctl->cfg.overrides[ctl->cfg.override_count++] = optarg;
+		} else {
+			if (!option_apply(ctl, c))
+				return abictl_fail(EX_USAGE,
+				    "bad value: %s", optarg);
+			if (*given_count < 16)
+				given[(*given_count)++] = c;
+		}
+	}
+	return -1;
+}
+
+/* Configuration, log, identity: the same steps as in the filter. */
+static int
+prepare(struct abictl *ctl, const char *file)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	if (config_load(&ctl->cfg, file, error, sizeof(error)) != 0)
+		return abictl_fail(EX_CONFIG, "%s", error);
+	log_open("abictl", ctl->cfg.log.target,
+	    (enum log_level)ctl->cfg.log.level);
+	if (process_take_identity(ctl->cfg.reputation.cache_dir) != 0)
+		return abictl_fail(EX_OSERR, "cannot give up root: %s",
+		    strerror(errno));
+	return EX_OK;
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct abictl ctl = { .lock_fd = -1 };
+	const struct command *command;
+	const char *file = NULL;
+	int given[16], given_count = 0, status, i;
+
+	process_guard(1);
+	config_init(&ctl.cfg);
+	status = arguments_parse(&ctl, argc, argv, &file, given, &given_count);
+	if (status >= 0)
+		return status;
+	if (optind == argc) {
+		usage(stderr);
+		return EX_USAGE;
+	}
+	command = command_find(argv[optind]);
+	if (command == NULL)
+		return abictl_fail(EX_USAGE, "unknown command `%s'; see "
+		    "abictl --help", argv[optind]);
+	for (i = 0; i < given_count; i++)
+		if (!command_takes(command, given[i]))
+			return abictl_fail(EX_USAGE,
+			    "an option does not go with this command: %s",
+			    command->usage);
+	status = prepare(&ctl, file);
+	if (status != EX_OK)
+		return status;
+	status = command->run(&ctl, argc - optind - 1, argv + optind + 1);
+	if (status == EX_USAGE)
+		abictl_fail(status, "usage: abictl %s", command->usage);
+	if (fflush(stdout) != 0 && status == EX_OK)
+		status = abictl_fail(EX_IOERR, "standard output: %s",
+		    strerror(errno));
+	return status;
+}

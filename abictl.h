@@ -1,0 +1,37 @@
+/*
+ * abictl - what the subcommands of the administration command share.
+ *
+ * A subcommand is one function and one row in the table of abictl.c.
+ */
+#ifndef ABICTL_H
+#define ABICTL_H
+
+#include <stdbool.h>
+#include <sysexits.h>
+
+#include "config.h"
+
+/* The options given, besides the configuration's own. */
+struct abictl {
+	struct config cfg;
+	bool json;    /* --json */
+	bool live;    /* --live */
+	bool changed; /* -n */
+	bool no_lock; /* --no-lock */
+	long lock_fd; /* --lock-fd, -1 = not given */
+	long limit;   /* --limit, 0 = not given */
+};
+
+/* Each returns an exit status of sysexits(3). argv[0] is the first word
+ * behind the noun. */
+int abictl_cache(struct abictl *ctl, int argc, char **argv);
+int abictl_check(struct abictl *ctl, int argc, char **argv);
+int abictl_config(struct abictl *ctl, int argc, char **argv);
+int abictl_fetch(struct abictl *ctl, int argc, char **argv);
+int abictl_selftest(struct abictl *ctl, int argc, char **argv);
+
+/* Says what is wrong on standard error; returns status. */
+int abictl_fail(int status, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,154 @@
+/*
+ * abictl fetch - look an address up now and write its cache file.
+ *
+ * This is what the filter runs on a cache miss, and what an administrator runs
+ * to see what it would see. The score, or why there is none, is on standard
+ * output when the filter asks; in every case the cache or a marker tells all
+ * other processes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "abictl.h"
+#include "abuseipdb.h"
+#include "fetch.h"
+#include "log.h"
+#include "rest.h"
+
+/* One look-up. */
+struct lookup {
+	const struct config *cfg;
+	struct statedir dir;
+	struct address address;
+	char key[ADDRESS_TEXT_MAX];
+	bool for_filter; /* it reads our standard output */
+};
+
+static int
+score_print(const struct cache_score *s)
+{
+	char text[CACHE_TEXT_MAX];
+
+	cache_format(s, text, sizeof(text));
+	fputs(text, stdout);
+	return EX_OK;
+}
+
+/* Nobody shall ask before `until`. */
+static int
+rest_tell(struct lookup *l, bool only_this, time_t until, const char *reason)
+{
+	char what[REST_WHAT_MAX] = REST_API;
+	time_t now = time(NULL);
+
+	if (only_this)
+		snprintf(what, sizeof(what), REST_IP "%s", l->key);
+	rest_set(&l->dir, what, now, until, reason);
+	if (l->for_filter)
+		printf("rest %s %lld %s\n", what, (long long)until, reason);
+	log_warning("AbuseIPDB, asked for %s: %s; resting for %lld s%s", l->key,
+	    reason, (long long)(until - now),
+	    only_this ? ", this address only" : "");
+	return abictl_fail(EX_UNAVAILABLE, "%s: %s", l->key, reason);
+}
+
+/* Uses what another process has found out meanwhile. -1: nothing. */
+static int
+known_already(struct lookup *l)
+{
+	struct cache_policy policy = fetch_policy(l->cfg);
+	char reason[REST_REASON_MAX + 64];
+	struct cache_score s;
+	time_t now = time(NULL);
+
+	if (cache_get(&l->dir, l->key, &policy, now, &s) == CACHE_FRESH)
+		return score_print(&s);
+	if (fetch_resting(&l->dir, l->key, now, reason, sizeof(reason)))
+		return abictl_fail(EX_TEMPFAIL, "%s: %s", l->key, reason);
+	return -1;
+}
+
+/* The call itself, with everything that follows from its answer. */
+static int
+ask(struct lookup *l)
+{
+	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
+	struct abuseipdb_answer answer;
+	struct cache_score s;
+	time_t now = time(NULL);
+
+	if (abuseipdb_token(l->cfg, token, reason, sizeof(reason)) != 0)
+		return rest_tell(l, false, now + FETCH_REST_API, reason);
+	if (!cache_budget_take(&l->dir, l->cfg->reputation.daily_limit, now))
+		return rest_tell(l, false, cache_budget_reset(now),
+		    "reputation.daily_limit is used up");
+	abuseipdb_check(l->cfg, token, &l->address,
+	    l->cfg->reputation.timeout * 1000, &s, &answer);
+	if (!answer.ok)
+		return rest_tell(l, answer.only_this, answer.rest_until,
+		    answer.reason);
+	if (statedir_usable(&l->dir) &&
+	    cache_put(&l->dir, l->key, &s, 0) != 0)
+		log_error("%s/%s: %s", l->dir.path, l->key, strerror(errno));
+	if (answer.remaining == 0)
+		rest_set(&l->dir, REST_API, now,
+		    answer.reset > now ? answer.reset : cache_budget_reset(now),
+		    "X-RateLimit-Remaining is 0");
+	return score_print(&s);
+}
+
+/*
+ * The lock of the key: the filter's, or our own. -1 when there is none to be
+ * had but the look-up may go on, -2 when another process is asking.
+ */
+static int
+lock_take(struct lookup *l, const struct abictl *ctl)
+{
+	int fd;
+
+	if (ctl->lock_fd >= 0 &&
+	    fcntl((int)ctl->lock_fd, F_SETFD, FD_CLOEXEC) == 0)
+		return (int)ctl->lock_fd;
+	if (ctl->no_lock || !statedir_usable(&l->dir))
+		return -1;
+	fd = cache_lock(&l->dir, l->key, ctl->cfg.reputation.timeout * 1000);
+	if (fd < 0 && errno == EAGAIN)
+		return -2;
+	if (fd < 0)
+		log_warning("%s/" STATEDIR_LOCK ": %s: asking without a lock",
+		    l->dir.path, strerror(errno));
+	return fd;
+}
+
+int
+abictl_fetch(struct abictl *ctl, int argc, char **argv)
+{
+	struct lookup l = { .cfg = &ctl->cfg,
+		.for_filter = ctl->lock_fd >= 0 || ctl->no_lock };
+	int status;
+
+	if (argc != 1)
+		return EX_USAGE;
+	if (!address_parse(argv[0], &l.address))
+		return abictl_fail(EX_DATAERR, "%s: not an address", argv[0]);
+	if (!address_public(&l.address))
+		return abictl_fail(EX_DATAERR,
+		    "%s: not a global address, so it is never sent", argv[0]);
+	statedir_init(&l.dir, ctl->cfg.reputation.cache_dir);
+	cache_key(&l.address, ctl->cfg.reputation.ipv6_prefix, l.key,
+	    sizeof(l.key));
+	/* Last resort, should a library hang: the filter writes the marker. */
+	alarm((unsigned)(2 * ctl->cfg.reputation.timeout + 5));
+	if (lock_take(&l, ctl) == -2)
+		return abictl_fail(EX_TEMPFAIL,
+		    "%s: another process is asking", l.key);
+	status = known_already(&l);
+	if (status < 0)
+		status = ask(&l);
+	/* No clean-up of libraries: a resolver thread may still hang. */
+	fflush(stdout);
+	_exit(status);
+}

@@ -1,0 +1,345 @@
+/*
+ * abictl selftest - is everything in place?
+ *
+ * Looks at what the filter needs and at how Postfix calls it, a line per
+ * finding. Makes one API call, of an address that is certainly known.
+ */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "abictl.h"
+#include "abuseipdb.h"
+#include "fetch.h"
+#include "log.h"
+#include "process.h"
+#include "rest.h"
+#include "text.h"
+#include "whitelist.h"
+
+#define PROBE_ADDRESS "1.1.1.1" /* a public resolver */
+#define POSTCONF_TIMEOUT 10000  /* milliseconds */
+
+enum level { OK, SKIP, WARN, FAIL };
+
+static struct {
+	cJSON *json; /* NULL: print lines */
+	bool failed;
+} report;
+
+static void __attribute__((format(printf, 3, 4)))
+say(enum level level, const char *subject, const char *fmt, ...)
+{
+	static const char *const words[] = { "ok", "skip", "warn", "FAIL" };
+	char raw[1024], text[1024];
+	cJSON *o;
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(text, sizeof(text), raw);
+	report.failed |= level == FAIL;
+	if (report.json == NULL) {
+		printf("%-4s  %s: %s\n", words[level], subject, text);
+		fflush(stdout);
+		return;
+	}
+	o = cJSON_CreateObject();
+	cJSON_AddStringToObject(o, "result", words[level]);
+	cJSON_AddStringToObject(o, "subject", subject);
+	cJSON_AddStringToObject(o, "text", text);
+	cJSON_AddItemToArray(report.json, o);
+}
+
+static void
+config_warn(void *arg, const char *text)
+{
+	*(int *)arg += 1;
+	say(WARN, "configuration", "%s", text);
+}
+
+/* Where everybody can write, everybody can be there first. */
+static void
+test_paths(const struct config *cfg)
+{
+	const char *v;
+	int i;
+
+	for (i = 0; i < config_option_count; i++) {
+		v = config_get(cfg, i);
+		if (strncmp(v, "/tmp/", 5) == 0 ||
+		    strncmp(v, "/var/tmp/", 9) == 0)
+			say(WARN, "configuration", "%s.%s: %s is in a "
+			    "directory that everybody can write",
+			    config_options[i].section, config_options[i].key,
+			    v);
+	}
+}
+
+static void
+test_config(const struct config *cfg)
+{
+	const char *name = cfg->file != NULL ? cfg->file : CONFIG_DEFAULT_FILE;
+	int warnings = 0;
+
+	config_warnings(cfg, config_warn, &warnings);
+	if (cfg->file_mode == 0)
+		say(WARN, "configuration", "%s: no such file, so the defaults "
+		    "are in force", name);
+	else if (warnings == 0)
+		say(OK, "configuration", "%s", name);
+}
+
+static void
+whitelist_complain(void *arg, int line, const char *what)
+{
+	say(WARN, "whitelist", "%s:%d: %s", (const char *)arg, line, what);
+}
+
+static void
+test_whitelist(const struct config *cfg)
+{
+	const char *path = cfg->whitelist.file;
+	struct whitelist *w;
+
+	if (path == NULL)
+		say(SKIP, "whitelist", "whitelist.file is not set");
+	else if (whitelist_load(path, &w, whitelist_complain, (void *)path) != 0)
+		say(errno == ENOENT ? WARN : FAIL, "whitelist", "%s: %s", path,
+		    strerror(errno));
+	else {
+		say(OK, "whitelist", "%s: %zu entries", path,
+		    whitelist_size(w));
+		whitelist_free(w);
+	}
+}
+
+/* Can this identity, which is the filter's, work with the cache? */
+static bool
+test_cache(const struct config *cfg, struct statedir *d)
+{
+	static const char name[] = STATEDIR_TEMPORARY "selftest";
+	int lock;
+
+	statedir_init(d, cfg->reputation.cache_dir);
+	if (d->path == NULL) {
+		say(WARN, "cache", "reputation.cache_dir is not set: every "
+		    "message costs an API call");
+		return false;
+	}
+	if (!statedir_usable(d)) {
+		say(FAIL, "cache", "%s", d->problem);
+		return false;
+	}
+	if (geteuid() == 0)
+		say(WARN, "cache", "%s belongs to root; it should belong to "
+		    "the user of the spawn service", d->path);
+	if (statedir_write(d, name, "", 0, 0) != 0 ||
+	    statedir_remove(d, name) < 0) {
+		say(FAIL, "cache", "%s: cannot write: %s", d->path,
+		    strerror(errno));
+		return false;
+	}
+	lock = statedir_lock_open(d);
+	if (lock < 0)
+		say(FAIL, "cache", "%s/" STATEDIR_LOCK ": %s", d->path,
+		    strerror(errno));
+	else {
+		close(lock);
+		say(OK, "cache", "%s: user %u can write", d->path,
+		    (unsigned)geteuid());
+	}
+	return lock >= 0;
+}
+
+static void
+test_abictl(const struct config *cfg)
+{
+	char path[PATH_MAX];
+
+	if (cfg->filter.abictl != NULL)
+		snprintf(path, sizeof(path), "%s", cfg->filter.abictl);
+	else if (process_sibling("abictl", path, sizeof(path)) != 0) {
+		say(FAIL, "abictl", "/proc/self/exe: %s", strerror(errno));
+		return;
+	}
+	if (access(path, X_OK) == 0)
+		say(OK, "abictl", "%s", path);
+	else
+		say(FAIL, "abictl", "%s: %s", path, strerror(errno));
+}
+
+/* The key, and with it one call. */
+static void
+test_api(const struct config *cfg, struct statedir *d)
+{
+	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX + 64];
+	const char *path = cfg->reputation.token_file;
+	struct abuseipdb_answer answer;
+	struct cache_score score;
+	struct address a;
+	struct stat st;
+	time_t now = time(NULL);
+
+	if (cfg->reputation.token == NULL && path == NULL) {
+		say(WARN, "AbuseIPDB", "reputation.token is not set: no client "
+		    "is judged by its score");
+		return;
+	}
+	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & 07) != 0)
+		say(WARN, "AbuseIPDB", "%s: everybody can read this secret "
+		    "(chmod o-rwx)", path);
+	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
+		say(FAIL, "AbuseIPDB", "%s", reason);
+		return;
+	}
+	if (fetch_resting(d, "", now, reason, sizeof(reason))) {
+		say(WARN, "AbuseIPDB", "%s", reason);
+		return;
+	}
+	if (!cache_budget_take(d, cfg->reputation.daily_limit, now)) {
+		say(WARN, "AbuseIPDB", "reputation.daily_limit is used up");
+		return;
+	}
+	address_parse(PROBE_ADDRESS, &a);
+	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
+	    &answer);
+	if (!answer.ok)
+		say(FAIL, "AbuseIPDB", "%s: %s", cfg->reputation.url,
+		    answer.reason);
+	else if (answer.remaining >= 0)
+		say(OK, "AbuseIPDB", "%s answers, %ld calls left today",
+		    cfg->reputation.url, answer.remaining);
+	else
+		say(OK, "AbuseIPDB", "%s answers", cfg->reputation.url);
+	/* Others shall not run into what was just found out. */
+	if (!answer.ok && !answer.only_this)
+		rest_set(d, REST_API, now, answer.rest_until, answer.reason);
+}
+
+/* --- Postfix --- */
+
+/* The output of postconf, for the caller to free; NULL when there is none. */
+static char *
+postconf(const char *option, const char *names[], int count)
+{
+	char *argv[16] = { (char *)"/usr/sbin/postconf", (char *)option };
+	struct pollfd p = { .events = POLLIN };
+	size_t len = 0, size = 256 * 1024;
+	char *out;
+	int ends[2], i;
+	ssize_t n;
+
+	for (i = 0; i < count && i < 12; i++)
+		argv[2 + i] = (char *)names[i];
+	if (access(argv[0], X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0)
+		return NULL;
+	out = malloc(size);
+	if (out != NULL && process_start(argv, ends[1], -1) == 0) {
+		close(ends[1]);
+		p.fd = ends[0];
+		while (len < size - 1 && poll(&p, 1, POSTCONF_TIMEOUT) > 0 &&
+		    (n = read(ends[0], out + len, size - 1 - len)) > 0)
+			len += (size_t)n;
+		out[len] = '\0';
+	} else {
+		close(ends[1]);
+		free(out);
+		out = NULL;
+	}
+	close(ends[0]);
+	return out;
+}
+
+/* Is there a spawn service that runs abichecker, and may it run long? */
+static bool
+test_master(void)
+{
+	const char *limit[] = { "abichecker_time_limit" };
+	char *services = postconf("-M", NULL, 0), *value;
+	bool found;
+
+	if (services == NULL) {
+		say(SKIP, "Postfix", "no /usr/sbin/postconf here");
+		return false;
+	}
+	found = strstr(services, "spawn") != NULL &&
+	    strstr(services, "abichecker") != NULL;
+	free(services);
+	if (!found) {
+		say(WARN, "Postfix", "no spawn service runs abichecker; see "
+		    "master.cf.example");
+		return false;
+	}
+	say(OK, "Postfix", "a spawn service runs abichecker");
+	value = postconf("-xh", limit, 1);
+	if (value == NULL || strtol(value, NULL, 10) < 1000)
+		say(WARN, "Postfix", "set abichecker_time_limit = 3600 in "
+		    "main.cf: the filter is killed after "
+		    "command_time_limit otherwise");
+	free(value);
+	return true;
+}
+
+static void
+test_postfix(void)
+{
+	const char *restrictions[] = { "smtpd_client_restrictions",
+		"smtpd_helo_restrictions", "smtpd_sender_restrictions",
+		"smtpd_relay_restrictions", "smtpd_recipient_restrictions" };
+	const char *delay[] = { "smtpd_delay_reject" };
+	char *value;
+
+	if (!test_master())
+		return;
+	value = postconf("-xh", restrictions, 5);
+	if (value == NULL || strstr(value, "check_policy_service") == NULL ||
+	    strstr(value, "abichecker") == NULL)
+		say(WARN, "Postfix", "no smtpd_*_restrictions in main.cf ask "
+		    "abichecker (a service in master.cf may, with -o)");
+	else
+		say(OK, "Postfix", "main.cf asks abichecker");
+	free(value);
+	value = postconf("-xh", delay, 1);
+	if (value != NULL && strncmp(value, "yes", 3) != 0)
+		say(WARN, "Postfix", "smtpd_delay_reject is not yes: in client "
+		    "restrictions the SASL user is not known yet");
+	free(value);
+}
+
+int
+abictl_selftest(struct abictl *ctl, int argc, char **argv)
+{
+	struct statedir dir;
+	char *text;
+
+	(void)argv;
+	if (argc != 0)
+		return EX_USAGE;
+	log_open("abictl", "none", LOG_LEVEL_ERROR); /* said below */
+	if (ctl->json)
+		report.json = cJSON_CreateArray();
+	test_config(&ctl->cfg);
+	test_paths(&ctl->cfg);
+	test_whitelist(&ctl->cfg);
+	test_cache(&ctl->cfg, &dir);
+	test_abictl(&ctl->cfg);
+	test_api(&ctl->cfg, &dir);
+	test_postfix();
+	if (report.json != NULL) {
+		text = cJSON_Print(report.json);
+		puts(text != NULL ? text : "[]");
+		free(text);
+		cJSON_Delete(report.json);
+	}
+	return report.failed ? 1 : EX_OK;
+}

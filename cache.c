@@ -1,0 +1,346 @@
+/*
+ * cache - one file per IP address with its score.
+ */
+#include "cache.h"
+
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "rest.h"
+#include "text.h"
+
+#define BUDGET_FILE ".budget"
+#define FUTURE_MAX 300        /* seconds of clock difference forgiven */
+#define TEMPORARY_MAX 3600    /* seconds that a temporary file may live */
+#define BUDGET_BYTE (1L << 32) /* of the lock file; keys use 0..2^32-1 */
+
+void
+cache_key(const struct address *a, long ipv6_prefix, char *out, size_t size)
+{
+	struct address base = *a;
+
+	if (base.family == AF_INET6)
+		address_mask(&base, (int)ipv6_prefix);
+	address_text(&base, out, size);
+}
+
+/* --- the text of a file --- */
+
+/* One "name=value" line. Unknown names belong to later versions. */
+static bool
+field_parse(char *line, struct cache_score *s)
+{
+	char *value = strchr(line, '=');
+	long n;
+
+	if (value == NULL)
+		return true;
+	*value++ = '\0';
+	if (strcmp(line, "reporters") == 0)
+		return text_number(value, 0, 1000000000, &s->reporters);
+	if (strcmp(line, "reports") == 0)
+		return text_number(value, 0, 1000000000, &s->reports);
+	if (strcmp(line, "tor") == 0) {
+		if (!text_number(value, 0, 1, &n))
+			return false;
+		s->tor = (int)n;
+	} else if (strcmp(line, "country") == 0) {
+		if (strlen(value) != 2)
+			return false;
+		text_ascii(s->country, sizeof(s->country), value);
+	} else if (strcmp(line, "isp") == 0)
+		text_printable(s->isp, sizeof(s->isp), value);
+	else if (strcmp(line, "usage") == 0)
+		text_printable(s->usage, sizeof(s->usage), value);
+	return true;
+}
+
+bool
+cache_parse(char *text, struct cache_score *s)
+{
+	char *line;
+	bool whole;
+	long score;
+
+	memset(s, 0, sizeof(*s));
+	s->reporters = s->reports = s->tor = -1;
+	line = text_line(&text, &whole);
+	if (line == NULL || !whole ||
+	    !text_number(text_trim(line), 0, 100, &score))
+		return false;
+	s->score = (int)score;
+	while ((line = text_line(&text, &whole)) != NULL)
+		if (!whole || !field_parse(line, s))
+			return false;
+	return true;
+}
+
+size_t
+cache_format(const struct cache_score *s, char *out, size_t size)
+{
+	struct text t;
+
+	text_init(&t, out, size);
+	text_addf(&t, "%d\n", s->score);
+	if (s->country[0] != '\0')
+		text_addf(&t, "country=%s\n", s->country);
+	if (s->isp[0] != '\0')
+		text_addf(&t, "isp=%s\n", s->isp);
+	if (s->usage[0] != '\0')
+		text_addf(&t, "usage=%s\n", s->usage);
+	if (s->reporters >= 0)
+		text_addf(&t, "reporters=%ld\n", s->reporters);
+	if (s->reports >= 0)
+		text_addf(&t, "reports=%ld\n", s->reports);
+	if (s->tor >= 0)
+		text_addf(&t, "tor=%d\n", s->tor);
+	if (s->fetched != 0)
+		text_addf(&t, "fetched=%lld\n", (long long)s->fetched);
+	return t.len;
+}
+
+/* --- reading and writing --- */
+
+enum cache_result
+cache_get(struct statedir *d, const char *key,
+    const struct cache_policy *policy, time_t now, struct cache_score *s)
+{
+	char text[CACHE_TEXT_MAX];
+	time_t mtime;
+	long age;
+
+	if (!statedir_usable(d) ||
+	    statedir_read(d, key, text, sizeof(text), &mtime) != 1 ||
+	    !cache_parse(text, s))
+		return CACHE_MISS;
+	if (policy->min_reporters > 0 && s->reporters < 0)
+		return CACHE_MISS;
+	s->fetched = mtime;
+	age = (long)(now - mtime);
+	if (age < -FUTURE_MAX)
+		return CACHE_MISS; /* it would be fresh for ever */
+	if (age <= policy->cache_ttl)
+		return CACHE_FRESH;
+	return age <= policy->stale_ttl ? CACHE_STALE : CACHE_MISS;
+}
+
+int
+cache_put(struct statedir *d, const char *key, const struct cache_score *s,
+    time_t mtime)
+{
+	char text[CACHE_TEXT_MAX];
+	size_t n = cache_format(s, text, sizeof(text));
+
+	if (!statedir_usable(d)) {
+		errno = EACCES;
+		return -1;
+	}
+	return statedir_write(d, key, text, n, mtime);
+}
+
+/* --- one at a time --- */
+
+/* FNV-1a: spreads keys over bytes; a collision only makes two keys wait. */
+static uint32_t
+key_hash(const char *key)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *key != '\0'; key++)
+		h = (h ^ (unsigned char)*key) * 16777619u;
+	return h;
+}
+
+static void
+wake(int sig)
+{
+	(void)sig; /* its only purpose is to interrupt fcntl(2) */
+}
+
+static int64_t
+monotonic_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * F_OFD_SETLKW has no time limit of its own. The timer fires again and again,
+ * so a signal that arrives just before the call is no loss.
+ */
+static int
+lock_wait(int fd, struct flock *lock, long wait_ms)
+{
+	struct itimerval tick = { { 0, 20000 }, { 0, 20000 } }, off = { 0 };
+	struct sigaction act = { .sa_handler = wake }, old;
+	int64_t end = monotonic_ms() + wait_ms;
+	int rc, saved;
+
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGALRM, &act, &old);
+	setitimer(ITIMER_REAL, &tick, NULL);
+	do
+		rc = fcntl(fd, F_OFD_SETLKW, lock);
+	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
+	saved = errno;
+	setitimer(ITIMER_REAL, &off, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	errno = saved == EINTR ? EAGAIN : saved;
+	return rc;
+}
+
+static int
+byte_lock(struct statedir *d, long byte, long wait_ms)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = byte, .l_len = 1 };
+	int fd, saved;
+
+	fd = statedir_lock_open(d);
+	if (fd < 0)
+		return -1;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 ||
+	    (wait_ms > 0 && (errno == EAGAIN || errno == EACCES) &&
+		lock_wait(fd, &lock, wait_ms) == 0))
+		return fd;
+	saved = errno == EACCES ? EAGAIN : errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+int
+cache_lock(struct statedir *d, const char *key, long wait_ms)
+{
+	return byte_lock(d, (long)key_hash(key), wait_ms);
+}
+
+/* --- clean-up --- */
+
+/* True when the file is ours and not needed any more. */
+static bool
+outlived(struct statedir *d, const char *name, const struct stat *st,
+    const struct cache_policy *policy, time_t now)
+{
+	char text[REST_REASON_MAX + 64], reason[REST_REASON_MAX];
+	long age = (long)(now - st->st_mtime), ttl = policy->cache_ttl;
+	struct address a;
+	time_t until;
+
+	if (policy->stale_ttl > ttl)
+		ttl = policy->stale_ttl;
+	if (strncmp(name, STATEDIR_TEMPORARY, strlen(STATEDIR_TEMPORARY)) == 0)
+		return age > TEMPORARY_MAX;
+	if (strncmp(name, REST_PREFIX, strlen(REST_PREFIX)) == 0)
+		return statedir_read(d, name, text, sizeof(text), NULL) == 1 &&
+		    (!rest_parse(text, now, &until, reason, sizeof(reason)) ||
+			until <= now);
+	return address_parse(name, &a) && (age > ttl || age < -FUTURE_MAX);
+}
+
+int
+cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
+    struct cache_cleaned *done)
+{
+	struct dirent *e;
+	struct stat st;
+	DIR *dir;
+	int fd;
+
+	memset(done, 0, sizeof(*done));
+	if (!statedir_usable(d)) {
+		errno = EACCES;
+		return -1;
+	}
+	fd = openat(d->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	dir = fdopendir(fd);
+	if (dir == NULL) {
+		close(fd);
+		return -1;
+	}
+	while ((e = readdir(dir)) != NULL) {
+		if (fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		if (!outlived(d, e->d_name, &st, policy, now))
+			done->kept++;
+		else if (statedir_remove(d, e->d_name) >= 0)
+			done->removed++;
+		else
+			done->failed++;
+	}
+	closedir(dir);
+	return 0;
+}
+
+/* --- the daily budget: ".budget" holds "DAY COUNT", DAY since the epoch --- */
+
+static long
+budget_read(struct statedir *d, time_t now)
+{
+	char text[64], *count;
+	long day, used;
+
+	if (!statedir_usable(d) ||
+	    statedir_read(d, BUDGET_FILE, text, sizeof(text), NULL) != 1 ||
+	    (count = strchr(text, ' ')) == NULL)
+		return 0;
+	*count++ = '\0';
+	text_trim(count);
+	if (!text_number(text, 0, 0xffffffffL, &day) || day != now / 86400 ||
+	    !text_number(count, 0, 1000000000, &used))
+		return 0;
+	return used;
+}
+
+bool
+cache_budget_take(struct statedir *d, long limit, time_t now)
+{
+	char text[64];
+	long used;
+	int lock, n;
+
+	if (!statedir_usable(d))
+		return true; /* nobody can count */
+	lock = byte_lock(d, BUDGET_BYTE, 1000);
+	used = budget_read(d, now);
+	if (limit > 0 && used >= limit) {
+		if (lock >= 0)
+			close(lock);
+		return false;
+	}
+	n = snprintf(text, sizeof(text), "%lld %ld\n", (long long)now / 86400,
+	    used + 1);
+	if (statedir_write(d, BUDGET_FILE, text, (size_t)n, 0) != 0)
+		log_warning("%s/" BUDGET_FILE ": %s: this call is not counted",
+		    d->path, strerror(errno));
+	if (lock >= 0)
+		close(lock);
+	return true;
+}
+
+long
+cache_budget_used(struct statedir *d, time_t now)
+{
+	return budget_read(d, now);
+}
+
+time_t
+cache_budget_reset(time_t now)
+{
+	return (now / 86400 + 1) * 86400;
+}

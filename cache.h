@@ -1,0 +1,99 @@
+/*
+ * cache - one file per IP address with its score.
+ *
+ * cache_dir/IP: the first line is the score, a bare integer, as the shell
+ * script wrote it; "name=value" lines follow. Freshness is judged when
+ * reading, by the modification time. A torn, foreign or absurd file is a
+ * miss, never a verdict.
+ */
+#ifndef CACHE_H
+#define CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "address.h"
+#include "statedir.h"
+
+#define CACHE_TEXT_MAX 2048 /* bytes of a cache file */
+
+/* What is known about an address. Source: AbuseIPDB API v2, endpoint check. */
+struct cache_score {
+	int score;        /* abuseConfidenceScore, 0..100 */
+	long reporters;   /* numDistinctUsers, -1 = not known */
+	long reports;     /* totalReports, -1 = not known */
+	int tor;          /* isTor 0, 1, -1 = not known */
+	char country[3];  /* ISO 3166-1 alpha-2, "" = not known */
+	char isp[128];    /* "" = not known */
+	char usage[64];   /* usageType, "" = not known */
+	time_t fetched;   /* modification time of the file */
+};
+
+enum cache_result {
+	CACHE_MISS,
+	CACHE_FRESH, /* not older than cache_ttl */
+	CACHE_STALE, /* older, but not older than stale_ttl */
+};
+
+/* What the reader of a cache expects of it. Times are seconds. */
+struct cache_policy {
+	long cache_ttl;
+	long stale_ttl;
+	long min_reporters; /* above 0: a score without `reporters` is a miss */
+};
+
+/*
+ * The name of the file of an address: its text form; of an IPv6 address the
+ * base of its block of ipv6_prefix bits.
+ */
+void cache_key(const struct address *a, long ipv6_prefix, char *out,
+    size_t size);
+
+/* Looks a key up. *s is set unless the result is CACHE_MISS. */
+enum cache_result cache_get(struct statedir *d, const char *key,
+    const struct cache_policy *policy, time_t now, struct cache_score *s);
+
+/* Writes a score; mtime 0 = now. 0, or -1 with errno. */
+int cache_put(struct statedir *d, const char *key, const struct cache_score *s,
+    time_t mtime);
+
+/* The text of a cache file: read it (changes text; false = absurd), write it. */
+bool cache_parse(char *text, struct cache_score *s);
+size_t cache_format(const struct cache_score *s, char *out, size_t size);
+
+/*
+ * One fetch per key at a time, over all processes: opens the lock file anew
+ * and waits for the byte that belongs to the key, at most wait_ms
+ * milliseconds (0: not at all). Returns a descriptor that holds the lock until
+ * it and all its copies are closed; -1 with errno, EAGAIN when another process
+ * still has it.
+ */
+int cache_lock(struct statedir *d, const char *key, long wait_ms);
+
+/* What a clean-up did. */
+struct cache_cleaned {
+	long kept, removed, failed;
+};
+
+/*
+ * Removes scores older than both times to live, markers that have ended and
+ * temporary files that a killed process left. Whatever has another name than
+ * ours stays. 0, or -1 with errno.
+ */
+int cache_clean(struct statedir *d, const struct cache_policy *policy,
+    time_t now, struct cache_cleaned *done);
+
+/*
+ * The own daily budget: counts one call. True when it may be made; false
+ * when `limit` (0 = none) is reached for the UTC day of now.
+ */
+bool cache_budget_take(struct statedir *d, long limit, time_t now);
+
+/* How many calls were counted today. */
+long cache_budget_used(struct statedir *d, time_t now);
+
+/* The next 00:00 UTC: when the API's day and ours begin anew. */
+time_t cache_budget_reset(time_t now);
+
+#endif

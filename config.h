@@ -1,0 +1,153 @@
+/*
+ * config - the configuration: one table of options, one reader.
+ *
+ * The table drives parsing, ranges, `abictl config` and the test that
+ * compares it with abichecker.conf(5). To add an option: a field in struct
+ * config, a row in config.c, a paragraph in man/abichecker.conf.5.
+ */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CONFIG_OPTIONS_MAX 64
+#define CONFIG_OVERRIDES_MAX 64
+#define CONFIG_LINE_MAX 8192
+#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_ERROR_MAX 1024
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/etc"
+#endif
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
+#endif
+#define CONFIG_DEFAULT_FILE SYSCONFDIR "/abichecker/abichecker.conf"
+
+enum config_on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
+
+/*
+ * What is in force. Strings are NULL where an option is not set, and belong
+ * to this struct; durations are seconds.
+ */
+struct config {
+	struct {
+		const char *checks;
+		long deadline;
+		bool dry_run;
+		int on_error; /* enum config_on_error */
+		const char *abictl;
+	} filter;
+	struct {
+		const char *target;
+		int level; /* enum log_level */
+	} log;
+	struct {
+		const char *file;
+	} whitelist;
+	struct {
+		const char *token;
+		const char *token_file;
+		const char *url;
+		const char *proxy;
+		const char *ca_file;
+		long score;
+		long min_reporters;
+		long ipv6_prefix;
+		long max_age;
+		const char *action;
+		const char *cache_dir;
+		long cache_ttl;
+		long stale_ttl;
+		long timeout;
+		long daily_limit;
+		bool authenticated;
+	} reputation;
+
+	/* Where it came from. */
+	const char *file; /* as given with -c, NULL = the default place */
+	const char *overrides[CONFIG_OVERRIDES_MAX]; /* -o, as given */
+	int override_count;
+	unsigned file_mode; /* permission bits; 0 = there was no file */
+
+	/* By row of the table; for config_get(). */
+	char *text[CONFIG_OPTIONS_MAX]; /* NULL = the default */
+	int line[CONFIG_OPTIONS_MAX];   /* 0 = not in the file */
+};
+
+enum config_type {
+	CONFIG_TEXT,
+	CONFIG_SECRET,   /* never shown, never on a command line */
+	CONFIG_PATH,     /* absolute */
+	CONFIG_TARGET,   /* syslog, none, stderr or an absolute path */
+	CONFIG_URL,      /* http or https; a secret if it has a password */
+	CONFIG_PROXY,    /* the same with curl's proxy schemes */
+	CONFIG_ACTION,   /* access(5), see action.h */
+	CONFIG_WORDS,    /* words of the default, in any order, each once */
+	CONFIG_CHOICE,   /* one of `choices` */
+	CONFIG_BOOL,     /* yes, no */
+	CONFIG_NUMBER,   /* min..max */
+	CONFIG_DURATION, /* min..max seconds, with s m h d w */
+};
+
+/* A row of the table. */
+struct config_option {
+	const char *section;
+	const char *key;
+	enum config_type type;
+	size_t offset;          /* of the field in struct config */
+	const char *fallback;   /* the default, "" = not set */
+	long min, max;          /* of numbers and durations */
+	const char *const *choices; /* of CONFIG_CHOICE, NULL-ended */
+	const char *help;       /* one line */
+};
+
+/* The table, in the order of the manual. */
+extern const struct config_option config_options[];
+extern const int config_option_count;
+
+/* Sets every option to its default. Release with config_free(). */
+void config_init(struct config *cfg);
+void config_free(struct config *cfg);
+
+/*
+ * Reads a configuration text; name is the file's name in messages. 0, or -1
+ * with error set to "NAME:LINE: section.key: what is wrong". text is changed.
+ */
+int config_parse(struct config *cfg, const char *name, char *text, size_t len,
+    char *error, size_t size);
+
+/*
+ * One override, "section.key=value" (braces around it are dropped, as Postfix
+ * does). Secrets are refused: a command line is public. The argument must stay
+ * valid: config_arguments users hand it on. 0, or -1 with error set.
+ */
+int config_override(
+    struct config *cfg, const char *arg, char *error, size_t size);
+
+/*
+ * Reads file, or the default place if file is NULL; there, a file that does
+ * not exist means the defaults. Then the overrides collected in
+ * cfg->overrides. 0, or -1 with error set.
+ */
+int config_load(
+    struct config *cfg, const char *file, char *error, size_t size);
+
+/* The effective value of a row as text that can be parsed again. */
+const char *config_get(const struct config *cfg, int row);
+
+/* True when that value must not be shown. */
+bool config_hidden(const struct config *cfg, int row);
+
+/* The row of "section.key", -1 if there is none. */
+int config_find(const char *name);
+
+/*
+ * Calls fn for everything that is allowed but probably not meant: secrets
+ * that others can read, a key sent over plain HTTP.
+ */
+void config_warnings(const struct config *cfg,
+    void (*fn)(void *arg, const char *text), void *arg);
+
+#endif

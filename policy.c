@@ -1,0 +1,510 @@
+/*
+ * policy - the Postfix policy protocol, and the walk over the checks.
+ */
+#include "policy.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "text.h"
+
+extern const struct check whitelist_check;
+extern const struct check reputation_check;
+
+const struct check *const policy_checks[] = {
+	&whitelist_check,
+	&reputation_check,
+	NULL,
+};
+
+/* --- requests --- */
+
+/* In the order in which Postfix sends them: see attribute_find(). */
+static const struct attribute {
+	const char *name;
+	size_t offset;
+} attributes[] = {
+#define ATTRIBUTE(name) { #name, offsetof(struct request, name) }
+	ATTRIBUTE(request),
+	ATTRIBUTE(protocol_state),
+	ATTRIBUTE(protocol_name),
+	ATTRIBUTE(client_address),
+	ATTRIBUTE(client_name),
+	ATTRIBUTE(client_port),
+	ATTRIBUTE(reverse_client_name),
+	ATTRIBUTE(server_address),
+	ATTRIBUTE(server_port),
+	ATTRIBUTE(helo_name),
+	ATTRIBUTE(sender),
+	ATTRIBUTE(recipient),
+	ATTRIBUTE(recipient_count),
+	ATTRIBUTE(queue_id),
+	ATTRIBUTE(instance),
+	ATTRIBUTE(size),
+	ATTRIBUTE(etrn_domain),
+	ATTRIBUTE(stress),
+	ATTRIBUTE(sasl_method),
+	ATTRIBUTE(sasl_username),
+	ATTRIBUTE(sasl_sender),
+	ATTRIBUTE(ccert_subject),
+	ATTRIBUTE(ccert_issuer),
+	ATTRIBUTE(ccert_fingerprint),
+	ATTRIBUTE(ccert_pubkey_fingerprint),
+	ATTRIBUTE(encryption_protocol),
+	ATTRIBUTE(encryption_cipher),
+	ATTRIBUTE(encryption_keysize),
+	ATTRIBUTE(policy_context),
+	ATTRIBUTE(compatibility_level),
+	ATTRIBUTE(mail_version),
+	ATTRIBUTE(tls_sni),
+#undef ATTRIBUTE
+};
+
+#define ATTRIBUTE_COUNT (sizeof(attributes) / sizeof(attributes[0]))
+
+/*
+ * The row of a name, ATTRIBUTE_COUNT if there is none. *next is where the
+ * search begins: behind the last one found, which is right nearly always.
+ */
+static size_t
+attribute_find(const char *name, size_t *next)
+{
+	size_t i, row;
+
+	for (i = 0; i < ATTRIBUTE_COUNT; i++) {
+		row = (*next + i) % ATTRIBUTE_COUNT;
+		if (strcmp(attributes[row].name, name) == 0) {
+			*next = row + 1;
+			return row;
+		}
+	}
+	return ATTRIBUTE_COUNT;
+}
+
+static const char **
+attribute_field(struct request *req, size_t row)
+{
+	return (const char **)((char *)req + attributes[row].offset);
+}
+
+void
+policy_request_init(struct request *req)
+{
+	size_t row;
+
+	memset(req, 0, sizeof(*req));
+	for (row = 0; row < ATTRIBUTE_COUNT; row++)
+		*attribute_field(req, row) = "";
+}
+
+bool
+policy_attribute(struct request *req, const char *name, const char *value)
+{
+	size_t next = 0, row = attribute_find(name, &next);
+
+	if (row == ATTRIBUTE_COUNT)
+		return false;
+	*attribute_field(req, row) = value;
+	return true;
+}
+
+const char *
+policy_parse(char *text, size_t len, struct request *req)
+{
+	char *end = text + len, *line, *newline, *value;
+	uint64_t seen = 0;
+	size_t next = 0, row;
+	int lines = 0;
+
+	_Static_assert(ATTRIBUTE_COUNT <= 64, "seen is too small");
+	policy_request_init(req);
+	if (memchr(text, '\0', len) != NULL)
+		return "NUL byte in a request";
+	for (line = text; line < end; line = newline + 1) {
+		newline = memchr(line, '\n', (size_t)(end - line));
+		if (newline == NULL)
+			return "a line without end";
+		*newline = '\0';
+		value = memchr(line, '=', (size_t)(newline - line));
+		if (value == NULL)
+			return "a line without `='";
+		if (++lines > POLICY_ATTRIBUTES_MAX)
+			return "too many attributes";
+		*value++ = '\0';
+		row = attribute_find(line, &next);
+		if (row == ATTRIBUTE_COUNT || (seen >> row & 1) != 0)
+			continue; /* unknown, or the second of its name */
+		seen |= (uint64_t)1 << row;
+		*attribute_field(req, row) = value;
+	}
+	return NULL;
+}
+
+static int64_t
+monotonic_usec(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+long
+request_left(const struct request *req)
+{
+	int64_t left = req->deadline - monotonic_usec() / 1000;
+
+	return left > 0 ? (long)left : 0;
+}
+
+void
+policy_request_start(struct request *req, const struct config *cfg)
+{
+	req->now = time(NULL);
+	req->deadline = monotonic_usec() / 1000 + cfg->filter.deadline * 1000;
+	req->client_known = address_parse(req->client_address, &req->client);
+}
+
+/* --- the stream --- */
+
+void
+policy_stream_init(struct policy_stream *s, int fd)
+{
+	s->fd = fd;
+	s->start = s->end = s->scanned = 0;
+}
+
+/*
+ * Looks for the end of a request. The length of its attributes with the last
+ * newline, or -1 when it is not there yet. Never looks at a byte twice.
+ */
+static ssize_t
+request_length(struct policy_stream *s)
+{
+	const char *newline;
+
+	if (s->start < s->end && s->buf[s->start] == '\n')
+		return 0;
+	while (s->scanned + 1 < s->end) {
+		newline = memchr(s->buf + s->scanned, '\n',
+		    s->end - s->scanned - 1);
+		if (newline == NULL) {
+			s->scanned = s->end - 1;
+			break;
+		}
+		s->scanned = (size_t)(newline - s->buf) + 1;
+		if (newline[1] == '\n')
+			return (ssize_t)(s->scanned - s->start);
+	}
+	return -1;
+}
+
+/* Reads more. 1, 0 at the end of the stream, -1 on error. */
+static int
+stream_fill(struct policy_stream *s)
+{
+	ssize_t n;
+
+	if (s->start > 0 && (s->start == s->end || s->end == sizeof(s->buf))) {
+		memmove(s->buf, s->buf + s->start, s->end - s->start);
+		s->end -= s->start;
+		s->scanned -= s->start;
+		s->start = 0;
+	}
+	if (s->end == sizeof(s->buf)) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	do
+		n = read(s->fd, s->buf + s->end, sizeof(s->buf) - s->end);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -1;
+	s->end += (size_t)n;
+	return n > 0;
+}
+
+static enum policy_result
+broken(const char *what)
+{
+	log_warning("request not understood: %s", what);
+	return POLICY_BROKEN;
+}
+
+enum policy_result
+policy_read(struct policy_stream *s, struct request *req)
+{
+	const char *wrong;
+	ssize_t len;
+	int rc;
+
+	if (s->scanned < s->start)
+		s->scanned = s->start;
+	while ((len = request_length(s)) < 0) {
+		rc = stream_fill(s);
+		if (rc < 0)
+			return broken(errno == EMSGSIZE ?
+			    "too long" : strerror(errno));
+		if (rc == 0 && s->start == s->end)
+			return POLICY_END;
+		if (rc == 0)
+			return broken("it ends without an empty line");
+	}
+	wrong = policy_parse(s->buf + s->start, (size_t)len, req);
+	s->start += (size_t)len + 1;
+	s->scanned = s->start;
+	return wrong == NULL ? POLICY_REQUEST : broken(wrong);
+}
+
+/* --- the walk --- */
+
+static const struct check *
+check_find(const char *name, size_t n)
+{
+	int i;
+
+	for (i = 0; policy_checks[i] != NULL; i++)
+		if (strlen(policy_checks[i]->name) == n &&
+		    memcmp(policy_checks[i]->name, name, n) == 0)
+			return policy_checks[i];
+	return NULL;
+}
+
+void
+policy_init(struct policy *p, const struct config *cfg)
+{
+	const char *s = cfg->filter.checks;
+	const struct check *check;
+	size_t n;
+
+	memset(p, 0, sizeof(*p));
+	p->cfg = cfg;
+	for (s += strspn(s, " \t,"); *s != '\0'; s += strspn(s, " \t,")) {
+		n = strcspn(s, " \t,");
+		check = check_find(s, n);
+		if (check != NULL && p->count < POLICY_CHECKS_MAX)
+			p->steps[p->count++].check = check;
+		s += n;
+	}
+}
+
+/*
+ * Begins the steps anew, unless the request belongs to the same message as
+ * the last one: then what was found out holds for this recipient too.
+ */
+static void
+steps_begin(struct policy *p, const struct request *req)
+{
+	const char *parts[] = { req->instance, req->sasl_username,
+		req->client_address, req->client_name,
+		req->reverse_client_name };
+	char message[sizeof(p->message)];
+	size_t i, n, len = 0;
+	bool whole = req->instance[0] != '\0';
+
+	for (i = 0; whole && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		n = strlen(parts[i]) + 1;
+		whole = len + n <= sizeof(message);
+		if (whole)
+			memcpy(message + len, parts[i], n);
+		len += n;
+	}
+	if (whole && len == p->message_len &&
+	    memcmp(message, p->message, len) == 0)
+		return;
+	p->message_len = whole ? len : 0;
+	memcpy(p->message, message, p->message_len);
+	for (i = 0; i < (size_t)p->count; i++)
+		p->steps[i] = (struct policy_step){ .check =
+			p->steps[i].check, .skipped = "not reached" };
+}
+
+/* Why a check is not asked about this request; NULL when it is. */
+static const char *
+step_skip(const struct policy *p, const struct check *check,
+    const struct request *req)
+{
+	bool authenticated = req->sasl_username[0] != '\0';
+	const char *why = check->inactive(p->cfg);
+	enum audience audience = check->audience(p->cfg);
+
+	if (why != NULL)
+		return why;
+	if (audience == AUDIENCE_AUTHENTICATED && !authenticated)
+		return "only for authenticated clients";
+	if (audience == AUDIENCE_UNAUTHENTICATED && authenticated)
+		return "not for authenticated clients";
+	return NULL;
+}
+
+static void
+step_run(struct policy *p, struct policy_step *step, const struct request *req)
+{
+	bool first = step->skipped != NULL;
+	int64_t start;
+
+	step->remembered = !first;
+	if (!first)
+		return;
+	step->skipped = step_skip(p, step->check, req);
+	if (step->skipped != NULL)
+		return;
+	step->verdict.score = -1;
+	start = monotonic_usec();
+	step->outcome = step->check->run(p->cfg, req, &step->verdict);
+	step->usec = (long)(monotonic_usec() - start);
+	step->only_log = step->outcome == OUTCOME_ACT &&
+	    action_only_logs(step->verdict.action);
+}
+
+/* Writes the action of a step with its variables expanded. */
+static void
+step_action(const struct policy_step *step, const struct request *req,
+    char *out, size_t size)
+{
+	const struct verdict *v = &step->verdict;
+	char score[16] = "";
+
+	if (v->score >= 0)
+		snprintf(score, sizeof(score), "%d", v->score);
+	action_expand(out, size, v->action,
+	    &(struct action_values){ .client_address = req->client_address,
+		.client_name = req->client_name,
+		.sasl_username = req->sasl_username, .score = score,
+		.country = v->country, .reason = v->reason });
+}
+
+/*
+ * One line about a step, `kind: check=... client=...`. Once per message at
+ * `level`, for its further recipients at debug.
+ */
+static void
+step_log(const struct policy_step *step, const struct request *req,
+    enum log_level level, const char *kind, const char *action)
+{
+	const struct verdict *v = &step->verdict;
+	char buf[LOG_LINE_MAX];
+	struct text t;
+
+	if (step->remembered)
+		level = LOG_LEVEL_DEBUG;
+	if (req->passive || !log_wants(level))
+		return;
+	text_init(&t, buf, sizeof(buf));
+	text_addf(&t, "%s: check=%s client=%.255s[%.64s]", kind,
+	    step->check->name,
+	    req->client_name[0] != '\0' ? req->client_name : "unknown",
+	    req->client_address);
+	if (req->sasl_username[0] != '\0')
+		text_addf(&t, " user=<%.120s>", req->sasl_username);
+	if (v->score >= 0)
+		text_addf(&t, " score=%d", v->score);
+	if (v->country[0] != '\0')
+		text_addf(&t, " country=%s", v->country);
+	text_addf(&t, " from=<%.254s> to=<%.254s> helo=<%.128s> reason=\"%s\"",
+	    req->sender, req->recipient, req->helo_name, v->reason);
+	if (action != NULL)
+		text_addf(&t, " action=\"%s\"", action);
+	if (level == LOG_LEVEL_INFO)
+		log_info("%s", buf);
+	else
+		log_debug("%s", buf);
+}
+
+/* A step has found something to act upon: what is done about it. */
+static void
+step_act(const struct policy *p, const struct policy_step *step,
+    const struct request *req, struct policy_answer *answer)
+{
+	char kind[32], would[48];
+
+	step_action(step, req, answer->action, sizeof(answer->action));
+	if (answer->softened)
+		action_soften(answer->action, sizeof(answer->action));
+	action_kind(kind, sizeof(kind), answer->action);
+	answer->dry = p->cfg->filter.dry_run;
+	snprintf(would, sizeof(would), "%s%s",
+	    answer->dry || step->only_log ? "would " : "",
+	    step->only_log ? "act" : kind);
+	step_log(step, req, LOG_LEVEL_INFO, would,
+	    step->only_log ? NULL : answer->action);
+}
+
+/* Deals with the outcome of a step. True when the walk ends with it. */
+static bool
+step_settle(const struct policy *p, const struct policy_step *step,
+    const struct request *req, struct policy_answer *answer)
+{
+	switch (step->outcome) {
+	case OUTCOME_EXEMPT:
+		answer->decided = step;
+		step_log(step, req, LOG_LEVEL_INFO, "exempt", NULL);
+		return true;
+	case OUTCOME_ACT:
+		step_act(p, step, req, answer);
+		if (step->only_log)
+			return false;
+		answer->decided = step;
+		return true;
+	case OUTCOME_SOFTEN:
+		answer->softened = true;
+		step_log(step, req, LOG_LEVEL_INFO, "soften", NULL);
+		return false;
+	case OUTCOME_ERROR:
+		answer->failed = true;
+		step_log(step, req, LOG_LEVEL_INFO, "error", NULL);
+		return false;
+	default:
+		step_log(step, req, step->verdict.learned ?
+		    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+		    step->verdict.learned ? "score" : "dunno", NULL);
+		return false;
+	}
+}
+
+/* What Postfix gets to read. */
+static void
+answer_reply(const struct policy *p, struct policy_answer *answer)
+{
+	const char *action = "DUNNO";
+
+	if (answer->decided != NULL) {
+		answer->failed = false;
+		if (answer->decided->outcome == OUTCOME_ACT && !answer->dry)
+			action = answer->action;
+	} else if (answer->failed && !p->cfg->filter.dry_run &&
+	    p->cfg->filter.on_error == ON_ERROR_DEFER)
+		action = "DEFER_IF_PERMIT 4.3.0 Service temporarily "
+			 "unavailable";
+	snprintf(answer->reply, sizeof(answer->reply), "action=%s\n\n", action);
+}
+
+void
+policy_walk(struct policy *p, const struct request *req,
+    struct policy_answer *answer)
+{
+	struct policy_step *step;
+	int i;
+
+	answer->decided = NULL;
+	answer->softened = answer->failed = answer->dry = false;
+	answer->action[0] = '\0';
+	if (req->request[0] != '\0' &&
+	    strcmp(req->request, "smtpd_access_policy") != 0) {
+		log_warning("unknown kind of request: %.64s", req->request);
+		answer_reply(p, answer);
+		return;
+	}
+	steps_begin(p, req);
+	for (i = 0; i < p->count; i++) {
+		step = &p->steps[i];
+		step_run(p, step, req);
+		if (step->skipped == NULL && step_settle(p, step, req, answer))
+			break;
+	}
+	answer_reply(p, answer);
+}

@@ -1,0 +1,108 @@
+/*
+ * policy - the Postfix policy protocol, and the walk over the checks.
+ *
+ * Source: SMTPD_POLICY_README of Postfix. A request is a row of name=value
+ * lines and an empty line; the reply is "action=..." and an empty line.
+ */
+#ifndef POLICY_H
+#define POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "action.h"
+#include "check.h"
+
+#define POLICY_REQUEST_MAX 65536 /* bytes of a request */
+#define POLICY_ATTRIBUTES_MAX 256 /* lines of a request */
+#define POLICY_CHECKS_MAX 16
+#define POLICY_REPLY_MAX (ACTION_MAX + 16)
+
+/* --- the table --- */
+
+/* All checks that exist, NULL-ended; filter.checks picks and orders them. */
+extern const struct check *const policy_checks[];
+
+/* --- reading requests --- */
+
+/* The incoming side of a connection. */
+struct policy_stream {
+	int fd;
+	size_t start;   /* of the unread part of buf */
+	size_t end;     /* behind the last byte read */
+	size_t scanned; /* no request ends before this */
+	char buf[POLICY_REQUEST_MAX];
+};
+
+enum policy_result {
+	POLICY_REQUEST, /* there is a request */
+	POLICY_END,     /* the client has closed, between two requests */
+	POLICY_BROKEN,  /* logged: leave without a reply */
+};
+
+void policy_stream_init(struct policy_stream *s, int fd);
+
+/*
+ * Reads the next request. The strings in req point into the stream and are
+ * good until the next call.
+ */
+enum policy_result policy_read(struct policy_stream *s, struct request *req);
+
+/*
+ * Reads the attributes of one request text (without its empty line) into req.
+ * Changes text. NULL, or what is wrong with it, a constant text.
+ */
+const char *policy_parse(char *text, size_t len, struct request *req);
+
+/* Sets one attribute by its name. False when no attribute has that name. */
+bool policy_attribute(struct request *req, const char *name, const char *value);
+
+/* Clears req: all attributes "". */
+void policy_request_init(struct request *req);
+
+/* Sets now, the deadline and the client address of a request that was read. */
+void policy_request_start(struct request *req, const struct config *cfg);
+
+/* --- the walk --- */
+
+/* What one check did in the walk. */
+struct policy_step {
+	const struct check *check;
+	const char *skipped; /* why it was not run; NULL = it was */
+	enum outcome outcome;
+	struct verdict verdict;
+	long usec;       /* how long it took */
+	bool remembered; /* the result of an earlier recipient */
+	bool only_log;   /* OUTCOME_ACT with the action "log" */
+};
+
+/* The checks in force, and what they said about the current message. */
+struct policy {
+	const struct config *cfg;
+	struct policy_step steps[POLICY_CHECKS_MAX];
+	int count;
+	char message[512]; /* identifies the message of the steps */
+	size_t message_len;
+};
+
+/* What came out of a walk. */
+struct policy_answer {
+	const struct policy_step *decided; /* NULL: nobody had an opinion */
+	bool softened;
+	bool failed;   /* a check was in error and nobody decided */
+	bool dry;      /* the action was not sent: filter.dry_run */
+	char action[ACTION_MAX]; /* decided on */
+	char reply[POLICY_REPLY_MAX]; /* what Postfix gets, whole */
+};
+
+/* Puts the checks of filter.checks in order. cfg must stay valid. */
+void policy_init(struct policy *p, const struct config *cfg);
+
+/* Asks the checks; logs what is worth it. p->steps tells the details. */
+void policy_walk(struct policy *p, const struct request *req,
+    struct policy_answer *answer);
+
+/* The reply of a filter whose configuration cannot be read. */
+#define POLICY_REPLY_DUNNO "action=DUNNO\n\n"
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * process - what a process started by spawn(8) or by root must see to first.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
+#endif
+
+void
+process_guard(int keep_stderr)
+{
+	int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (fd = 0; null >= 0 && fd <= 2; fd++)
+		if (null == fd || fcntl(fd, F_GETFD) < 0 ||
+		    (fd == 2 && !keep_stderr && !isatty(fd)))
+			dup2(null, fd);
+	if (null > 2)
+		close(null);
+	signal(SIGPIPE, SIG_IGN);
+	umask(027);
+}
+
+/* Adds the group `name` to the list, if there is one. */
+static void
+group_add(const char *name, gid_t *list, size_t *count)
+{
+	const struct group *g = getgrnam(name);
+
+	if (g != NULL)
+		list[(*count)++] = g->gr_gid;
+}
+
+int
+process_take_identity(const char *cache_dir)
+{
+	const char *const dirs[] = { cache_dir,
+		LOCALSTATEDIR "/lib/abichecker" };
+	const struct passwd *pw;
+	gid_t groups[3], gid;
+	size_t count = 0, i;
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	for (i = 0; i < 2; i++)
+		if (dirs[i] != NULL && stat(dirs[i], &st) == 0)
+			break;
+	if (i == 2 || st.st_uid == 0)
+		return 0;
+	pw = getpwuid(st.st_uid);
+	gid = pw != NULL ? pw->pw_gid : st.st_gid;
+	groups[count++] = gid;
+	group_add("adm", groups, &count);
+	group_add("systemd-journal", groups, &count);
+	if (setgroups(count, groups) != 0 || setresgid(gid, gid, gid) != 0 ||
+	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
+		return -1;
+	return 0;
+}
+
+int
+process_sibling(const char *name, char *out, size_t size)
+{
+	char self[PATH_MAX], *slash;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return -1;
+	self[n] = '\0';
+	slash = strrchr(self, '/');
+	if (slash == NULL ||
+	    (size_t)snprintf(out, size, "%.*s/%s", (int)(slash - self), self,
+		name) >= size) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return 0;
+}
+
+int
+process_start(char *const argv[], int out_fd, int keep_fd)
+{
+	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t reset, none;
+	pid_t pid;
+	int rc;
+
+	/* Children are nobody's business after their answer: no zombies. */
+	signal(SIGCHLD, SIG_IGN);
+	sigemptyset(&none);
+	sigemptyset(&reset);
+	sigaddset(&reset, SIGPIPE);
+	sigaddset(&reset, SIGCHLD);
+	sigaddset(&reset, SIGALRM);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigdefault(&attr, &reset);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr,
+	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&files, out_fd >= 0 ? out_fd : 0, 1);
+	posix_spawn_file_actions_adddup2(&files, 0, 2);
+	/* dup2 of a descriptor onto itself only keeps it open over exec. */
+	if (keep_fd >= 0)
+		posix_spawn_file_actions_adddup2(
+		    &files, keep_fd, PROCESS_KEEP_FD);
+	rc = posix_spawn(&pid, argv[0], &files, &attr, argv, environment);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return rc;
+}

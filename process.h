@@ -1,0 +1,40 @@
+/*
+ * process - what a process started by spawn(8) or by root must see to first.
+ */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include <stddef.h>
+
+/*
+ * First act of main: makes descriptors 0, 1 and 2 safe. Under spawn(8) all
+ * three are the client's socket, so 2 is pointed at the null device unless it
+ * is a terminal or keep_stderr is set; missing ones are opened there too.
+ * Ignores SIGPIPE and takes a umask of 027.
+ */
+void process_guard(int keep_stderr);
+
+/*
+ * When run by root: becomes the owner of the cache directory (NULL: none), or
+ * if there is none of the store's directory, with the groups adm and
+ * systemd-journal, so that nothing is created that the filter's own user
+ * cannot use later. Does nothing for anybody else. 0, or -1 with errno.
+ */
+int process_take_identity(const char *cache_dir);
+
+/*
+ * The path of a program in the directory of the running one. 0, or -1 with
+ * errno.
+ */
+int process_sibling(const char *name, char *out, size_t size);
+
+/*
+ * Starts a program whose descriptor 0 and 2 are the null device and 1 is
+ * out_fd (-1: the null device). keep_fd, if not -1, is there as descriptor 3.
+ * Its environment is a fixed PATH. The child is reaped by itself. 0, or errno.
+ */
+int process_start(char *const argv[], int out_fd, int keep_fd);
+
+#define PROCESS_KEEP_FD 3
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * rest - markers shared by all processes: what is resting, until when, why.
+ *
+ * A marker is the file ".rest-WHAT" in the cache directory: the second until
+ * which nobody asks (seconds since the epoch), newline, why. Without a usable
+ * directory a marker holds for this process only.
+ */
+#ifndef REST_H
+#define REST_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include "statedir.h"
+
+#define REST_API "api"   /* the reputation API, for every address */
+#define REST_IP "ip-"    /* + address: the API for this one */
+#define REST_PREFIX ".rest-"
+
+#define REST_WHAT_MAX 64
+#define REST_REASON_MAX 160
+#define REST_MAX (7 * 86400) /* longest rest believed, seconds */
+
+/*
+ * Until when `what` rests: 0 when it does not, else the second, and why in
+ * reason.
+ */
+time_t rest_until(struct statedir *d, const char *what, time_t now,
+    char *reason, size_t size);
+
+/* Lets `what` rest; a time beyond now + REST_MAX is cut to that. */
+void rest_set(struct statedir *d, const char *what, time_t now, time_t until,
+    const char *reason);
+
+/* Ends it. */
+void rest_clear(struct statedir *d, const char *what);
+
+/* Reads a marker's text: 1 good, 0 not a marker. Changes text. */
+int rest_parse(char *text, time_t now, time_t *until, char *reason,
+    size_t size);
+
+#endif

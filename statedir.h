@@ -1,0 +1,66 @@
+/*
+ * statedir - a directory of small files shared by many processes.
+ *
+ * The score cache and the rest markers live in one such directory. It must
+ * belong to the effective user, and nobody else may write in it: else anybody
+ * could place verdicts there. Files appear whole (temporary name, rename) and
+ * symbolic links are never followed.
+ */
+#ifndef STATEDIR_H
+#define STATEDIR_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct statedir {
+	const char *path; /* NULL: there is none */
+	int fd;           /* -1 when not open */
+	dev_t dev;
+	ino_t ino;
+	char problem[256]; /* why it is not usable; "" when it is */
+};
+
+/* Prepares d; the directory itself is opened when first used. */
+void statedir_init(struct statedir *d, const char *path);
+void statedir_close(struct statedir *d);
+
+/*
+ * True when the directory can be used. Looks again at every call, since an
+ * administrator may mend or replace it while we run; a change of state is
+ * logged once. d->fd is good until the next call.
+ */
+bool statedir_usable(struct statedir *d);
+
+/*
+ * Reads the regular file `name` into buf, at most size - 1 bytes, with a NUL
+ * behind them; a longer file, or one with a NUL in it, is an error. 1 found,
+ * 0 absent, -1 error (errno). mtime may be NULL.
+ */
+int statedir_read(struct statedir *d, const char *name, char *buf, size_t size,
+    time_t *mtime);
+
+/*
+ * Replaces `name` in one step. mtime: its modification time, 0 = now. 0, or
+ * -1 with errno; the old file is then untouched.
+ */
+int statedir_write(struct statedir *d, const char *name, const char *text,
+    size_t len, time_t mtime);
+
+/* Removes `name`. 1 removed, 0 absent, -1 error. */
+int statedir_remove(struct statedir *d, const char *name);
+
+/*
+ * Opens the lock file, a FIFO so that the old clean-up by `find -type f`
+ * never removes it, for OFD locks. The caller closes it, which drops its
+ * locks. -1 with errno when there is none to be had.
+ */
+int statedir_lock_open(struct statedir *d);
+
+/* The name of the lock, and what temporary files begin with. */
+#define STATEDIR_LOCK ".lock"
+#define STATEDIR_TEMPORARY ".tmp-"
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * text - small, bounded operations on strings.
+ *
+ * Everything that comes from a client, an API or a file passes through here
+ * before it is shown to somebody. Nothing in this file allocates.
+ */
+#ifndef TEXT_H
+#define TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A string under construction in somebody else's buffer. */
+struct text {
+	char *buf;   /* always NUL-terminated */
+	size_t size; /* of buf, at least 1 */
+	size_t len;
+	bool cut; /* something did not fit */
+};
+
+/* Starts an empty text in buf. */
+void text_init(struct text *t, char *buf, size_t size);
+
+/* Appends; what does not fit is dropped and `cut` set. */
+void text_add(struct text *t, const char *s);
+void text_addf(struct text *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/*
+ * Copies in to out for a log line: control characters and bytes that are not
+ * valid UTF-8 become '?'. Returns the length of out; what does not fit is cut.
+ */
+size_t text_printable(char *out, size_t size, const char *in);
+
+/* The same for SMTP replies: everything outside printable ASCII is '?'. */
+size_t text_ascii(char *out, size_t size, const char *in);
+
+/* Cuts white space at both ends, in place; returns the new beginning. */
+char *text_trim(char *s);
+
+/* Folds A-Z to a-z in place. Bytes above 0x7f stay. */
+void text_lower(char *s);
+
+/*
+ * Reads a whole decimal number: digits only, an optional leading '-', no
+ * blanks. False when it is anything else or outside min..max.
+ */
+bool text_number(const char *s, long min, long max, long *out);
+
+/*
+ * Reads a number with one of Postfix's time units (s m h d w, default s) as
+ * seconds. False when it is anything else or outside min..max seconds.
+ */
+bool text_duration(const char *s, long min, long max, long *out);
+
+/* Writes seconds as people read them, "3d", "5h", "12m", "40s". */
+void text_age(char *out, size_t size, long seconds);
+
+/*
+ * Hands out the next line of *cursor: ends it with NUL in place, without its
+ * newline and a carriage return before it, and moves *cursor on. NULL at the
+ * end. *whole (may be NULL) tells whether the line had its newline.
+ */
+char *text_line(char **cursor, bool *whole);
+
+#endif

@@ -1,0 +1,376 @@
+/*
+ * whitelist - host names, domains, addresses and blocks that are exempt.
+ *
+ * A name in the list exempts itself and everything below it, cut at a label
+ * boundary, and is compared with the verified client name only. When the
+ * address's unverified name is listed but could not be verified (DNS trouble),
+ * refusals are softened to temporary ones.
+ */
+#include "whitelist.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "log.h"
+#include "text.h"
+
+#define WHITELIST_FILE_MAX (16 * 1024 * 1024)
+#define NAME_MAX_BYTES 255 /* RFC 1035 */
+
+struct whitelist {
+	char **names; /* sorted, each its own allocation */
+	size_t name_count, name_room;
+	struct address_block *blocks; /* sorted by family, bits, base */
+	size_t block_count, block_room;
+};
+
+static int
+name_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int
+block_compare(const void *a, const void *b)
+{
+	const struct address_block *x = a, *y = b;
+
+	if (x->base.family != y->base.family || x->bits == y->bits)
+		return address_compare(&x->base, &y->base);
+	return x->bits < y->bits ? -1 : 1;
+}
+
+/* Makes room for one more element; false when memory is short. */
+static bool
+room_for(void **array, size_t count, size_t *room, size_t size)
+{
+	size_t more = *room == 0 ? 32 : *room * 2;
+	void *bigger;
+
+	if (count < *room)
+		return true;
+	bigger = reallocarray(*array, more, size);
+	if (bigger == NULL)
+		return false;
+	*array = bigger;
+	*room = more;
+	return true;
+}
+
+/* NULL, or why a text cannot be the name of a host or domain. */
+static const char *
+name_check(const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n == 0 || n > NAME_MAX_BYTES)
+		return "not a host name";
+	if (s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] != '\0')
+		return "a host name cannot have this character";
+	if (strstr(s, "..") != NULL || s[0] == '.')
+		return "not a host name";
+	if (s[strspn(s, "0123456789.")] == '\0')
+		return "not an address";
+	if (strcmp(s, "unknown") == 0)
+		return "would exempt every client without a verified name";
+	return NULL;
+}
+
+/* Adds one entry. NULL, or what is wrong with it. */
+static const char *
+entry_add(struct whitelist *w, char *s)
+{
+	struct address_block block;
+	const char *wrong;
+	size_t n;
+
+	wrong = address_block_parse(s, &block);
+	if (wrong == NULL) {
+		if (!room_for((void **)&w->blocks, w->block_count,
+			&w->block_room, sizeof(block)))
+			return "out of memory";
+		w->blocks[w->block_count++] = block;
+		return NULL;
+	}
+	if (strpbrk(s, ":/") != NULL)
+		return wrong;
+	text_lower(s);
+	s += strncmp(s, "*.", 2) == 0 ? 2 : s[0] == '.';
+	n = strlen(s);
+	if (n > 0 && s[n - 1] == '.')
+		s[n - 1] = '\0';
+	wrong = name_check(s);
+	if (wrong != NULL)
+		return wrong;
+	if (!room_for((void **)&w->names, w->name_count, &w->name_room,
+		sizeof(*w->names)) ||
+	    (s = strdup(s)) == NULL)
+		return "out of memory";
+	w->names[w->name_count++] = s;
+	return NULL;
+}
+
+struct whitelist *
+whitelist_parse(char *text, size_t len,
+    void (*complain)(void *, int, const char *), void *arg)
+{
+	struct whitelist *w = calloc(1, sizeof(*w));
+	const char *wrong;
+	char *line, *comment;
+	int number = 0;
+
+	if (w == NULL)
+		return NULL;
+	if (memchr(text, '\0', len) != NULL && complain != NULL)
+		complain(arg, 0, "has a NUL byte; what follows is not read");
+	while ((line = text_line(&text, NULL)) != NULL) {
+		number++;
+		comment = strchr(line, '#');
+		if (comment != NULL)
+			*comment = '\0';
+		line = text_trim(line);
+		if (*line == '\0')
+			continue;
+		wrong = entry_add(w, line);
+		if (wrong != NULL && complain != NULL)
+			complain(arg, number, wrong);
+	}
+	if (w->name_count > 0)
+		qsort(w->names, w->name_count, sizeof(*w->names), name_compare);
+	if (w->block_count > 0)
+		qsort(w->blocks, w->block_count, sizeof(*w->blocks),
+		    block_compare);
+	return w;
+}
+
+void
+whitelist_free(struct whitelist *w)
+{
+	size_t i;
+
+	if (w == NULL)
+		return;
+	for (i = 0; i < w->name_count; i++)
+		free(w->names[i]);
+	free(w->names);
+	free(w->blocks);
+	free(w);
+}
+
+size_t
+whitelist_size(const struct whitelist *w)
+{
+	return w->name_count + w->block_count;
+}
+
+bool
+whitelist_name(const struct whitelist *w, const char *name, char *entry,
+    size_t size)
+{
+	char folded[NAME_MAX_BYTES + 1], *s = folded;
+	size_t n = strlen(name);
+	char **found;
+
+	if (w->name_count == 0 || n == 0 || n > NAME_MAX_BYTES)
+		return false;
+	memcpy(folded, name, n + 1);
+	text_lower(folded);
+	if (folded[n - 1] == '.')
+		folded[n - 1] = '\0';
+	for (;;) {
+		found = bsearch(&s, w->names, w->name_count, sizeof(*w->names),
+		    name_compare);
+		if (found != NULL) {
+			snprintf(entry, size, "%s", *found);
+			return true;
+		}
+		s = strchr(s, '.');
+		if (s == NULL)
+			return false;
+		s++;
+	}
+}
+
+bool
+whitelist_address(const struct whitelist *w, const struct address *a,
+    char *entry, size_t size)
+{
+	char text[ADDRESS_TEXT_MAX];
+	struct address_block key;
+	int bits = -1;
+	size_t i;
+
+	/* One search for each prefix length that occurs. */
+	for (i = 0; i < w->block_count; i++) {
+		if (w->blocks[i].base.family != a->family ||
+		    w->blocks[i].bits == bits)
+			continue;
+		bits = w->blocks[i].bits;
+		key.base = *a;
+		key.bits = bits;
+		address_mask(&key.base, bits);
+		if (bsearch(&key, w->blocks, w->block_count,
+			sizeof(*w->blocks), block_compare) == NULL)
+			continue;
+		address_text(&key.base, text, sizeof(text));
+		snprintf(entry, size, "%s/%d", text, bits);
+		return true;
+	}
+	return false;
+}
+
+int
+whitelist_load(const char *path, struct whitelist **w,
+    void (*complain)(void *, int, const char *), void *arg)
+{
+	int fd, saved = EIO;
+	struct stat st;
+	size_t len = 0;
+	ssize_t n = 0;
+	char *text;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_size > WHITELIST_FILE_MAX ||
+	    (text = malloc((size_t)st.st_size + 1)) == NULL) {
+		close(fd);
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		return -1;
+	}
+	while (len < (size_t)st.st_size &&
+	    (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
+		len += (size_t)n;
+	if (n < 0)
+		saved = errno;
+	close(fd);
+	text[len] = '\0';
+	*w = n < 0 ? NULL : whitelist_parse(text, len, complain, arg);
+	free(text);
+	errno = saved;
+	return *w == NULL ? -1 : 0;
+}
+
+/* --- the check --- */
+
+/* The list in use, and the file that it was read from. */
+static struct {
+	struct whitelist *list;
+	struct stat st;
+	bool failed; /* the last attempt; logged once */
+} current;
+
+static void
+complain_log(void *arg, int line, const char *what)
+{
+	log_warning("%s:%d: %s", (const char *)arg, line, what);
+}
+
+static bool
+same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
+	    a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	    a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	    a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/*
+ * Brings the list up to date with the file. 1 there is a list, 0 there is no
+ * file, -1 the file cannot be read (errno); an older list stays in use then.
+ */
+static int
+current_refresh(const char *path)
+{
+	struct whitelist *list;
+	struct stat st;
+
+	if (stat(path, &st) != 0) {
+		if (errno == ENOENT)
+			return 0;
+		st = (struct stat){ 0 };
+	} else if (current.list != NULL && same_file(&st, &current.st))
+		return 1;
+	if (whitelist_load(path, &list, complain_log, (void *)path) != 0) {
+		if (!current.failed)
+			log_error("%s: %s%s", path, strerror(errno),
+			    current.list != NULL ?
+				"; the list read before stays in use" : "");
+		current.failed = true;
+		return -1;
+	}
+	current.failed = false;
+	whitelist_free(current.list);
+	current.list = list;
+	current.st = st;
+	return 1;
+}
+
+static const char *
+whitelist_inactive(const struct config *cfg)
+{
+	return cfg->whitelist.file == NULL ? "whitelist.file is not set" : NULL;
+}
+
+static enum audience
+whitelist_audience(const struct config *cfg)
+{
+	(void)cfg;
+	return AUDIENCE_ANYONE;
+}
+
+static enum outcome
+whitelist_run(const struct config *cfg, const struct request *req,
+    struct verdict *v)
+{
+	const char *path = cfg->whitelist.file;
+	char entry[NAME_MAX_BYTES + 1];
+	int state = current_refresh(path);
+	bool verified = req->client_name[0] != '\0' &&
+	    strcasecmp(req->client_name, "unknown") != 0;
+
+	if (state == 0 || current.list == NULL) {
+		snprintf(v->reason, sizeof(v->reason), "%.200s: %s", path,
+		    state == 0 ? "no such file" : "cannot be read");
+		return state == 0 ? OUTCOME_NONE : OUTCOME_ERROR;
+	}
+	if (req->client_known && whitelist_address(current.list, &req->client,
+	    entry, sizeof(entry))) {
+		snprintf(v->reason, sizeof(v->reason),
+		    "address is listed: %.200s", entry);
+		return OUTCOME_EXEMPT;
+	}
+	if (verified && whitelist_name(current.list, req->client_name, entry,
+	    sizeof(entry))) {
+		snprintf(v->reason, sizeof(v->reason),
+		    "verified name is listed: %.200s", entry);
+		return OUTCOME_EXEMPT;
+	}
+	if (!verified && whitelist_name(current.list,
+	    req->reverse_client_name, entry, sizeof(entry))) {
+		snprintf(v->reason, sizeof(v->reason),
+		    "unverified name is listed: %.200s", entry);
+		return OUTCOME_SOFTEN;
+	}
+	snprintf(v->reason, sizeof(v->reason), "not listed (%zu entries)",
+	    whitelist_size(current.list));
+	return OUTCOME_NONE;
+}
+
+const struct check whitelist_check = {
+	.name = "whitelist",
+	.help = "is the client's address or verified name exempt?",
+	.audience = whitelist_audience,
+	.inactive = whitelist_inactive,
+	.run = whitelist_run,
+};
