@@ -87,12 +87,13 @@ $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
-	$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
 $(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
 	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS)
 
+# Built on the way, and of use afterwards.
 units: $(addprefix $(BUILD)/,$(UNITS))
 
 check: all units
@@ -129,11 +130,54 @@ lint:
 deps:
 	sh setup.sh --install-only all check
 
-install: all
-	sh tests/../install.sh install
+ETC   = $(DESTDIR)$(SYSCONFDIR)/abichecker
+CACHE = $(DESTDIR)$(LOCALSTATEDIR)/cache/abichecker
+STATE = $(DESTDIR)$(LOCALSTATEDIR)/lib/abichecker
+CRON  = $(DESTDIR)$(SYSCONFDIR)/cron.d
+DOCS  = README.md LICENSE master.cf.example abichecker.conf.example \
+	whitelist.txt
+# An administrator's file is never touched again.
+KEEP  = test -e $(2) || install $(3) $(1) $(2)
 
+# The owner of what the filter writes; without root, or below DESTDIR where
+# there may be no such user, everything stays the installing user's.
+install: all
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man5 \
+	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(ETC)
+	install -m 755 $(BIN)abichecker $(BIN)abictl $(DESTDIR)$(SBINDIR)
+	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	@set -e; owner=; group=; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  if [ -z "$(DESTDIR)" ] && ! id -u $(INSTALL_USER) >/dev/null 2>&1; then \
+	    echo useradd --system $(INSTALL_USER); \
+	    useradd --system --user-group --no-create-home \
+	     --home-dir /nonexistent --shell /usr/sbin/nologin $(INSTALL_USER); \
+	  fi; \
+	  if gid=$$(id -g $(INSTALL_USER) 2>/dev/null); then \
+	    owner="-o $(INSTALL_USER) -g $$gid"; group="-g $$gid"; \
+	  fi; \
+	fi; \
+	install -d -m 750 $$owner $(CACHE) $(STATE); \
+	$(call KEEP,abichecker.conf.example,$(ETC)/abichecker.conf,-m 640 $$group); \
+	$(call KEEP,whitelist.txt,$(ETC)/whitelist.txt,-m 644); \
+	if [ -d $(CRON) ] && [ ! -e $(CRON)/abichecker ]; then \
+	  sed 's|/usr/local/sbin|$(SBINDIR)|; s|abichecker /|$(INSTALL_USER) /|' \
+	   abichecker.cron > $(CRON)/abichecker; \
+	  chmod 644 $(CRON)/abichecker; \
+	fi
+
+# Programs and manuals go; configuration, cache, state and user stay.
 uninstall:
-	sh install.sh uninstall
+	rm -f $(DESTDIR)$(SBINDIR)/abichecker $(DESTDIR)$(SBINDIR)/abictl
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(wildcard man/*.5)))
+	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(wildcard man/*.8)))
+	rm -rf $(DESTDIR)$(DOCDIR)
+	@if [ -e $(CRON)/abichecker ]; then \
+	  echo 'left: $(CRON)/abichecker (remove it, cron would complain)'; fi
+	@for dir in $(ETC) $(CACHE) $(STATE); do \
+	  if [ -e $$dir ]; then echo "left: $$dir"; fi; done
 
 clean:
 	rm -rf build build-san build-fuzz abichecker abictl

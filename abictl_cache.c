@@ -23,7 +23,7 @@ dir_open(struct abictl *ctl, struct statedir *d)
 	statedir_init(d, ctl->cfg.reputation.cache_dir);
 	if (statedir_usable(d))
 		return EX_OK;
-	return abictl_fail(EX_NOPERM, "%s", d->path == NULL ?
+	return abictl_fail(EX_NOPERM, "%s", d->path[0] == '\0' ?
 	    "reputation.cache_dir is not set" : d->problem);
 }
 

@@ -131,7 +131,7 @@ test_cache(const struct config *cfg, struct statedir *d)
 	int lock;
 
 	statedir_init(d, cfg->reputation.cache_dir);
-	if (d->path == NULL) {
+	if (d->path[0] == '\0') {
 		say(WARN, "cache", "reputation.cache_dir is not set: every "
 		    "message costs an API call");
 		return false;

@@ -385,6 +385,7 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 	}
 	if (wrong == NULL && len > 0) { /* the text went on behind a NUL */
 		wrong = "NUL byte";
+		name[0] = '\0';
 		number += whole;
 	}
 	if (wrong == NULL)

@@ -14,7 +14,19 @@
 #include "fetch.h"
 #include "text.h"
 
-static struct statedir cache = { .fd = -1 };
+/* The cache directory, kept open from one request to the next. */
+static struct statedir *
+cache_dir(const struct config *cfg)
+{
+	static struct statedir cache = { .fd = -1 };
+	const char *path = cfg->reputation.cache_dir;
+
+	if (path != NULL && strcmp(path, cache.path) != 0) {
+		statedir_close(&cache);
+		statedir_init(&cache, path);
+	}
+	return &cache;
+}
 
 static const char *
 reputation_inactive(const struct config *cfg)
@@ -82,6 +94,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 {
 	char key[ADDRESS_TEXT_MAX], source[192], why[160] = "";
 	struct cache_policy policy = fetch_policy(cfg);
+	struct statedir *cache = cache_dir(cfg);
 	struct cache_score s, fetched;
 	enum cache_result found;
 
@@ -89,10 +102,8 @@ reputation_run(const struct config *cfg, const struct request *req,
 		snprintf(v->reason, sizeof(v->reason), "no client address");
 		return OUTCOME_NONE;
 	}
-	if (cache.path == NULL)
-		statedir_init(&cache, cfg->reputation.cache_dir);
 	cache_key(&req->client, cfg->reputation.ipv6_prefix, key, sizeof(key));
-	found = cache_get(&cache, key, &policy, req->now, &s);
+	found = cache_get(cache, key, &policy, req->now, &s);
 	source_text(found, req, &s, source, sizeof(source));
 	if (found == CACHE_FRESH)
 		return judge(cfg, &s, source, v);
@@ -102,9 +113,9 @@ reputation_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	if (req->passive) {
-		if (!fetch_resting(&cache, key, req->now, why, sizeof(why)))
+		if (!fetch_resting(cache, key, req->now, why, sizeof(why)))
 			snprintf(why, sizeof(why), "AbuseIPDB would be asked");
-	} else if (fetch_score(cfg, &cache, key, req, &fetched, why,
+	} else if (fetch_score(cfg, cache, key, req, &fetched, why,
 		       sizeof(why))) {
 		v->learned = true;
 		source_text(CACHE_MISS, req, &fetched, source, sizeof(source));

@@ -17,8 +17,10 @@ void
 statedir_init(struct statedir *d, const char *path)
 {
 	memset(d, 0, sizeof(*d));
-	d->path = path;
 	d->fd = -1;
+	/* One that is too long is none. */
+	if (path != NULL && strlen(path) < sizeof(d->path))
+		snprintf(d->path, sizeof(d->path), "%s", path);
 }
 
 void
@@ -60,14 +62,27 @@ state_is(struct statedir *d, const char *problem)
 	return problem == NULL;
 }
 
+/* Seconds that only grow, cheap enough to be asked at every request. */
+static time_t
+ticks(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return ts.tv_sec;
+}
+
 bool
 statedir_usable(struct statedir *d)
 {
 	const char *problem;
 	struct stat st;
 
-	if (d->path == NULL)
+	if (d->path[0] == '\0')
 		return false;
+	if (d->fd >= 0 && d->problem[0] == '\0' && d->looked == ticks())
+		return true;
+	d->looked = ticks();
 	if (stat(d->path, &st) != 0) {
 		statedir_close(d);
 		return state_is(d, strerror(errno));
@@ -89,14 +104,17 @@ statedir_usable(struct statedir *d)
 	return state_is(d, problem);
 }
 
-/* Reads up to size bytes; short only at the end of the file. */
+/*
+ * Reads a file that had `expected` bytes a moment ago, at most size bytes. A
+ * read that brings just these is the whole file: no second one to see its end.
+ */
 static ssize_t
-read_full(int fd, char *buf, size_t size)
+read_full(int fd, char *buf, size_t size, size_t expected)
 {
 	size_t have = 0;
 	ssize_t n;
 
-	while (have < size) {
+	while (have < size && (have == 0 || have != expected)) {
 		n = read(fd, buf + have, size - have);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -122,7 +140,7 @@ statedir_read(struct statedir *d, const char *name, char *buf, size_t size,
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-		n = read_full(fd, buf, size);
+		n = read_full(fd, buf, size, (size_t)st.st_size);
 	else
 		errno = EINVAL;
 	close(fd);

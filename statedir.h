@@ -16,21 +16,26 @@
 #include <time.h>
 
 struct statedir {
-	const char *path; /* NULL: there is none */
+	char path[PATH_MAX]; /* "": there is none */
 	int fd;           /* -1 when not open */
 	dev_t dev;
 	ino_t ino;
+	time_t looked;    /* when it was looked at last, monotonic seconds */
 	char problem[256]; /* why it is not usable; "" when it is */
 };
 
-/* Prepares d; the directory itself is opened when first used. */
+/*
+ * Prepares d; the directory itself is opened when first used. path NULL: there
+ * is no directory.
+ */
 void statedir_init(struct statedir *d, const char *path);
 void statedir_close(struct statedir *d);
 
 /*
- * True when the directory can be used. Looks again at every call, since an
- * administrator may mend or replace it while we run; a change of state is
- * logged once. d->fd is good until the next call.
+ * True when the directory can be used. Looks again every second, and at every
+ * call while it is not usable, since an administrator may mend or replace it
+ * while we run; a change of state is logged once. d->fd is good until the next
+ * call.
  */
 bool statedir_usable(struct statedir *d);
 

@@ -169,8 +169,12 @@ bool
 text_number(const char *s, long min, long max, long *out)
 {
 	const char *end;
+	long v;
 
-	return leading_number(s, min, max, out, &end) && *end == '\0';
+	if (!leading_number(s, min, max, &v, &end) || *end != '\0')
+		return false;
+	*out = v;
+	return true;
 }
 
 bool

@@ -43,7 +43,8 @@ void text_lower(char *s);
 
 /*
  * Reads a whole decimal number: digits only, an optional leading '-', no
- * blanks. False when it is anything else or outside min..max.
+ * blanks. False when it is anything else or outside min..max; out is then
+ * left alone.
  */
 bool text_number(const char *s, long min, long max, long *out);
 

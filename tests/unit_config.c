@@ -1,0 +1,280 @@
+/* The configuration reader: what is accepted, and every message. */
+#include "unit.h"
+
+#include "config.h"
+
+static struct config cfg;
+static char error[CONFIG_ERROR_MAX];
+
+static int
+parse(const char *text, size_t len)
+{
+	char *copy = malloc(len + 1);
+	int rc;
+
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	config_free(&cfg);
+	config_init(&cfg);
+	error[0] = '\0';
+	rc = config_parse(&cfg, "f.conf", copy, len, error, sizeof(error));
+	free(copy);
+	return rc;
+}
+
+static void
+accepted(void **state)
+{
+	static const char text[] =
+	    "\xef\xbb\xbf# comment\n; comment\n\n"
+	    "[reputation]\r\n"
+	    "score=71\n"
+	    "  action   =  REJECT Bad ; host # here = $score  \n"
+	    "timeout = 2m\n"
+	    "token =\n"
+	    "cache_dir =\n"
+	    "min_reporters =\n"
+	    "authenticated = YES\n"
+	    "[filter]\nchecks = reputation, whitelist\non_error = defer\n"
+	    "[ reputation ]\nmax_age = 1w";
+
+	(void)state;
+	if (parse(text, sizeof(text) - 1) != 0)
+		fail_msg("%s", error);
+	assert_int_equal(cfg.reputation.score, 71);
+	assert_string_equal(
+	    cfg.reputation.action, "REJECT Bad ; host # here = $score");
+	assert_int_equal(cfg.reputation.timeout, 120);
+	assert_null(cfg.reputation.token);
+	assert_null(cfg.reputation.cache_dir);
+	assert_int_equal(cfg.reputation.min_reporters, 0);
+	assert_true(cfg.reputation.authenticated);
+	assert_string_equal(cfg.filter.checks, "reputation, whitelist");
+	assert_int_equal(cfg.filter.on_error, ON_ERROR_DEFER);
+	assert_int_equal(cfg.reputation.max_age, 7 * 86400);
+	/* Untouched ones have their defaults. */
+	assert_int_equal(cfg.reputation.cache_ttl, 86400);
+	assert_int_equal(cfg.filter.deadline, 10);
+}
+
+static void
+refused(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "[reputation]\naction = 521\n", "f.conf:2: reputation.action: "
+		  "a number alone means permit to Postfix; add a text, as in "
+		  "`521 5.7.1 Bad host'" },
+		{ "[reputation]\naction =\n",
+		    "f.conf:2: reputation.action: empty action" },
+		{ "[reputation]\naction = BANANA\n",
+		    "f.conf:2: reputation.action: not an access(5) action" },
+		{ "[reputation]\n\nscore = 101\n", "f.conf:3: reputation.score: "
+		  "must be a number from 1 to 100" },
+		{ "[reputation]\nscore = 7O\n", "f.conf:2: reputation.score: "
+		  "must be a number from 1 to 100" },
+		{ "[reputation]\nscore = 70\nscore = 71\n",
+		    "f.conf:3: reputation.score: already set in line 2" },
+		{ "[reputation]\nscore = 70\n[filter]\n[reputation]\nscore=1\n",
+		    "f.conf:5: reputation.score: already set in line 2" },
+		{ "[reputation]\ntimeout = 5y\n", "f.conf:2: "
+		  "reputation.timeout: must be a time from 1 to 300 seconds "
+		  "(units: s m h d w)" },
+		{ "[reputation]\ntypo = 1\n",
+		    "f.conf:2: reputation.typo: unknown key" },
+		{ "[banana]\n", "f.conf:1: [banana]: unknown section" },
+		{ "[reputation\n",
+		    "f.conf:1: [reputation: a section line ends in `]'" },
+		{ "score = 1\n",
+		    "f.conf:1: score: key before the first [section]" },
+		{ "[reputation]\nscore 70\n",
+		    "f.conf:2: `key = value' expected" },
+		{ "[filter]\ndry_run = maybe\n",
+		    "f.conf:2: filter.dry_run: must be yes or no" },
+		{ "[filter]\nchecks = whitelist banana\n",
+		    "f.conf:2: filter.checks: unknown word `banana'" },
+		{ "[filter]\nchecks = whitelist whitelist\n",
+		    "f.conf:2: filter.checks: a word is there twice" },
+		{ "[filter]\non_error = reject\n", "f.conf:2: filter.on_error: "
+		  "not one of the possible values" },
+		{ "[whitelist]\nfile = relative\n",
+		    "f.conf:2: whitelist.file: must be an absolute path" },
+		{ "[log]\ntarget = stdout\n", "f.conf:2: log.target: must be "
+		  "syslog, none, stderr or an absolute path" },
+		{ "[reputation]\nurl = ftp://x/\n", "f.conf:2: "
+		  "reputation.url: this kind of URL is not supported" },
+		{ "[reputation]\nurl = api.example\n",
+		    "f.conf:2: reputation.url: not a URL" },
+		{ "[reputation]\nurl = http://\n",
+		    "f.conf:2: reputation.url: the URL has no host" },
+		{ "[reputation]\nurl = http://h/?a\n", "f.conf:2: "
+		  "reputation.url: a query or fragment has no place here" },
+		{ "[reputation]\ntoken = a b\n", "f.conf:2: "
+		  "reputation.token: a key has letters and digits only" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(parse(rows[i].text, strlen(rows[i].text)), -1);
+		assert_string_equal(error, rows[i].error);
+	}
+}
+
+static void
+odd_bytes(void **state)
+{
+	static const char nul[] = "[reputation]\nscore = 1\n\0x\n";
+	static const char inside[] = "[reputation]\nsco\0re = 1\n";
+	char *line = malloc(CONFIG_LINE_MAX + 64);
+
+	(void)state;
+	assert_int_equal(parse(nul, sizeof(nul) - 1), -1);
+	assert_string_equal(error, "f.conf:3: NUL byte");
+	assert_int_equal(parse(inside, sizeof(inside) - 1), -1);
+	memset(line, '#', CONFIG_LINE_MAX + 64);
+	assert_int_equal(parse(line, CONFIG_LINE_MAX - 1), 0);
+	assert_int_equal(parse(line, CONFIG_LINE_MAX + 1), -1);
+	assert_string_equal(error, "f.conf:1: line is too long");
+	free(line);
+}
+
+static void
+overrides(void **state)
+{
+	static const struct {
+		const char *arg, *error; /* NULL: accepted */
+	} rows[] = {
+		{ "reputation.score=42", NULL },
+		{ "{reputation.action=521 5.7.1 Bad = host}", NULL },
+		{ "reputation.action = REJECT", NULL },
+		{ "reputation.proxy=http://proxy:3128", NULL },
+		{ "reputation.token=abc", "-o: reputation.token: "
+		  "a secret has no place on a command line" },
+		{ "reputation.proxy=http://u:p@proxy:3128",
+		    "-o: reputation.proxy: "
+		    "a password has no place on a command line" },
+		{ "reputation.score=x", "-o: reputation.score: "
+		  "must be a number from 1 to 100" },
+		{ "score=1", "-o: score: unknown option" },
+		{ "reputation.score", "-o: reputation.score: "
+		  "`section.key=value' expected" },
+		{ "", "-o: : `section.key=value' expected" },
+	};
+	size_t i;
+	int rc;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		rc = config_override(&cfg, rows[i].arg, error, sizeof(error));
+		assert_int_equal(rc, rows[i].error == NULL ? 0 : -1);
+		if (rc != 0)
+			assert_string_equal(error, rows[i].error);
+	}
+	assert_int_equal(cfg.reputation.score, 42);
+	assert_string_equal(cfg.reputation.action, "REJECT");
+}
+
+static void
+hidden(void **state)
+{
+	static const char text[] = "[reputation]\ntoken = abc\n"
+				   "proxy = http://u:p@proxy:3128\n";
+
+	(void)state;
+	assert_int_equal(parse(text, sizeof(text) - 1), 0);
+	assert_true(config_hidden(&cfg, config_find("reputation.token")));
+	assert_true(config_hidden(&cfg, config_find("reputation.proxy")));
+	assert_false(config_hidden(&cfg, config_find("reputation.url")));
+	assert_int_equal(config_find("reputation"), -1);
+	assert_int_equal(config_find("reputation.scor"), -1);
+}
+
+static void
+count_warning(void *arg, const char *text)
+{
+	(void)text;
+	*(int *)arg += 1;
+}
+
+static void
+warnings(void **state)
+{
+	static const char open_http[] =
+	    "[reputation]\ntoken = abc\nurl = http://127.0.0.1.evil.net/\n";
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(parse(open_http, sizeof(open_http) - 1), 0);
+	cfg.file_mode = 0640;
+	config_warnings(&cfg, count_warning, &n);
+	assert_int_equal(n, 1);
+	cfg.file_mode = 0644;
+	config_warnings(&cfg, count_warning, &n);
+	assert_int_equal(n, 3);
+}
+
+/* Every default passes its own rules, so that a dump can be parsed again. */
+static void
+defaults(void **state)
+{
+	char arg[512];
+	int i;
+
+	(void)state;
+	config_free(&cfg);
+	config_init(&cfg);
+	for (i = 0; i < config_option_count; i++) {
+		snprintf(arg, sizeof(arg), "%s.%s=%s",
+		    config_options[i].section, config_options[i].key,
+		    config_options[i].fallback);
+		assert_non_null(config_options[i].help);
+		if (config_options[i].type != CONFIG_SECRET &&
+		    config_override(&cfg, arg, error, sizeof(error)) != 0)
+			fail_msg("%s", error);
+	}
+}
+
+static void
+loaded(void **state)
+{
+	char path[128];
+
+	(void)state;
+	unit_file("a.conf", "[reputation]\nscore = 12\n", 24);
+	snprintf(path, sizeof(path), "%s/a.conf", unit_dir);
+	config_free(&cfg);
+	config_init(&cfg);
+	cfg.overrides[cfg.override_count++] = "reputation.ipv6_prefix=64";
+	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_int_equal(cfg.reputation.score, 12);
+	assert_int_equal(cfg.reputation.ipv6_prefix, 64);
+	assert_int_equal(
+	    config_load(&cfg, "/nonexistent/x", error, sizeof(error)), -1);
+	assert_string_equal(
+	    error, "/nonexistent/x: No such file or directory");
+	assert_int_equal(config_load(&cfg, "/", error, sizeof(error)), -1);
+	assert_string_equal(error, "/: Is a directory");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(accepted),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(odd_bytes),
+		cmocka_unit_test(overrides),
+		cmocka_unit_test(hidden),
+		cmocka_unit_test(warnings),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(loaded),
+	};
+	int rc;
+
+	config_init(&cfg);
+	rc = cmocka_run_group_tests(tests, unit_dir_make, unit_dir_remove);
+	config_free(&cfg);
+	return rc;
+}
