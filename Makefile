@@ -118,8 +118,11 @@ fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 bench: all
 	bench/run
 
+TORTURE_TIME = 60
+
 torture: all
-	tests/torture
+	tests/torture.py --seconds $(TORTURE_TIME)
+	$(MAKE) fuzz FUZZ_TIME=$(TORTURE_TIME)
 
 demo: all
 	tests/demo.py

@@ -37,6 +37,15 @@ score_print(const struct cache_score *s)
 	return EX_OK;
 }
 
+/* The filter's answer when there is no score: see fetch_parse(). */
+static void
+rest_print(const struct lookup *l, const char *what, time_t until,
+    const char *reason)
+{
+	if (l->for_filter)
+		printf("rest %s %lld %s\n", what, (long long)until, reason);
+}
+
 /* Nobody shall ask before `until`. */
 static int
 rest_tell(struct lookup *l, bool only_this, time_t until, const char *reason)
@@ -47,8 +56,7 @@ rest_tell(struct lookup *l, bool only_this, time_t until, const char *reason)
 	if (only_this)
 		snprintf(what, sizeof(what), REST_IP "%s", l->key);
 	rest_set(&l->dir, what, now, until, reason);
-	if (l->for_filter)
-		printf("rest %s %lld %s\n", what, (long long)until, reason);
+	rest_print(l, what, until, reason);
 	log_warning("AbuseIPDB, asked for %s: %s; resting for %lld s%s", l->key,
 	    reason, (long long)(until - now),
 	    only_this ? ", this address only" : "");
@@ -62,13 +70,15 @@ known_already(struct lookup *l)
 	struct cache_policy policy = fetch_policy(l->cfg);
 	char reason[REST_REASON_MAX + 64];
 	struct cache_score s;
-	time_t now = time(NULL);
+	time_t now = time(NULL), until;
 
 	if (cache_get(&l->dir, l->key, &policy, now, &s) == CACHE_FRESH)
 		return score_print(&s);
-	if (fetch_resting(&l->dir, l->key, now, reason, sizeof(reason)))
-		return abictl_fail(EX_TEMPFAIL, "%s: %s", l->key, reason);
-	return -1;
+	until = fetch_resting(&l->dir, l->key, now, reason, sizeof(reason));
+	if (until == 0)
+		return -1;
+	rest_print(l, REST_API, until, reason);
+	return abictl_fail(EX_TEMPFAIL, "%s: %s", l->key, reason);
 }
 
 /* The call itself, with everything that follows from its answer. */

@@ -113,7 +113,8 @@ test_whitelist(const struct config *cfg)
 
 	if (path == NULL)
 		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (whitelist_load(path, &w, whitelist_complain, (void *)path) != 0)
+	else if (whitelist_load(path, &w, whitelist_complain,
+		     (void *)path) != 0)
 		say(errno == ENOENT ? WARN : FAIL, "whitelist", "%s: %s", path,
 		    strerror(errno));
 	else {
@@ -149,7 +150,7 @@ test_cache(const struct config *cfg, struct statedir *d)
 		    strerror(errno));
 		return false;
 	}
-	lock = statedir_lock_open(d);
+	lock = statedir_lock(d, STATEDIR_LOCK_PROBE, 1000);
 	if (lock < 0)
 		say(FAIL, "cache", "%s/" STATEDIR_LOCK ": %s", d->path,
 		    strerror(errno));
@@ -202,7 +203,7 @@ test_api(const struct config *cfg, struct statedir *d)
 		say(FAIL, "AbuseIPDB", "%s", reason);
 		return;
 	}
-	if (fetch_resting(d, "", now, reason, sizeof(reason))) {
+	if (fetch_resting(d, "", now, reason, sizeof(reason)) != 0) {
 		say(WARN, "AbuseIPDB", "%s", reason);
 		return;
 	}

@@ -165,18 +165,13 @@ generated_parse(const cJSON *root, time_t now)
 	const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(
 	    cJSON_GetObjectItemCaseSensitive(root, "meta"), "generatedAt"));
 	struct tm tm = { 0 };
-	int hours = 0, minutes = 0;
-	char sign = '+';
-	const char *rest;
 	time_t t;
+	long offset;
 
-	if (s == NULL || (rest = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm)) == NULL)
+	if (s == NULL || strptime(s, "%Y-%m-%dT%H:%M:%S%z", &tm) == NULL)
 		return now;
-	if (*rest != '\0' && *rest != 'Z' &&
-	    sscanf(rest, "%c%2d:%2d", &sign, &hours, &minutes) != 3)
-		return now;
-	t = timegm(&tm) -
-	    (sign == '-' ? -1 : 1) * (hours * 3600L + minutes * 60L);
+	offset = tm.tm_gmtoff; /* timegm(3) sets it to 0 */
+	t = timegm(&tm) - offset;
 	return t > 0 && t < now ? t : now;
 }
 
@@ -201,7 +196,8 @@ abuseipdb_parse_blacklist(const char *body, size_t len, time_t now,
 	generated = generated_parse(root, now);
 	cJSON_ArrayForEach(entry, data) {
 		json_text(entry, "ipAddress", text, sizeof(text));
-		if (!address_parse(text, &a) || json_score(entry, &score) != NULL)
+		if (!address_parse(text, &a) ||
+		    json_score(entry, &score) != NULL)
 			continue;
 		if (!fn(arg, &a, &score, generated))
 			break;
@@ -355,7 +351,8 @@ curl_prepare(CURL *curl, const struct config *cfg, const char *url,
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION,
+	    (long)CURL_SSLVERSION_TLSv1_2);
 	/* "" keeps curl from looking for one in the environment. */
 	curl_easy_setopt(curl, CURLOPT_PROXY, proxy != NULL ? proxy : "");
 	/* The key is for the API, not for the proxy. */

@@ -182,8 +182,8 @@ action_only_logs(const char *text)
 }
 
 void
-action_expand(
-    char *out, size_t size, const char *text, const struct action_values *values)
+action_expand(char *out, size_t size, const char *text,
+    const struct action_values *values)
 {
 	char plain[ACTION_MAX];
 	const char *value;

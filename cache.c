@@ -4,12 +4,10 @@
 #include "cache.h"
 
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +20,6 @@
 #define BUDGET_FILE ".budget"
 #define FUTURE_MAX 300        /* seconds of clock difference forgiven */
 #define TEMPORARY_MAX 3600    /* seconds that a temporary file may live */
-#define BUDGET_BYTE (1L << 32) /* of the lock file; keys use 0..2^32-1 */
 
 void
 cache_key(const struct address *a, long ipv6_prefix, char *out, size_t size)
@@ -161,70 +158,10 @@ key_hash(const char *key)
 	return h;
 }
 
-static void
-wake(int sig)
-{
-	(void)sig; /* its only purpose is to interrupt fcntl(2) */
-}
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/*
- * F_OFD_SETLKW has no time limit of its own. The timer fires again and again,
- * so a signal that arrives just before the call is no loss.
- */
-static int
-lock_wait(int fd, struct flock *lock, long wait_ms)
-{
-	struct itimerval tick = { { 0, 20000 }, { 0, 20000 } }, off = { 0 };
-	struct sigaction act = { .sa_handler = wake }, old;
-	int64_t end = monotonic_ms() + wait_ms;
-	int rc, saved;
-
-	sigemptyset(&act.sa_mask);
-	sigaction(SIGALRM, &act, &old);
-	setitimer(ITIMER_REAL, &tick, NULL);
-	do
-		rc = fcntl(fd, F_OFD_SETLKW, lock);
-	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
-	saved = errno;
-	setitimer(ITIMER_REAL, &off, NULL);
-	sigaction(SIGALRM, &old, NULL);
-	errno = saved == EINTR ? EAGAIN : saved;
-	return rc;
-}
-
-static int
-byte_lock(struct statedir *d, long byte, long wait_ms)
-{
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = byte, .l_len = 1 };
-	int fd, saved;
-
-	fd = statedir_lock_open(d);
-	if (fd < 0)
-		return -1;
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 ||
-	    (wait_ms > 0 && (errno == EAGAIN || errno == EACCES) &&
-		lock_wait(fd, &lock, wait_ms) == 0))
-		return fd;
-	saved = errno == EACCES ? EAGAIN : errno;
-	close(fd);
-	errno = saved;
-	return -1;
-}
-
 int
 cache_lock(struct statedir *d, const char *key, long wait_ms)
 {
-	return byte_lock(d, (long)key_hash(key), wait_ms);
+	return statedir_lock(d, (long)key_hash(key), wait_ms);
 }
 
 /* --- clean-up --- */
@@ -316,7 +253,7 @@ cache_budget_take(struct statedir *d, long limit, time_t now)
 
 	if (!statedir_usable(d))
 		return true; /* nobody can count */
-	lock = byte_lock(d, BUDGET_BYTE, 1000);
+	lock = statedir_lock(d, STATEDIR_LOCK_BUDGET, 1000);
 	used = budget_read(d, now);
 	if (limit > 0 && used >= limit) {
 		if (lock >= 0)

@@ -58,7 +58,7 @@ enum cache_result cache_get(struct statedir *d, const char *key,
 int cache_put(struct statedir *d, const char *key, const struct cache_score *s,
     time_t mtime);
 
-/* The text of a cache file: read it (changes text; false = absurd), write it. */
+/* The text of a cache file. Reading changes it; false: it is absurd. */
 bool cache_parse(char *text, struct cache_score *s);
 size_t cache_format(const struct cache_score *s, char *out, size_t size);
 

@@ -358,6 +358,7 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 	const char *wrong = NULL;
 	struct text subject;
 	bool whole = true;
+	size_t used;
 	int number = 0;
 
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
@@ -372,7 +373,8 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 			wrong = "line is too long";
 			break;
 		}
-		len -= (size_t)(text - line) < len ? (size_t)(text - line) : len;
+		used = (size_t)(text - line);
+		len -= used < len ? used : len;
 		line = text_trim(line);
 		if (*line == '\0' || *line == '#' || *line == ';')
 			continue;
@@ -515,7 +517,8 @@ config_hidden(const struct config *cfg, int row)
 static bool
 url_is_loopback(const char *url)
 {
-	static const char *const hosts[] = { "127.0.0.1", "localhost", "[::1]" };
+	static const char *const hosts[] = { "127.0.0.1", "localhost",
+		"[::1]" };
 	const char *host = strstr(url, "://") + 3;
 	size_t i, n;
 
@@ -539,7 +542,8 @@ config_warnings(const struct config *cfg,
 	int i;
 
 	if ((cfg->file_mode & S_IWOTH) != 0) {
-		snprintf(text, sizeof(text), "%s: everybody can write it", name);
+		snprintf(text, sizeof(text), "%s: everybody can write it",
+		    name);
 		fn(arg, text);
 	}
 	for (i = 0; i < config_option_count; i++) {

@@ -26,7 +26,7 @@ fetch_policy(const struct config *cfg)
 	};
 }
 
-bool
+time_t
 fetch_resting(struct statedir *d, const char *key, time_t now, char *reason,
     size_t size)
 {
@@ -37,11 +37,10 @@ fetch_resting(struct statedir *d, const char *key, time_t now, char *reason,
 	until = rest_until(d, REST_API, now, why, sizeof(why));
 	if (until == 0)
 		until = rest_until(d, what, now, why, sizeof(why));
-	if (until == 0)
-		return false;
-	snprintf(reason, size, "API rests for %lld s more: %s",
-	    (long long)(until - now), why);
-	return true;
+	if (until != 0)
+		snprintf(reason, size, "API rests for %lld s more: %s",
+		    (long long)(until - now), why);
+	return until;
 }
 
 int
@@ -110,7 +109,8 @@ child_start(const struct config *cfg, const char *address, int lock,
 			return ends[0];
 		close(ends[0]);
 	}
-	snprintf(reason, size, "cannot start %.120s: %s", program, strerror(rc));
+	snprintf(reason, size, "cannot start %.120s: %s", program,
+	    strerror(rc));
 	return -1;
 }
 
@@ -192,7 +192,7 @@ fetch_score(const struct config *cfg, struct statedir *d, const char *key,
 	bool found;
 	int lock = -1;
 
-	if (fetch_resting(d, key, req->now, reason, size))
+	if (fetch_resting(d, key, req->now, reason, size) != 0)
 		return false;
 	if (statedir_usable(d)) {
 		lock = cache_lock(d, key, request_left(req));
@@ -207,7 +207,8 @@ fetch_score(const struct config *cfg, struct statedir *d, const char *key,
 		/* Somebody else may have asked while we waited. */
 		found = cache_get(d, key, &policy, time(NULL), s) ==
 		    CACHE_FRESH;
-		if (found || fetch_resting(d, key, time(NULL), reason, size)) {
+		if (found ||
+		    fetch_resting(d, key, time(NULL), reason, size) != 0) {
 			if (lock >= 0)
 				close(lock);
 			return found;

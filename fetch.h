@@ -26,8 +26,11 @@ bool fetch_score(const struct config *cfg, struct statedir *d, const char *key,
 /* What cache_get() is to expect under this configuration. */
 struct cache_policy fetch_policy(const struct config *cfg);
 
-/* True when the API rests, for all or for this key; why in reason. */
-bool fetch_resting(struct statedir *d, const char *key, time_t now,
+/*
+ * Until when the API rests, for all or for this key, and why in reason; 0 when
+ * it does not.
+ */
+time_t fetch_resting(struct statedir *d, const char *key, time_t now,
     char *reason, size_t size);
 
 /*

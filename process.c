@@ -94,7 +94,8 @@ process_sibling(const char *name, char *out, size_t size)
 int
 process_start(char *const argv[], int out_fd, int keep_fd)
 {
-	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin", NULL };
+	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin",
+		NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t reset, none;

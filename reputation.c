@@ -113,7 +113,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	if (req->passive) {
-		if (!fetch_resting(cache, key, req->now, why, sizeof(why)))
+		if (fetch_resting(cache, key, req->now, why, sizeof(why)) == 0)
 			snprintf(why, sizeof(why), "AbuseIPDB would be asked");
 	} else if (fetch_score(cfg, cache, key, req, &fetched, why,
 		       sizeof(why))) {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "text.h"
@@ -28,7 +29,8 @@ rest_parse(char *text, time_t now, time_t *until, char *reason, size_t size)
 	long value;
 
 	line = text_line(&cursor, &whole);
-	if (line == NULL || !whole || !text_number(line, 1, 0x7fffffffffL, &value))
+	if (line == NULL || !whole ||
+	    !text_number(line, 1, 0x7fffffffffL, &value))
 		return 0;
 	/* Beyond REST_MAX: written before the clock was set back. */
 	if (value - (long)now > REST_MAX)
@@ -96,18 +98,28 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
     const char *reason)
 {
 	char name[REST_WHAT_MAX + 8], text[REST_REASON_MAX + 64];
-	char shown[REST_REASON_MAX];
-	int n;
+	char shown[REST_REASON_MAX], there[REST_REASON_MAX];
+	int n, lock, rc;
 
 	if (until > now + REST_MAX)
 		until = now + REST_MAX;
 	text_printable(shown, sizeof(shown), reason);
+	if (!statedir_usable(d)) {
+		if (rest_until(d, what, now, there, sizeof(there)) < until)
+			own_set(what, until, shown);
+		return;
+	}
 	n = snprintf(text, sizeof(text), "%lld\n%s\n", (long long)until, shown);
 	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
-	if (statedir_usable(d) &&
-	    statedir_write(d, name, text, (size_t)n, 0) == 0)
-		return;
-	own_set(what, until, shown);
+	/* Of two failures at once the longer rest counts. */
+	lock = statedir_lock(d, STATEDIR_LOCK_REST, 1000);
+	rc = 0;
+	if (rest_until(d, what, now, there, sizeof(there)) < until)
+		rc = statedir_write(d, name, text, (size_t)n, 0);
+	if (lock >= 0)
+		close(lock);
+	if (rc != 0)
+		own_set(what, until, shown);
 }
 
 void

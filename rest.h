@@ -28,7 +28,10 @@
 time_t rest_until(struct statedir *d, const char *what, time_t now,
     char *reason, size_t size);
 
-/* Lets `what` rest; a time beyond now + REST_MAX is cut to that. */
+/*
+ * Lets `what` rest; a time beyond now + REST_MAX is cut to that. A rest is
+ * never made shorter.
+ */
 void rest_set(struct statedir *d, const char *what, time_t now, time_t until,
     const char *reason);
 

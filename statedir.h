@@ -58,11 +58,17 @@ int statedir_write(struct statedir *d, const char *name, const char *text,
 int statedir_remove(struct statedir *d, const char *name);
 
 /*
- * Opens the lock file, a FIFO so that the old clean-up by `find -type f`
- * never removes it, for OFD locks. The caller closes it, which drops its
- * locks. -1 with errno when there is none to be had.
+ * Locks one byte of the lock file among all processes, waiting at most wait_ms
+ * milliseconds (0: not at all). Returns a descriptor that holds the lock until
+ * it and all its copies are closed; -1 with errno, EAGAIN when somebody else
+ * still has it.
  */
-int statedir_lock_open(struct statedir *d);
+int statedir_lock(struct statedir *d, long byte, long wait_ms);
+
+/* Bytes below 2^32 belong to keys of the cache. */
+#define STATEDIR_LOCK_BUDGET (1L << 32)
+#define STATEDIR_LOCK_REST ((1L << 32) + 1)
+#define STATEDIR_LOCK_PROBE ((1L << 32) + 2) /* nobody needs it */
 
 /* The name of the lock, and what temporary files begin with. */
 #define STATEDIR_LOCK ".lock"

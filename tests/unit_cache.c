@@ -215,6 +215,8 @@ markers(void **state)
 	assert_int_equal(rest_until(&dir, REST_API, NOW, reason,
 			     sizeof(reason)), NOW + 15);
 	assert_string_equal(reason, "why?not?");
+	/* A shorter rest does not end a longer one. */
+	rest_set(&dir, REST_API, NOW, NOW + 5, "shorter");
 	assert_int_equal(rest_until(&dir, REST_API, NOW + 14, reason, 10),
 	    NOW + 15);
 	assert_int_equal(rest_until(&dir, REST_API, NOW + 15, reason, 10), 0);
@@ -311,7 +313,7 @@ lock_is_a_fifo(void **state)
 	int fd;
 
 	(void)state;
-	fd = statedir_lock_open(&dir);
+	fd = statedir_lock(&dir, STATEDIR_LOCK_PROBE, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(S_ISFIFO(st.st_mode));
@@ -319,12 +321,12 @@ lock_is_a_fifo(void **state)
 	snprintf(path, sizeof(path), "%s/.lock", unit_dir);
 	assert_int_equal(unlink(path), 0);
 	unit_file(".lock", "", 0);
-	assert_int_equal(statedir_lock_open(&dir), -1);
+	assert_int_equal(statedir_lock(&dir, STATEDIR_LOCK_PROBE, 0), -1);
 	assert_int_equal(unlink(path), 0);
 	snprintf(target, sizeof(target), "%s/other", unit_dir);
 	assert_int_equal(mkfifo(target, 0600), 0);
 	assert_int_equal(symlink(target, path), 0);
-	assert_int_equal(statedir_lock_open(&dir), -1);
+	assert_int_equal(statedir_lock(&dir, STATEDIR_LOCK_PROBE, 0), -1);
 	assert_int_equal(unlink(path), 0);
 }
 

@@ -1,0 +1,253 @@
+#!/bin/sh
+#
+# setup.sh - install the Debian packages that a make target needs, then make it
+#
+#	sudo sh setup.sh demo
+#	sudo sh setup.sh check
+#
+# Only missing packages are installed, and no service is started by it: for
+# the time of the installation a policy-rc.d forbids that.  One that is there
+# already comes back afterwards, also when the installation fails or is
+# interrupted.
+
+set -u
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+export PATH
+
+EX_USAGE=64
+EX_UNAVAILABLE=69
+EX_OSERR=71
+EX_NOPERM=77
+
+targets='all install uninstall clean demo check torture bench fuzz lint'
+
+# packages_of TARGET: the packages it needs, a table in one place
+packages_of()
+{
+	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev'
+	mail='postfix python3'
+	check='libcmocka-dev mandoc openssl procps'
+	case $1 in
+	all|build)	echo "$build" ;;
+	install)	echo "$build ca-certificates" ;;
+	uninstall|clean) echo make ;;
+	demo)		echo "$build $mail" ;;
+	check|torture)	echo "$build $mail $check" ;;
+	bench)		echo "$build python3" ;;
+	fuzz)		echo "$build clang libclang-rt-dev" ;;
+	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
+			    "cppcheck shellcheck mandoc python3" ;;
+	*)		return 1 ;;
+	esac
+}
+
+usage()
+{
+	cat <<-END
+	usage: setup.sh [--yes] TARGET... [NAME=VALUE...]
+	       setup.sh --install-only [--yes] TARGET...
+	       setup.sh --packages TARGET...
+
+	Installs the Debian packages that the make TARGETs need and that are
+	not there yet, then runs "make TARGET...".  No service is started.
+
+	  --yes           go on although packages would be removed for it,
+	                  such as another mail server for Postfix
+	  --install-only  install the packages, make nothing
+	  --packages      print the packages, install and make nothing
+	  --help          this text
+
+	Targets: $targets
+	NAME=VALUE is handed to make: "setup.sh check SAN=1".
+	END
+}
+
+say()
+{
+	printf 'setup.sh: %s\n' "$*" >&2
+}
+
+# die STATUS TEXT...
+die()
+{
+	status=$1
+	shift
+	say "$@"
+	exit "$status"
+}
+
+is_installed()
+{
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = \
+	    installed ]
+}
+
+# missing PACKAGE...: those that are not installed, each once
+missing()
+{
+	for package; do
+		is_installed "$package" || echo "$package"
+	done | sort -u | tr '\n' ' '
+}
+
+# 9>&-: what a package starts must not hold our lock
+apt_get()
+{
+	DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get \
+	    -o DPkg::Lock::Timeout=300 "$@" 9>&-
+}
+
+# simulate PACKAGE...: what an installation would do
+simulate()
+{
+	apt_get -q -s install --no-install-recommends "$@" 2>/dev/null </dev/null
+}
+
+# removals: of a simulation on standard input, the packages that would go
+removals()
+{
+	awk '$1 == "Remv" { print $2 }'
+}
+
+# refuse_removals PACKAGE...: stop if one of them is needed in place
+refuse_removals()
+{
+	others=
+	for package; do
+		case $(dpkg-query -W -f '${Provides}' "$package" 2>/dev/null) in
+		*mail-transport-agent*)
+			say "this system's mail server is $package, and" \
+			    "Postfix would replace it" ;;
+		esac
+		others="$others $package"
+	done
+	[ -n "$others" ] || return 0
+	if [ "$yes" = no ]; then
+		die $EX_UNAVAILABLE "these packages would be removed:$others." \
+		    "Nothing was changed. If that is what you want:" \
+		    "setup.sh --yes $arguments"
+	fi
+	say "as --yes says, these packages will be removed:$others"
+}
+
+policy=/usr/sbin/policy-rc.d
+saved=$policy.before-abichecker-setup
+mark='written by the setup.sh of abichecker'
+
+# forbid_services: put our policy-rc.d in place, keep what was there
+forbid_services()
+{
+	restore_policy		# left by a run that was killed
+	trap restore_policy EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	if [ -e "$policy" ] || [ -L "$policy" ]; then
+		mv -f "$policy" "$saved" || exit $EX_OSERR
+	fi
+	{ printf '#!/bin/sh\n# %s, gone when it ends\nexit 101\n' "$mark" \
+	    >"$policy" && chmod 755 "$policy"; } ||
+	    die $EX_OSERR "cannot write $policy"
+}
+
+# restore_policy: undo forbid_services, if it was done
+restore_policy()
+{
+	if grep -qs "$mark" "$policy"; then
+		rm -f "$policy"
+	fi
+	if [ -e "$saved" ] || [ -L "$saved" ]; then
+		[ -e "$policy" ] || [ -L "$policy" ] ||
+		    mv -f "$saved" "$policy"
+	fi
+}
+
+# Postfix asks how to set itself up; "Local only" listens nowhere else, also
+# after the next boot.  An installed Postfix is left as it is.
+answer_postfix()
+{
+	echo 'postfix postfix/main_mailer_type select Local only' |
+	    debconf-set-selections 9>&-
+}
+
+install_packages()
+{
+	command -v apt-get >/dev/null ||
+	    die $EX_UNAVAILABLE "no apt-get here: this is for Debian." \
+	    "Install what corresponds to: $*"
+	# shellcheck disable=SC2046 # a list of names
+	set -- $(missing "$@")
+	[ $# -gt 0 ] || return 0
+	[ "$(id -u)" -eq 0 ] ||
+	    die $EX_NOPERM "only root can install packages. Say:" \
+	    "sudo sh setup.sh $arguments (it would install: $*)"
+
+	exec 9</usr/sbin
+	flock 9 || die $EX_OSERR "cannot lock /usr/sbin"
+	say "installing $*"
+	if ! plan=$(simulate "$@"); then
+		apt_get -q update >&2 ||
+		    die $EX_UNAVAILABLE "apt-get update failed, see above"
+		plan=$(simulate "$@") || {
+			apt_get -q -s install --no-install-recommends "$@" >&2
+			die $EX_UNAVAILABLE "apt-get cannot install this," \
+			    "see above"
+		}
+	fi
+	# shellcheck disable=SC2046 # a list of names
+	refuse_removals $(echo "$plan" | removals)
+	forbid_services
+	case " $* " in
+	*' postfix '*)	answer_postfix ;;
+	esac
+	# The lists may be older than what the mirror still has
+	apt_get -q -y install --no-install-recommends "$@" >&2 </dev/null ||
+	    { apt_get -q update >&2 &&
+	    apt_get -q -y install --no-install-recommends "$@" >&2 </dev/null; } ||
+	    die $EX_UNAVAILABLE "apt-get could not install $*, see above"
+	restore_policy
+	trap - EXIT HUP INT TERM
+	exec 9<&-
+}
+
+main()
+{
+	yes=no install_only=no print=no arguments=$* packages=
+	for argument; do
+		case $argument in
+		--yes)		yes=yes ;;
+		--install-only)	install_only=yes ;;
+		--packages)	print=yes ;;
+		-h|--help)	usage; exit 0 ;;
+		-*)		usage >&2; exit $EX_USAGE ;;
+		*=*)		;;
+		*)
+			list=$(packages_of "$argument") ||
+			    die $EX_USAGE "unknown target $argument" \
+			    "(there are: $targets)"
+			packages="$packages $list" ;;
+		esac
+	done
+	[ -n "$packages" ] || { usage >&2; exit $EX_USAGE; }
+	# shellcheck disable=SC2086 # a list of names
+	if [ "$print" = yes ]; then
+		printf '%s\n' $packages | sort -u
+		exit 0
+	else
+		install_packages $packages
+	fi
+	[ "$install_only" = no ] || exit 0
+
+	for argument; do
+		shift
+		case $argument in
+		-*)	;;
+		build)	set -- "$@" all ;;
+		*)	set -- "$@" "$argument" ;;
+		esac
+	done
+	cd "$(dirname "$0")" || exit $EX_OSERR
+	exec make "$@"
+}
+
+main "$@"

@@ -1,0 +1,239 @@
+#!/usr/bin/python3
+"""See the filter at work: a real Postfix on loopback runs it by spawn(8), a stand-in plays the
+AbuseIPDB API, and clients of all kinds come to deliver a message.
+
+    python3 tests/demo.py
+
+Prints for each client who it is, what Postfix said to it, and why. Exit status 0 when all of it
+was as it must be. Nothing leaves this machine and nothing is left behind.
+"""
+import collections
+import os
+import re
+import shutil
+import sys
+import textwrap
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import testenv  # noqa: E402
+from apistub import ApiStub, score  # noqa: E402
+from mailserver import MailServer  # noqa: E402
+
+EX_UNAVAILABLE, EX_NOPERM = 69, 77
+WIDTH = 80
+LABEL = 14  # the column where the text beside a label begins
+
+WHITELIST = "# big senders\npaypal.com\n"
+REFUSED = "521 5.7.1 .*Bad host reputation"
+SOFTENED = "450 4.7.1 .*Bad host reputation"
+ACCEPTED = "250 2.1.5 Ok"
+UNVERIFIED = "[UNAVAILABLE]"
+
+# A client: its score at the API (None: the API is dead), what the reply must match, how often the
+# API may be asked, and how it is announced to Postfix by XCLIENT.
+Client = collections.namedtuple("Client", "title text address score reply calls session")
+
+CLIENTS = (
+    Client("A client nobody complains about", "",
+           "8.8.4.4", 0, ACCEPTED, 1, {"name": "mail.example.net"}),
+    Client("A client with a bad reputation", "",
+           "1.2.3.4", 100, REFUSED, 1, {"name": UNVERIFIED}),
+    Client("The same client again", "Now its score is in the cache.",
+           "1.2.3.4", 100, REFUSED, 0, {"name": UNVERIFIED}),
+    Client("Just over the limit", "reputation.score = 70 is the default: 70 and more is refused.",
+           "2a02:d540::a", 71, REFUSED, 1, {"name": "host.example.com"}),
+    Client("A big sender",
+           "whitelist.txt has paypal.com, and the name is verified: it leads back to the address.",
+           "66.211.170.66", 100, ACCEPTED, 0, {"name": "mx1.slc.paypal.com"}),
+    Client("One that only looks like it",
+           "The name ends in paypal.com, but not at a dot.",
+           "1.2.3.5", 100, REFUSED, 1, {"name": "mx.notpaypal.com"}),
+    Client("A whitelisted name that could not be verified",
+           "A forgery, or trouble with its DNS: so it may try again.",
+           "66.211.170.67", 100, SOFTENED, 1,
+           {"name": UNVERIFIED, "reverse_name": "mx2.slc.paypal.com"}),
+    Client("One of our own users, from a bad address",
+           "Who has logged in is not judged by whoever had that address yesterday.",
+           "1.2.3.4", 100, ACCEPTED, 0, {"name": UNVERIFIED, "login": "user@example.org"}),
+    Client("Anybody, while the API is dead",
+           "Nobody knows the score, so the mail passes, and nobody asks again for 15 s.",
+           "8.8.8.8", None, ACCEPTED, 0, {"name": "mail.example.com"}),
+)
+VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
+
+NEXT = """\
+That is all there is to it. To have it in front of your own server:
+
+  make install                 programs, manuals, and a user for them
+  abichecker.conf              your AbuseIPDB key (free: abuseipdb.com), and
+                               the score from which clients are refused
+  master.cf.example            the lines for Postfix
+  abictl selftest              tells whether everything is in place
+
+README.md goes through it step by step. To be careful, set filter.dry_run = yes
+first: then the log says what would be refused, and all mail passes.
+"""
+
+
+class Screen:
+    """Text in 80 columns, in colour on a terminal only."""
+
+    COLOURS = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+    def __init__(self, out):
+        self.out = out
+        self.coloured = (out.isatty() and "NO_COLOR" not in os.environ
+                         and os.environ.get("TERM", "dumb") != "dumb")
+
+    def paint(self, text, colour):
+        if not self.coloured or not colour:
+            return text
+        return f"\x1b[{self.COLOURS[colour]}m{text}\x1b[0m"
+
+    def print(self, text="", colour=None):
+        for line in text.split("\n"):
+            print(self.paint(line, colour) if line else "", file=self.out)
+        self.out.flush()
+
+    def wrap(self, text, indent=3, hanging=None, colour=None):
+        """A paragraph, its further lines at column hanging; no word is cut."""
+        hanging = indent if hanging is None else hanging
+        self.print(textwrap.fill(text, WIDTH, initial_indent=" " * indent,
+                                 subsequent_indent=" " * hanging, break_long_words=False,
+                                 break_on_hyphens=False), colour)
+
+    def title(self, number, text, verdict, colour):
+        """A client's first line, the verdict on it at the right."""
+        dots = "." * (WIDTH - len(text) - len(verdict) - 5)
+        self.print(f"\n{number:2} {self.paint(text, 'bold')} {self.paint(dots, 'dim')} "
+                   f"{self.paint(verdict, colour)}")
+
+    def row(self, label, text, colour=None):
+        """A label and its text, which may go on over several lines."""
+        for line in textwrap.wrap(text, WIDTH - LABEL, break_long_words=False,
+                                  break_on_hyphens=False):
+            self.print(f"   {self.paint(label.ljust(LABEL - 3), 'dim')}"
+                       f"{self.paint(line, colour)}")
+            label = ""
+
+
+class Demo:
+    """The Postfix, the API and what went wrong."""
+
+    def __init__(self, screen):
+        self.screen = screen
+        self.stub = ApiStub().start()
+        testenv.at_exit(self.stub.stop)
+        self.site = testenv.Site(self.stub.url, whitelist=WHITELIST)
+        self.mail = MailServer(self.site).start()
+        self.wrong = []
+        self.whole_line_shown = False
+
+    def play(self, number, client):
+        """One client delivers one message; show what came of it."""
+        if client.score is None:
+            self.stub.stop()
+        else:
+            self.stub.answers[client.address] = score(client.score)
+        calls, logged = self.stub.count(), len(self.site.log())
+        deliver = self.mail.submit if "login" in client.session else self.mail.deliver
+        reply = deliver(client.address, **client.session).recipients[0]
+        calls = self.stub.count() - calls
+        self.screen.title(number, client.title, *VERDICTS[reply[0]])
+        self.show(client, reply, calls, self.site.log()[logged:].splitlines())
+        if not re.match(client.reply, reply):
+            self.fail(f"{client.title}: the reply should have been like {client.reply}")
+        if calls != client.calls:
+            self.fail(f"{client.title}: {calls} calls to the API, not {client.calls}")
+
+    def show(self, client, reply, calls, log):
+        """Who the client is, and what Postfix, the filter and the API said."""
+        if client.text:
+            self.screen.wrap(client.text)
+        name = client.session["name"]
+        if "reverse_name" in client.session:
+            name = f"{client.session['reverse_name']}, not verified"
+        elif name == UNVERIFIED:
+            name = "no name"
+        login = f", logged in as {client.session['login']}" if "login" in client.session else ""
+        self.screen.row("client", f"{client.address} ({name}){login}")
+        self.screen.row("AbuseIPDB", "dead" if client.score is None else
+                        f"score {client.score}" if calls else
+                        f"not asked, it would say {client.score}")
+        self.screen.row("Postfix", reply, VERDICTS[reply[0]][1])
+        for line in log or ["(nothing to tell)"]:
+            # Time stamp and process id would only hide what is new
+            line = re.sub(r"^\S+ (abichecker\[\d+\]: |(abictl)\[\d+\])", r"\2", line)
+            if self.whole_line_shown:
+                line = re.sub(r"from=<.*> helo=<\S*>", "...", line)
+            elif line.startswith("reject:"):
+                self.whole_line_shown = True
+            self.screen.row("log", line, "dim")
+
+    def explain(self):
+        """The administrator's question: why was this client refused?"""
+        arguments = ("check", "client_address=1.2.3.5", "client_name=mx.notpaypal.com")
+        self.screen.print("\n   Why was that? The filter explains it at any time:")
+        self.screen.print(f"   $ abictl {' '.join(arguments)}", "bold")
+        done = self.site.abictl(*arguments)
+        for line in (done.stdout + done.stderr).splitlines():
+            self.screen.wrap(line, hanging=3 + done.stdout.find("REASON"))
+        if done.returncode != 0 or "521 5.7.1" not in done.stdout:
+            self.fail(f"abictl check: exit status {done.returncode}")
+
+    def fail(self, text):
+        self.wrong.append(text)
+        self.screen.wrap(f"WRONG: {text}", colour="red")
+
+    def end(self):
+        """Stop Postfix; its own log must not tell of trouble."""
+        try:
+            self.mail.stop(unittest.TestCase())
+        except AssertionError:
+            for line in self.mail.trouble():
+                self.fail(f"Postfix logged: {line}")
+
+
+def obstacle():
+    """Why the demo cannot run here: (exit status, text), or None."""
+    if os.getuid() != 0:
+        return EX_NOPERM, "only root can start a Postfix. Say: sudo sh setup.sh demo"
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    if not shutil.which("postconf"):
+        return EX_UNAVAILABLE, "Postfix is not installed. Say: sudo sh setup.sh demo"
+    missing = [name for name in testenv.PROGRAMS
+               if not os.access(os.path.join(testenv.BUILD, name), os.X_OK)]
+    if missing:
+        return EX_UNAVAILABLE, f"{' and '.join(missing)} not built yet. Say: make demo"
+    return None
+
+
+def main():
+    why = obstacle()
+    if why:
+        print(f"demo: {why[1]}", file=sys.stderr)
+        return why[0]
+    screen = Screen(sys.stdout)
+    screen.print("abichecker: a demonstration", "bold")
+    screen.wrap("A real Postfix on loopback runs the filter by spawn(8), a stand-in plays the "
+                "AbuseIPDB API. Nothing leaves this machine, nothing stays on it.", 0)
+    demo = Demo(screen)
+    for number, client in enumerate(CLIENTS, 1):
+        demo.play(number, client)
+        if client.address == "1.2.3.5":
+            demo.explain()
+    demo.end()
+    screen.print("\n" + "-" * WIDTH)
+    if demo.wrong:
+        screen.wrap(f"{len(demo.wrong)} of these answers were not as they must be, see WRONG "
+                    "above. Please report it with this whole text.", 0, colour="red")
+        return 1
+    screen.print(NEXT.rstrip("\n"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
