@@ -39,7 +39,7 @@ sink_open(const char *path)
 
 	if (strlen(path) >= sizeof(addr.sun_path))
 		errx(1, "%s: too long for a socket", path);
-	strcpy(addr.sun_path, path);
+	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if ((fd = socket(AF_UNIX, SOCK_DGRAM, 0)) == -1)
 		err(1, "socket");
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == -1 ||

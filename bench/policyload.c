@@ -451,8 +451,7 @@ memory_kb(const char *file, const char *name)
 static double
 filters_cpu_us(void)
 {
-	char path[64];
-	unsigned long long ns;
+	char path[64], line[256];
 	double sum = 0;
 	FILE *f;
 	int i;
@@ -462,8 +461,8 @@ filters_cpu_us(void)
 		    (int)conns[i].pid);
 		if (conns[i].pid <= 0 || (f = fopen(path, "r")) == NULL)
 			continue;
-		if (fscanf(f, "%llu", &ns) == 1)
-			sum += (double)ns / 1e3;
+		if (fgets(line, sizeof(line), f) != NULL)
+			sum += strtod(line, NULL) / 1e3;
 		fclose(f);
 	}
 	return sum;
@@ -474,8 +473,10 @@ memory_print(void)
 {
 	double n = opt.conns;
 
-	printf("spawned_pss_kb_avg %.1f\n", memory_kb("smaps_rollup", "Pss") / n);
-	printf("spawned_rss_kb_avg %.1f\n", memory_kb("smaps_rollup", "Rss") / n);
+	printf("spawned_pss_kb_avg %.1f\n",
+	    memory_kb("smaps_rollup", "Pss") / n);
+	printf("spawned_rss_kb_avg %.1f\n",
+	    memory_kb("smaps_rollup", "Rss") / n);
 	printf("spawned_private_dirty_kb_avg %.1f\n",
 	    memory_kb("smaps_rollup", "Private_Dirty") / n);
 	printf("spawned_pte_kb_avg %.1f\n", memory_kb("status", "VmPTE") / n);
@@ -502,11 +503,15 @@ usage(void)
 static void
 addresses_parse(const char *spec)
 {
-	char host[64];
+	const char *comma = strchr(spec, ',');
 	struct in_addr addr;
+	char host[64] = "";
 
-	if (sscanf(spec, "%63[^,],%lu", host, &address_count) != 2 ||
-	    address_count == 0 || inet_pton(AF_INET, host, &addr) != 1)
+	if (comma != NULL && (size_t)(comma - spec) < sizeof(host)) {
+		memcpy(host, spec, (size_t)(comma - spec));
+		address_count = strtoul(comma + 1, NULL, 10);
+	}
+	if (address_count == 0 || inet_pton(AF_INET, host, &addr) != 1)
 		errx(EX_WRONG, "-a wants ADDRESS,COUNT, not %s", spec);
 	first_addr = ntohl(addr.s_addr);
 }

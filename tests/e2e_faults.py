@@ -334,13 +334,39 @@ class Replies(FaultTest):
                 ("talks", "echo action=OK; echo; echo action=OK >&2; exit 0"),
                 ("rubbish", "echo banana"), ("negative", "echo -1"), ("big", "echo 101"),
                 ("torn", "printf 71"), ("endless", "exec cat /dev/zero"),
-                ("many lines", "yes 100"), ("writes on 0", "echo action=OK >&0")):
+                ("many lines", "yes 100"), ("writes on 0", "echo action=OK >&0"),
+                ("hangs", "exec sleep 4")):
             with self.subTest(name):
                 directory = testenv.new_directory("abictl")
                 fake = testenv.write_file(f"{directory}/abictl", f"#!/bin/sh\n{script}\n", 0o755)
                 site = Site(options={"filter.abictl": fake, "filter.deadline": "2s",
                                      "reputation.timeout": "2s"})
                 self.assert_answers(DUNNO, site, request())
+                self.assertEqual(site.rest() is None, name == "hangs")
+
+    def test_odd_files_in_the_configuration(self):
+        odd = f"{testenv.new_directory('odd')}/fifo"
+        os.mkfifo(odd)
+        os.chmod(odd, 0o666)
+        for option in ("log.target", "whitelist.file", "reputation.token_file"):
+            for path in (odd, "/", "/dev/full", "/dev/zero", "/nonexistent/file"):
+                with self.subTest(option, path=path):
+                    (output, status), seconds = duration(
+                        lambda: answer_to(Site(options={option: path}), request()))
+                    self.assertEqual((output, status), (DUNNO, CLEAN_EXIT))
+                    self.assertLess(seconds, 2)
+        for path in (odd, "/", "/dev/zero"):
+            with self.subTest("-c", path=path):
+                self.assert_answers(DUNNO, None, request(), arguments=("-c", path))
+
+    def test_a_log_that_was_moved_is_opened_again(self):
+        site = self.cached_site()
+        filter_ = self.filter(site)
+        self.assertEqual(filter_.ask("9.9.9.9"), REFUSED)
+        os.rename(site.log_file, f"{site.log_file}.1")
+        self.assertEqual(filter_.ask("9.9.9.9"), REFUSED)
+        self.assertEqual(len(site.log_lines(" reject: ")), 1)
+        self.assertEqual(testenv.read_file(f"{site.log_file}.1").count(" reject: "), 1)
 
     def test_on_error_defer(self):
         site = Site(options={"filter.on_error": "defer"})
@@ -410,7 +436,8 @@ API_FAILURES = {
     "other address": Failure(score(71, ipAddress="9.9.9.9"), SHORT),
     "endless": Failure(apistub.endless(), SHORT), "reset": Failure(apistub.reset, SHORT),
     "silent": Failure(apistub.silence, SHORT), "drip": Failure(apistub.drip(), SHORT),
-    "slow": Failure(apistub.slow(3, score(71)), SHORT),
+    "slow": Failure(apistub.slow(3, score(71)), SHORT), "no HTTP": Failure(apistub.no_http, SHORT),
+    "endless head": Failure(apistub.endless_headers, SHORT),
 }
 
 LOGGED_ERROR = r" error: check=reputation client=mail\.example\.net\[8\.8\.4\.4\] .*reason=\"."
@@ -476,6 +503,38 @@ class Api(FaultTest):
         seconds, _ = site.rest()
         self.assertTrue(SHORT - 4 < seconds <= SHORT, seconds)
         self.assertEqual(len(site.log_lines(LOGGED_ERROR)), 1, site.log())
+
+    def test_one_failure_is_enough_for_all_who_wait(self):
+        for answer in (error(500), error(422, parameter="ipAddress")):
+            site = self.site()
+            self.stub.default = apistub.slow(0.3, answer)
+            calls = self.stub.count()
+            with concurrent.futures.ThreadPoolExecutor(20) as pool:
+                answers = list(pool.map(lambda _: answer_to(site, request()), range(20)))
+            self.assertEqual(answers, [(DUNNO, CLEAN_EXIT)] * 20)
+            self.assertEqual(self.stub.count(), calls + 1)
+
+    def test_min_reporters(self):
+        site = self.site({"reputation.min_reporters": "5"})
+        site.put_score("8.8.4.4", 100)  # by nobody knows how many
+        site.put_score("9.9.9.9", "100\nreporters=5\n")
+        site.put_score("1.1.1.1", "100\nreporters=4\n")
+        for reporters, reply in ((4, DUNNO), (5, REFUSED)):
+            self.stub.default = score(100, numDistinctUsers=reporters)
+            self.assert_answers(reply, site, request())
+            site.put_score("8.8.4.4", 100)
+        self.assertEqual(self.stub.count(), 2)
+        self.assert_answers(REFUSED + DUNNO, site, request("9.9.9.9"), request("1.1.1.1"))
+        self.assertEqual(self.stub.count(), 2)
+
+    def test_one_verdict_for_an_ipv6_network(self):
+        site = self.site({"reputation.ipv6_prefix": "64"})
+        self.stub.default = score(71)
+        self.assert_answers(REFUSED * 3, site, *map(request, (
+            "2a02:d540:0:1::a", "2a02:d540:0:1:ffff::b", "2a02:d540:0:2::a")))
+        self.assertEqual([call.query["ipAddress"] for call in self.stub.requests],
+                         ["2a02:d540:0:1::a", "2a02:d540:0:2::a"])
+        self.assertEqual(site.cached_score("2a02:d540:0:1::"), "71")
 
     def test_it_is_asked_again_after_the_rest(self):
         site = self.site()
@@ -908,6 +967,40 @@ class Configuration(FaultTest):
                 site = self.cached_site()
                 site.configure(**{"reputation.action": action})
                 self.assert_answers(f"action={reply}\n\n".encode(), site, request("9.9.9.9"))
+
+    def test_softened_actions(self):
+        for action, reply in (
+                ("521 5.7.1 Go away", "450 4.7.1 Go away"), ("554 Go away", "450 4.7.1 Go away"),
+                ("REJECT Go away", "450 4.7.1 Go away"), ("450 4.3.2 Later", "450 4.3.2 Later"),
+                ("HOLD", "HOLD"), ("log", "DUNNO")):
+            with self.subTest(action):
+                site = self.cached_site()
+                site.configure(**{"reputation.action": action})
+                testenv.write_file(site.whitelist, "example.net\n")
+                self.assert_answers(f"action={reply}\n\n".encode(), site,
+                                    request("9.9.9.9", client_name="unknown"))
+
+    def test_a_changed_whitelist_counts_soon(self):
+        site = self.cached_site()
+        filter_ = self.filter(site)
+        self.assertEqual(filter_.ask("9.9.9.9"), REFUSED)
+        for text, reply in (("example.net\n", DUNNO), ("example.com\n", REFUSED)):
+            testenv.write_file(site.whitelist, text)
+            wait_until(lambda: filter_.ask("9.9.9.9") == reply, f"{text} to count", 5)
+
+    def test_secrets(self):
+        site = self.site({"reputation.proxy": "http://user:geheim@127.0.0.1:1"})
+        self.assert_answers(DUNNO, site, request())
+        shown = site.abictl("config")
+        self.assertEqual(shown.returncode, 0)
+        self.assertNotIn("geheim", shown.stdout + shown.stderr + site.log())
+        self.assertEqual(self.site().abictl("config").stderr, "")
+        site.configure(**{"reputation.token": site.key, "reputation.token_file": None})
+        os.chmod(site.conf, 0o644)
+        shown = site.abictl("config")
+        self.assertEqual(shown.returncode, 0)
+        self.assertIn(site.conf, shown.stderr)
+        self.assertNotIn(site.key, shown.stdout + shown.stderr)
 
     def test_an_unreadable_file(self):
         site = self.cached_site()

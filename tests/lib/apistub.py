@@ -133,6 +133,19 @@ def endless(size=100 << 20):
     return answer
 
 
+def no_http(exchange):
+    """Bytes that are no answer in HTTP."""
+    exchange.wfile.write(b"71\n" * 1000)
+    exchange.close_connection = True
+
+
+def endless_headers(exchange):
+    """A head that goes on until the client leaves."""
+    exchange.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while not exchange.stub.stopping.is_set():
+        exchange.wfile.write(b"X-Odd: " + b"x" * 1000 + b"\r\n")
+
+
 def silence(exchange):
     """Takes the request and says nothing until the stub stops."""
     exchange.stub.stopping.wait()
@@ -179,8 +192,8 @@ class Exchange(http.server.BaseHTTPRequestHandler):
         self.stub.answer_for(endpoint, self, query)(self)
 
     def send_head(self, status, headers):
-        remaining = max(0, DAILY_LIMIT - len(self.stub.requests))
-        head = {"Content-Type": "application/json", "X-RateLimit-Limit": DAILY_LIMIT,
+        remaining = max(0, self.stub.limit - len(self.stub.requests))
+        head = {"Content-Type": "application/json", "X-RateLimit-Limit": self.stub.limit,
                 "X-RateLimit-Remaining": remaining, **headers, **self.changed_headers}
         self.send_response(status)
         for name, value in head.items():
@@ -229,6 +242,7 @@ class ApiStub:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*certificate)
         self.answers = {}
+        self.limit = DAILY_LIMIT  # calls a day
         self.default = score(0)
         self.blacklist = {}  # address: score
         self.requests = []

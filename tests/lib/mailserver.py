@@ -78,10 +78,8 @@ QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "
           "private", "saved", "trace")
 
 # Log lines that mean that the filter, or the way to it, is broken.
-TROUBLE = re.compile(r"exit status|killed by signal|signal \d+|: (warning|fatal|panic|error): ")
-# ... but for a normal end, and for clocks that tick apart.
-NO_TROUBLE = re.compile(r"terminating on signal 15|file system clock|resetting file time stamps")
-
+TROUBLE = re.compile(r"exit status|killed by signal|"
+                     r"postfix/(\w+/)?(smtpd|spawn|master)\[\d+\]: (warning|fatal|panic|error): ")
 END_OF_LOG = "all filters have ended"
 
 Delivery = collections.namedtuple("Delivery", "recipients data seconds")
@@ -169,8 +167,7 @@ class MailServer:
         return read_file(path) if os.path.exists(path) else ""
 
     def trouble(self):
-        return [line for line in self.log().splitlines()
-                if TROUBLE.search(line) and not NO_TROUBLE.search(line)]
+        return [line for line in self.log().splitlines() if TROUBLE.search(line)]
 
     def session(self, address="8.8.4.4", **keywords):
         return Session(keywords.pop("port", self.mx), address, **keywords)

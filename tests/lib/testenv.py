@@ -69,6 +69,9 @@ def program(name):
     """The path of abichecker or abictl where any user can run it."""
     directory = os.path.join(scratch(), "sbin")
     if not os.path.isdir(directory):
+        if SAN:
+            os.makedirs(REPORTS, exist_ok=True)
+            os.chmod(REPORTS, 0o1777)
         os.mkdir(directory)
         for each in PROGRAMS:
             shutil.copy(os.path.join(BUILD, each), directory)
