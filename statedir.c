@@ -38,6 +38,8 @@ statedir_close(struct statedir *d)
 static const char *
 untrusted(const struct stat *st)
 {
+	if (S_ISLNK(st->st_mode))
+		return "is a symbolic link (configure what it leads to)";
 	if (!S_ISDIR(st->st_mode))
 		return "is not a directory";
 	if (st->st_uid != geteuid())
@@ -86,13 +88,15 @@ statedir_usable(struct statedir *d)
 	if (d->fd >= 0 && d->problem[0] == '\0' && d->looked == ticks())
 		return true;
 	d->looked = ticks();
-	if (stat(d->path, &st) != 0) {
+	if (lstat(d->path, &st) != 0) {
 		statedir_close(d);
 		return state_is(d, strerror(errno));
 	}
-	if (d->fd < 0 || st.st_dev != d->dev || st.st_ino != d->ino) {
+	if (!S_ISLNK(st.st_mode) &&
+	    (d->fd < 0 || st.st_dev != d->dev || st.st_ino != d->ino)) {
 		statedir_close(d);
-		d->fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		d->fd = open(d->path,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (d->fd < 0)
 			return state_is(d, strerror(errno));
 		/* Judge what was opened, not what was there before. */

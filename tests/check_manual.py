@@ -143,6 +143,7 @@ class Scratch(unittest.TestCase):
         path = os.path.join(self.directory, name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
+        os.chmod(path, 0o644)
         return path
 
 
@@ -248,7 +249,7 @@ class Commands(unittest.TestCase):
         verbs = {name for name in self.commands if " " in name}
         for path in PROSE:
             # in quotes, or in an example behind a prompt
-            for words in re.findall(r"(?:[`\"]|^\.Ql |^# )abictl ((?:[a-z]+ ?){1,2})", read(path),
+            for words in re.findall(r"(?:[`\"]|^\.Ql |^# |sudo )abictl ((?:[a-z]+ ?){1,2})", read(path),
                                     re.MULTILINE):
                 noun, *verb = words.split()
                 self.assertIn(noun, nouns, path)

@@ -65,16 +65,16 @@ CLIENTS = (
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
 
 NEXT = """\
-That is all there is to it. To have it in front of your own server:
+That is all there is to it. To have it in front of your own Postfix:
 
-  make install                 programs, manuals, and a user for them
-  abichecker.conf              your AbuseIPDB key (free: abuseipdb.com), and
-                               the score from which clients are refused
-  master.cf.example            the lines for Postfix
-  abictl selftest              tells whether everything is in place
-
-README.md goes through it step by step. To be careful, set filter.dry_run = yes
-first: then the log says what would be refused, and all mail passes.
+  sudo sh setup.sh install        programs, manuals, a user, a configuration
+  /etc/abichecker/abichecker.conf
+                                  your AbuseIPDB key (a free one will do) and,
+                                  to be careful, dry_run = yes: all mail
+                                  passes, the log says what would be refused
+  README.md, Install into Postfix
+                                  the lines for master.cf and main.cf
+  sudo abictl selftest            is everything in place?
 """
 
 

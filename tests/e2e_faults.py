@@ -189,10 +189,10 @@ class Requests(FaultTest):
                     signal.SIGWINCH)
         filter_.send(whole[:100])
         filter_.wait_until_read()
-        filter_.signal(*harmless)
+        filter_.send_signals(*harmless)
         filter_.send(whole[100:])
         wait_until(lambda: self.stub.count() == 1, "the call")
-        filter_.signal(*harmless)
+        filter_.send_signals(*harmless)
         self.assertEqual(filter_.receive(), REFUSED)
 
     def test_a_killed_filter_leaves_the_fetch_alone(self):
@@ -204,7 +204,7 @@ class Requests(FaultTest):
                 calls = self.stub.count()
                 filter_.send(request())
                 wait_until(lambda: self.stub.count() == calls + 1, "the call")
-                filter_.signal(number)
+                filter_.send_signals(number)
                 self.assertEqual(filter_.receive(), b"")
                 wait_until(lambda: site.cached_score("8.8.4.4") == "71", "the score")
 
@@ -405,9 +405,8 @@ API_FAILURES = {
     "308": Failure(apistub.redirect(308), LONG),
     "429, seconds": Failure(error(429, retry_after=600), 600),
     "429, seconds and reset": Failure(error(429, retry_after=600, reset=1), 600),
-    "429, date": Failure(error(429, retry_after=datetime.datetime.now(datetime.timezone.utc)
-                               + datetime.timedelta(seconds=1800)), 1800),
-    "429, reset": Failure(error(429, reset=int(time.time()) + 900), 900),
+    "429, date": Failure(error(429, retry_after=datetime.timedelta(seconds=1800)), 1800),
+    "429, reset": Failure(error(429, reset=datetime.timedelta(seconds=900)), 900),
     "429, neither": Failure(error(429), HOUR),
     "429, odd": Failure(error(429, retry_after="soon", reset="later"), HOUR),
     "429, page": Failure(apistub.html_page(429), HOUR),
@@ -464,7 +463,7 @@ class Api(FaultTest):
             second_reply = filter_.ask("9.9.9.9")
         stub.stop()
         self.assertEqual((reply, second_reply), (DUNNO, DUNNO))
-        self.assertLess(seconds, 3)
+        self.assertLess(seconds, 5)
         self.assertIsNotNone(rested, "no marker")
         self.assertTrue(rested[1])
         if failure.rest is None:
@@ -967,6 +966,20 @@ class Configuration(FaultTest):
                 site = self.cached_site()
                 site.configure(**{"reputation.action": action})
                 self.assert_answers(f"action={reply}\n\n".encode(), site, request("9.9.9.9"))
+
+    def test_variables_without_a_value_leave_a_good_reply(self):
+        # Postfix takes digits alone for permit, or for an unknown restriction: 451.
+        for action in ("521 $country", "554 $sasl_username", "450 ${country}$sasl_username",
+                       "PREPEND X-Country: $country", "PREPEND $country",
+                       "REDIRECT $sasl_username"):
+            with self.subTest(action):
+                site = self.cached_site()
+                site.configure(**{"reputation.action": action})
+                if site.abictl("config").returncode == 78:
+                    continue  # refusing it is as good
+                reply, _ = answer_to(site, request("9.9.9.9"))
+                self.assertRegex(reply, rb"\Aaction=(DUNNO|[45]\d\d( [ -~]*)? [^ \d.][ -~]*|"
+                                        rb"PREPEND X-Country: [ -~]*)\n\n\Z")
 
     def test_softened_actions(self):
         for action, reply in (

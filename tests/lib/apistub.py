@@ -15,6 +15,7 @@ By itself, until it is terminated:
 """
 import argparse
 import collections
+import datetime
 import email.utils
 import http.server
 import ipaddress
@@ -47,18 +48,18 @@ def score(value, **fields):
 
 
 def error(status, retry_after=None, reset=None, parameter=None):
-    """An error as documented. retry_after: seconds, a text, or a datetime for the date form."""
+    """An error as documented. retry_after and reset: a number or text as it is sent, or a
+    timedelta from the answer on, for the form with a point in time."""
     def answer(exchange):
         details = {"detail": f"Status {status}, as the test wanted.", "status": status}
         if parameter:
             details["source"] = {"parameter": parameter}
         headers = {}
         if retry_after is not None:
-            dated = hasattr(retry_after, "timetuple")
-            headers["Retry-After"] = (email.utils.format_datetime(retry_after, usegmt=True)
-                                      if dated else retry_after)
+            headers["Retry-After"] = _later(retry_after, lambda t: email.utils.formatdate(
+                t, usegmt=True))
         if reset is not None:
-            headers["X-RateLimit-Reset"] = reset
+            headers["X-RateLimit-Reset"] = _later(reset, int)
         if status == 429:
             headers["X-RateLimit-Remaining"] = 0
         exchange.reply(status, json.dumps({"errors": [details]}), headers)
@@ -321,6 +322,12 @@ def make_certificate(directory):
          "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
          "-out", certificate, "-keyout", key], check=True, capture_output=True)
     return certificate, key
+
+
+def _later(value, form):
+    if isinstance(value, datetime.timedelta):
+        return form(time.time() + value.total_seconds())
+    return value
 
 
 def _is_address(text):

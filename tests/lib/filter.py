@@ -119,12 +119,12 @@ class Filter:
         return sorted(os.listdir(f"/proc/{self.process.pid}/fd"), key=int)
 
     def memory(self):
-        """Resident and private bytes, exactly."""
+        """The bytes that this process has for itself."""
         with open(f"/proc/{self.process.pid}/smaps_rollup", encoding="ascii") as file:
             sizes = dict(line.split()[:2] for line in file if line.endswith("kB\n"))
         return int(sizes["Private_Dirty:"]) * 1024
 
-    def signal(self, *numbers):
+    def send_signals(self, *numbers):
         for number in numbers:
             os.kill(self.process.pid, number)
             if number == signal.SIGSTOP:
