@@ -165,18 +165,19 @@ drop(struct abictl *ctl, struct statedir *d, const char *arg)
 {
 	char key[ADDRESS_TEXT_MAX], what[REST_WHAT_MAX];
 	struct address a;
+	bool rested;
 	int rc;
 
 	if (!address_parse(arg, &a))
 		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
 	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, key, sizeof(key));
 	snprintf(what, sizeof(what), REST_IP "%s", key);
-	rest_clear(d, what);
+	rested = rest_clear(d, what);
 	rc = statedir_remove(d, key);
 	if (rc < 0)
 		return abictl_fail(EX_IOERR, "%s/%s: %s", d->path, key,
 		    strerror(errno));
-	if (rc == 0)
+	if (rc == 0 && !rested)
 		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", key);
 	return EX_OK;
 }

@@ -124,6 +124,21 @@ test_whitelist(const struct config *cfg)
 	}
 }
 
+static void
+test_log(const struct config *cfg)
+{
+	const char *path = cfg->log.target;
+
+	if (path[0] != '/')
+		say(OK, "log", "%s", path);
+	else if (access(path, W_OK) == 0)
+		say(OK, "log", "%s: user %u can write", path,
+		    (unsigned)geteuid());
+	else
+		say(FAIL, "log", "%s: user %u: %s", path, (unsigned)geteuid(),
+		    strerror(errno));
+}
+
 /* Can this identity, which is the filter's, work with the cache? */
 static bool
 test_cache(const struct config *cfg, struct statedir *d)
@@ -266,15 +281,17 @@ static bool
 test_master(void)
 {
 	const char *limit[] = { "abichecker_time_limit" };
-	char *services = postconf("-M", NULL, 0), *value;
-	bool found;
+	char *services = postconf("-M", NULL, 0), *cursor = services;
+	char *line, *value;
+	bool found = false;
 
 	if (services == NULL) {
 		say(SKIP, "Postfix", "no /usr/sbin/postconf here");
 		return false;
 	}
-	found = strstr(services, "spawn") != NULL &&
-	    strstr(services, "abichecker") != NULL;
+	while ((line = text_line(&cursor, NULL)) != NULL)
+		found |= strstr(line, " spawn ") != NULL &&
+		    strstr(line, "abichecker") != NULL;
 	free(services);
 	if (!found) {
 		say(WARN, "Postfix", "no spawn service runs abichecker; see "
@@ -331,6 +348,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 		report.json = cJSON_CreateArray();
 	test_config(&ctl->cfg);
 	test_paths(&ctl->cfg);
+	test_log(&ctl->cfg);
 	test_whitelist(&ctl->cfg);
 	test_cache(&ctl->cfg, &dir);
 	test_abictl(&ctl->cfg);

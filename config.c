@@ -232,6 +232,14 @@ option_set(struct config *cfg, const struct config_option *o, const char *v)
 	return wrong;
 }
 
+/* Can an option of this type be without a value? Others have their default. */
+static bool
+may_be_unset(enum config_type type)
+{
+	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
+	    type == CONFIG_PATH || type == CONFIG_PROXY;
+}
+
 /* Sets a row from text that somebody wrote: an empty one means not set. */
 static const char *
 option_assign(struct config *cfg, int row, const char *v)
@@ -242,7 +250,7 @@ option_assign(struct config *cfg, int row, const char *v)
 
 	if (*v == '\0' && o->type == CONFIG_ACTION)
 		return action_check(v);
-	if (*v == '\0' && o->type >= CONFIG_WORDS)
+	if (*v == '\0' && !may_be_unset(o->type))
 		v = o->fallback;
 	copy = strdup(v);
 	if (copy == NULL)

@@ -28,8 +28,9 @@
 enum config_on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
 
 /*
- * What is in force. Strings are NULL where an option is not set, and belong
- * to this struct; durations are seconds.
+ * What is in force. Strings belong to this struct. Those of the types text,
+ * secret, path and proxy are NULL where the option is not set; durations are
+ * seconds.
  */
 struct config {
 	struct {

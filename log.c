@@ -71,6 +71,12 @@ log_open(const char *ident, const char *target, enum log_level level)
 	return 0;
 }
 
+int
+log_fd(void)
+{
+	return logger.fd;
+}
+
 void
 log_handler(void (*fn)(enum log_level, const char *))
 {

@@ -29,6 +29,9 @@ enum log_level {
  */
 int log_open(const char *ident, const char *target, enum log_level level);
 
+/* The descriptor of the log file, -1 when the log is no file. */
+int log_fd(void);
+
 /* True when a message of that level would be written: saves building it. */
 bool log_wants(enum log_level level);
 

@@ -45,14 +45,14 @@ group_add(const char *name, gid_t *list, size_t *count)
 }
 
 int
-process_take_identity(const char *cache_dir)
+process_take_identity(const char *cache_dir, int log_fd)
 {
 	const char *const dirs[] = { cache_dir,
 		LOCALSTATEDIR "/lib/abichecker" };
 	const struct passwd *pw;
 	gid_t groups[3], gid;
 	size_t count = 0, i;
-	struct stat st;
+	struct stat st, log;
 
 	if (geteuid() != 0)
 		return 0;
@@ -63,6 +63,10 @@ process_take_identity(const char *cache_dir)
 		return 0;
 	pw = getpwuid(st.st_uid);
 	gid = pw != NULL ? pw->pw_gid : st.st_gid;
+	if (log_fd >= 0 && fstat(log_fd, &log) == 0 && S_ISREG(log.st_mode) &&
+	    log.st_uid == 0 && log.st_size == 0 &&
+	    fchown(log_fd, st.st_uid, gid) != 0)
+		return -1;
 	groups[count++] = gid;
 	group_add("adm", groups, &count);
 	group_add("systemd-journal", groups, &count);

@@ -4,7 +4,6 @@
 #include "rest.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -122,15 +121,17 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
 		own_set(what, until, shown);
 }
 
-void
+bool
 rest_clear(struct statedir *d, const char *what)
 {
 	char name[REST_WHAT_MAX + 8];
 	struct own *o = own_find(what);
+	int removed = 0;
 
+	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
+	if (statedir_usable(d) && (removed = statedir_remove(d, name)) < 0)
+		log_warning("%s/%s: %s", d->path, name, strerror(errno));
 	if (o != NULL)
 		o->what[0] = '\0';
-	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
-	if (statedir_usable(d) && statedir_remove(d, name) < 0)
-		log_warning("%s/%s: %s", d->path, name, strerror(errno));
+	return removed > 0 || o != NULL;
 }

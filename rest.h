@@ -8,6 +8,7 @@
 #ifndef REST_H
 #define REST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -35,8 +36,8 @@ time_t rest_until(struct statedir *d, const char *what, time_t now,
 void rest_set(struct statedir *d, const char *what, time_t now, time_t until,
     const char *reason);
 
-/* Ends it. */
-void rest_clear(struct statedir *d, const char *what);
+/* Ends it. True when there was a marker. */
+bool rest_clear(struct statedir *d, const char *what);
 
 /* Reads a marker's text: 1 good, 0 not a marker. Changes text. */
 int rest_parse(char *text, time_t now, time_t *until, char *reason,

@@ -266,16 +266,16 @@ class Attacks(FaultTest):
         canary = self.canary()
         names = ("PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "IFS", "BASH_ENV", "ENV", "HOME", "TOKEN",
                  "ABUSE_SCORE", "http_proxy", "https_proxy", "ALL_PROXY", "SSL_CERT_FILE")
-        site = self.site()
-        filter_ = self.filter(site)
+        filter_ = self.filter(self.site({"reputation.timeout": "5s"}),
+                              env={**testenv.SPAWN_ENVIRONMENT, "ODD_VARIABLE": "1"})
         self.stub.default = apistub.slow(1, score(71))
-        site.configure(**{"reputation.timeout": "5s"})
         filter_.send(request(**{name: canary for name in names},
                              sender=f"$(touch {canary})@example.net"))
         wait_until(lambda: self.stub.count() == 1, "the call")
         started = children(filter_.process.pid)
         self.assertEqual([process_name(pid) for pid in started], ["abictl"])
         self.assertEqual(children(started[0]), [])
+        self.assertNotIn("ODD_VARIABLE", testenv.read_file(f"/proc/{started[0]}/environ"))
         for pid in (filter_.process.pid, started[0]):
             self.assertNotIn(canary, testenv.read_file(f"/proc/{pid}/environ"))
             self.assertNotIn(canary, testenv.read_file(f"/proc/{pid}/cmdline"))

@@ -35,6 +35,8 @@ accepted(void **state)
 	    "cache_dir =\n"
 	    "min_reporters =\n"
 	    "authenticated = YES\n"
+	    "url =\n"
+	    "[log]\ntarget =\nlevel =\n"
 	    "[filter]\nchecks = reputation, whitelist\non_error = defer\n"
 	    "[ reputation ]\nmax_age = 1w";
 
@@ -48,6 +50,9 @@ accepted(void **state)
 	assert_null(cfg.reputation.token);
 	assert_null(cfg.reputation.cache_dir);
 	assert_int_equal(cfg.reputation.min_reporters, 0);
+	assert_string_equal(cfg.log.target, "syslog");
+	assert_string_equal(
+	    cfg.reputation.url, "https://api.abuseipdb.com/api/v2");
 	assert_true(cfg.reputation.authenticated);
 	assert_string_equal(cfg.filter.checks, "reputation, whitelist");
 	assert_int_equal(cfg.filter.on_error, ON_ERROR_DEFER);
