@@ -27,14 +27,16 @@ packages_of()
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev'
 	mail='postfix python3'
 	check='libcmocka-dev mandoc openssl procps'
+	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;
 	install)	echo "$build ca-certificates" ;;
 	uninstall|clean) echo make ;;
 	demo)		echo "$build $mail" ;;
-	check|torture)	echo "$build $mail $check" ;;
+	check)		echo "$build $mail $check" ;;
 	bench)		echo "$build python3" ;;
-	fuzz)		echo "$build clang libclang-rt-dev" ;;
+	torture)	echo "$build $mail $check $fuzz" ;;
+	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
 	*)		return 1 ;;
