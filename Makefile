@@ -81,7 +81,7 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
-$(BUILD)/abuseipdb.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/abuseipdb.o $(BUILD)/abictl.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
 
 $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<

@@ -3,10 +3,12 @@
  */
 #include "abictl.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,13 +40,14 @@ static const struct command {
 	{ "check", abictl_check, { OPTION_JSON, OPTION_LIVE },
 	    "check [--live] [--json] IP | name=value ...",
 	    "what the filter would answer, and why" },
-	{ "fetch", abictl_fetch, { OPTION_LOCK_FD, OPTION_NO_LOCK },
-	    "fetch IP", "look an address up now and fill the cache" },
+	{ "fetch", abictl_fetch,
+	    { OPTION_JSON, OPTION_LOCK_FD, OPTION_NO_LOCK },
+	    "fetch [--json] IP", "look an address up now and fill the cache" },
 	{ "cache", abictl_cache, { OPTION_JSON, OPTION_LIMIT },
 	    "cache show [IP] | drop IP | clean | prefetch [--limit N]",
 	    "the score cache" },
-	{ "config", abictl_config, { OPTION_CHANGED },
-	    "config [-n] [section.key ...]",
+	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED },
+	    "config [-n] [--json] [section.key ...]",
 	    "the configuration in force; checks it" },
 	{ "selftest", abictl_selftest, { OPTION_JSON },
 	    "selftest [--json]", "is everything in place?" },
@@ -64,6 +67,19 @@ abictl_fail(int status, const char *fmt, ...)
 	text_printable(line, sizeof(line), raw);
 	fprintf(stderr, "abictl: %s\n", line);
 	return status;
+}
+
+int
+abictl_json(cJSON *item)
+{
+	char *text = cJSON_Print(item);
+
+	cJSON_Delete(item);
+	if (text == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	puts(text);
+	free(text);
+	return EX_OK;
 }
 
 static void

@@ -30,6 +30,14 @@ int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
 int abictl_selftest(struct abictl *ctl, int argc, char **argv);
 
+/* Prints a JSON object or array and deletes it. EX_OK or EX_OSERR. */
+struct cJSON;
+int abictl_json(struct cJSON *item);
+
+/* The fields of a score, for a JSON object. */
+struct cache_score;
+void abictl_score_json(struct cJSON *object, const struct cache_score *s);
+
 /* Says what is wrong on standard error; returns status. */
 int abictl_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

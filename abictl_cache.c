@@ -4,7 +4,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,25 +26,31 @@ dir_open(struct abictl *ctl, struct statedir *d)
 	    "reputation.cache_dir is not set" : d->problem);
 }
 
-static int
-json_print(cJSON *object)
-{
-	char *text = cJSON_Print(object);
-
-	cJSON_Delete(object);
-	if (text == NULL)
-		return abictl_fail(EX_OSERR, "out of memory");
-	puts(text);
-	free(text);
-	return EX_OK;
-}
-
 static const char *
 state_name(enum cache_result state)
 {
 	static const char *const names[] = { "absent", "fresh", "stale" };
 
 	return names[state];
+}
+
+void
+abictl_score_json(cJSON *o, const struct cache_score *s)
+{
+	cJSON_AddNumberToObject(o, "score", s->score);
+	cJSON_AddNumberToObject(o, "fetched", (double)s->fetched);
+	if (s->reporters >= 0)
+		cJSON_AddNumberToObject(o, "reporters", (double)s->reporters);
+	if (s->reports >= 0)
+		cJSON_AddNumberToObject(o, "reports", (double)s->reports);
+	if (s->tor >= 0)
+		cJSON_AddBoolToObject(o, "tor", s->tor);
+	if (s->country[0] != '\0')
+		cJSON_AddStringToObject(o, "country", s->country);
+	if (s->isp[0] != '\0')
+		cJSON_AddStringToObject(o, "isp", s->isp);
+	if (s->usage[0] != '\0')
+		cJSON_AddStringToObject(o, "usage", s->usage);
 }
 
 static int
@@ -56,27 +61,11 @@ score_json(const char *key, enum cache_result state,
 
 	cJSON_AddStringToObject(o, "address", key);
 	cJSON_AddStringToObject(o, "state", state_name(state));
-	if (state != CACHE_MISS) {
-		cJSON_AddNumberToObject(o, "score", s->score);
-		cJSON_AddNumberToObject(o, "fetched", (double)s->fetched);
-		if (s->reporters >= 0)
-			cJSON_AddNumberToObject(o, "reporters",
-			    (double)s->reporters);
-		if (s->reports >= 0)
-			cJSON_AddNumberToObject(o, "reports",
-			    (double)s->reports);
-		if (s->tor >= 0)
-			cJSON_AddBoolToObject(o, "tor", s->tor);
-		if (s->country[0] != '\0')
-			cJSON_AddStringToObject(o, "country", s->country);
-		if (s->isp[0] != '\0')
-			cJSON_AddStringToObject(o, "isp", s->isp);
-		if (s->usage[0] != '\0')
-			cJSON_AddStringToObject(o, "usage", s->usage);
-	}
+	if (state != CACHE_MISS)
+		abictl_score_json(o, s);
 	if (resting[0] != '\0')
 		cJSON_AddStringToObject(o, "resting", resting);
-	return json_print(o);
+	return abictl_json(o);
 }
 
 static int
@@ -144,7 +133,7 @@ show_all(struct abictl *ctl, struct statedir *d)
 		    (double)ctl->cfg.reputation.daily_limit);
 		cJSON_AddNumberToObject(o, "resting_until", (double)until);
 		cJSON_AddStringToObject(o, "reason", reason);
-		return json_print(o);
+		return abictl_json(o);
 	}
 	printf("directory  %s\n", d->path);
 	if (ctl->cfg.reputation.daily_limit > 0)

@@ -6,7 +6,6 @@
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "abictl.h"
@@ -51,7 +50,7 @@ print_json(const struct policy *p, const struct policy_answer *answer)
 {
 	cJSON *root = cJSON_CreateObject();
 	cJSON *steps = cJSON_AddArrayToObject(root, "checks"), *o;
-	char reply[POLICY_REPLY_MAX], *text;
+	char reply[POLICY_REPLY_MAX];
 	int i;
 
 	for (i = 0; i < p->count; i++) {
@@ -74,13 +73,7 @@ print_json(const struct policy *p, const struct policy_answer *answer)
 	cJSON_AddStringToObject(root, "decided_by", answer->decided != NULL ?
 		answer->decided->check->name : "");
 	cJSON_AddStringToObject(root, "answer", reply);
-	text = cJSON_Print(root);
-	cJSON_Delete(root);
-	if (text == NULL)
-		return abictl_fail(EX_OSERR, "out of memory");
-	puts(text);
-	free(text);
-	return EX_OK;
+	return abictl_json(root);
 }
 
 static int

@@ -3,6 +3,7 @@
  *
  * What it prints can be parsed again; secrets are comments.
  */
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,30 @@ option_print(const struct config *cfg, int row)
 		printf("%s =%s%s\n", o->key,
 		    *config_get(cfg, row) != '\0' ? " " : "",
 		    config_get(cfg, row));
+}
+
+/* An object for each section; secrets are null. */
+static int
+print_json(const struct config *cfg, bool changed)
+{
+	cJSON *root = cJSON_CreateObject(), *section;
+	const struct config_option *o;
+	int row;
+
+	for (row = 0; row < config_option_count; row++) {
+		o = &config_options[row];
+		if (changed && strcmp(config_get(cfg, row), o->fallback) == 0)
+			continue;
+		section = cJSON_GetObjectItemCaseSensitive(root, o->section);
+		if (section == NULL)
+			section = cJSON_AddObjectToObject(root, o->section);
+		if (config_hidden(cfg, row))
+			cJSON_AddNullToObject(section, o->key);
+		else
+			cJSON_AddStringToObject(section, o->key,
+			    config_get(cfg, row));
+	}
+	return abictl_json(root);
 }
 
 /* The values of the options named, a line each. */
@@ -55,6 +80,8 @@ abictl_config(struct abictl *ctl, int argc, char **argv)
 	config_warnings(&ctl->cfg, warn, NULL);
 	if (argc > 0)
 		return named_print(&ctl->cfg, argc, argv);
+	if (ctl->json)
+		return print_json(&ctl->cfg, ctl->changed);
 	for (row = 0; row < config_option_count; row++) {
 		if (ctl->changed && strcmp(config_get(&ctl->cfg, row),
 					config_options[row].fallback) == 0)

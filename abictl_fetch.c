@@ -6,6 +6,7 @@
  * output when the filter asks; in every case the cache or a marker tells all
  * other processes.
  */
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -25,13 +26,21 @@ struct lookup {
 	struct address address;
 	char key[ADDRESS_TEXT_MAX];
 	bool for_filter; /* it reads our standard output */
+	bool json;
 };
 
 static int
-score_print(const struct cache_score *s)
+score_print(const struct lookup *l, const struct cache_score *s)
 {
 	char text[CACHE_TEXT_MAX];
+	cJSON *o;
 
+	if (l->json) {
+		o = cJSON_CreateObject();
+		cJSON_AddStringToObject(o, "address", l->key);
+		abictl_score_json(o, s);
+		return abictl_json(o);
+	}
 	cache_format(s, text, sizeof(text));
 	fputs(text, stdout);
 	return EX_OK;
@@ -73,7 +82,7 @@ known_already(struct lookup *l)
 	time_t now = time(NULL), until;
 
 	if (cache_get(&l->dir, l->key, &policy, now, &s) == CACHE_FRESH)
-		return score_print(&s);
+		return score_print(l, &s);
 	until = fetch_resting(&l->dir, l->key, now, reason, sizeof(reason));
 	if (until == 0)
 		return -1;
@@ -107,7 +116,7 @@ ask(struct lookup *l)
 		rest_set(&l->dir, REST_API, now,
 		    answer.reset > now ? answer.reset : cache_budget_reset(now),
 		    "X-RateLimit-Remaining is 0");
-	return score_print(&s);
+	return score_print(l, &s);
 }
 
 /*
@@ -136,7 +145,7 @@ lock_take(struct lookup *l, const struct abictl *ctl)
 int
 abictl_fetch(struct abictl *ctl, int argc, char **argv)
 {
-	struct lookup l = { .cfg = &ctl->cfg,
+	struct lookup l = { .cfg = &ctl->cfg, .json = ctl->json,
 		.for_filter = ctl->lock_fd >= 0 || ctl->no_lock };
 	int status;
 

@@ -338,7 +338,6 @@ int
 abictl_selftest(struct abictl *ctl, int argc, char **argv)
 {
 	struct statedir dir;
-	char *text;
 
 	(void)argv;
 	if (argc != 0)
@@ -354,11 +353,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 	test_abictl(&ctl->cfg);
 	test_api(&ctl->cfg, &dir);
 	test_postfix();
-	if (report.json != NULL) {
-		text = cJSON_Print(report.json);
-		puts(text != NULL ? text : "[]");
-		free(text);
-		cJSON_Delete(report.json);
-	}
+	if (report.json != NULL)
+		abictl_json(report.json);
 	return report.failed ? 1 : EX_OK;
 }

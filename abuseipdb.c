@@ -61,7 +61,7 @@ abuseipdb_token(const struct config *cfg, char *token, char *reason,
 		snprintf(reason, size, "%.100s: holds no key", path);
 		return -1;
 	}
-	snprintf(token, ABUSEIPDB_TOKEN_MAX, "%s", line);
+	memcpy(token, line, strlen(line) + 1);
 	return 0;
 }
 
@@ -288,7 +288,7 @@ quota_end(CURL *curl, const struct abuseipdb_answer *answer, time_t now)
 
 	curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &after);
 	if (after > 0)
-		return now + (time_t)(after < REST_HOUR * 24 * 7 ?
+		return now + 1 + (time_t)(after < REST_HOUR * 24 * 7 ?
 			after : REST_HOUR * 24 * 7);
 	if (answer->reset > now)
 		return answer->reset;

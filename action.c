@@ -108,6 +108,29 @@ status_length(const char *s)
 	return s[n] == '\0' || s[n] == ' ' ? n : 0;
 }
 
+/*
+ * What a verb with a needed argument wants to see in it: the form must not
+ * depend on what a variable turns out to be.
+ */
+static const char *
+argument_check(const char *verb, const char *argument)
+{
+	size_t n;
+
+	if (strcmp(verb, "PREPEND") == 0) {
+		n = strcspn(argument, ": $");
+		return n > 0 && argument[n] == ':' ? NULL :
+		    "a header is `Name: text'";
+	}
+	if (strchr(argument, '$') != NULL)
+		return "a destination cannot have variables";
+	if (strcmp(verb, "FILTER") == 0)
+		return strchr(argument, ':') != NULL ? NULL :
+		    "a filter is transport:destination";
+	return strchr(argument, '@') != NULL ? NULL :
+	    "an address is user@domain";
+}
+
 /* A reply that begins with a number: "521 5.7.1 Text". */
 static const char *
 code_check(const char *text)
@@ -137,7 +160,7 @@ static const char *
 verb_check(const char *text)
 {
 	size_t n = strcspn(text, " "), i;
-	bool argument = text[n + strspn(text + n, " ")] != '\0';
+	const char *argument = text + n + strspn(text + n, " ");
 
 	if ((n == 2 && strncasecmp(text, "OK", n) == 0) ||
 	    (n == 6 && strncasecmp(text, "PERMIT", n) == 0))
@@ -147,11 +170,13 @@ verb_check(const char *text)
 		if (strlen(verbs[i].name) != n ||
 		    strncasecmp(verbs[i].name, text, n) != 0)
 			continue;
-		if (verbs[i].argument == ARG_NONE && argument)
+		if (verbs[i].argument == ARG_NONE && *argument != '\0')
 			return "this action takes no text";
-		if (verbs[i].argument == ARG_NEEDED && !argument)
+		if (verbs[i].argument != ARG_NEEDED)
+			return NULL;
+		if (*argument == '\0')
 			return "this action needs an argument";
-		return NULL;
+		return argument_check(verbs[i].name, argument);
 	}
 	return "not an access(5) action";
 }
@@ -197,7 +222,9 @@ action_expand(char *out, size_t size, const char *text,
 		    (v = variable_at(&text)) != NULL) {
 			memcpy(&value, (const char *)values + v->offset,
 			    sizeof(value));
-			text_ascii(plain, sizeof(plain), value);
+			/* A text without words could mean something else. */
+			text_ascii(plain, sizeof(plain),
+			    value[0] != '\0' ? value : "unknown");
 			text_add(&t, plain);
 			continue;
 		}

@@ -32,8 +32,8 @@ const char *action_check(const char *text);
 bool action_only_logs(const char *text);
 
 /*
- * Expands the variables of an action that action_check() has passed. Values
- * are reduced to printable ASCII and bounded: the result is one line of at
+ * Expands the variables of an action that action_check() has passed. An empty
+ * value becomes "unknown". Values are reduced to printable ASCII and bounded: the result is one line of at
  * most ACTION_MAX - 1 bytes.
  */
 void action_expand(char *out, size_t size, const char *text,

@@ -478,7 +478,7 @@ int
 config_load(struct config *cfg, const char *file, char *error, size_t size)
 {
 	const char *name = file != NULL ? file : CONFIG_DEFAULT_FILE;
-	char *text;
+	char *text, ignored[8] = "";
 	size_t len;
 	int i, rc = 0;
 
@@ -486,13 +486,16 @@ config_load(struct config *cfg, const char *file, char *error, size_t size)
 	text = slurp(name, &len, &cfg->file_mode);
 	if (text == NULL && (file != NULL || errno != ENOENT)) {
 		snprintf(error, size, "%s: %s", name, strerror(errno));
-		return -1;
-	}
-	if (text != NULL)
+		rc = -1;
+	} else if (text != NULL)
 		rc = config_parse(cfg, name, text, len, error, size);
 	free(text);
-	for (i = 0; rc == 0 && i < cfg->override_count; i++)
-		rc = config_override(cfg, cfg->overrides[i], error, size);
+	/* After an error too: an override may say where to log it. */
+	for (i = 0; i < cfg->override_count; i++)
+		if (config_override(cfg, cfg->overrides[i],
+			rc == 0 ? error : ignored,
+			rc == 0 ? size : sizeof(ignored)) != 0)
+			rc = -1;
 	return rc;
 }
 

@@ -150,6 +150,7 @@ child_ask(const struct config *cfg, struct statedir *d,
 {
 	char text[FETCH_TEXT_MAX], address[ADDRESS_TEXT_MAX];
 	struct fetch_rest rest;
+	time_t until;
 	ssize_t len;
 	int fd, rc;
 
@@ -162,8 +163,16 @@ child_ask(const struct config *cfg, struct statedir *d,
 	}
 	len = answer_read(fd, text, sizeof(text), req);
 	close(fd);
-	if (len < 0) { /* it goes on alone and fills the cache */
+	if (len < 0) {
+		/*
+		 * It goes on alone and fills the cache. Until it must have
+		 * ended nobody else waits for such an answer.
+		 */
 		snprintf(reason, size, "no answer within filter.deadline");
+		until = req->now + cfg->reputation.timeout;
+		if (until <= time(NULL))
+			until = time(NULL) + 1;
+		rest_set(d, REST_API, req->now, until, reason);
 		return false;
 	}
 	rc = fetch_parse(text, s, &rest);

@@ -17,6 +17,8 @@ checked(void **state)
 		"permit", "521", "5", "250 fine", "999 x", "99 x", "521x y",
 		"5210 text", "521 ", "521 5.7.1", "521 5.7.1 ", "521 4.7.1 no",
 		"450 5.7.1 no", "BANANA", "REJECTED", "permit_mynetworks",
+		"PREPEND X-Score", "PREPEND $country: x", "REDIRECT nobody",
+		"REDIRECT $sasl_username", "BCC a@$client_name", "FILTER x",
 		"PREPEND", "REDIRECT", "BCC ", "FILTER", "DUNNO text",
 		"log text", "REJECT $unknown", "REJECT ${score", "REJECT $",
 		"REJECT a\tb", "REJECT caf\xc3\xa9", "REJECT a\nb", "\"x\"" };
@@ -62,6 +64,18 @@ expanded(void **state)
 		action_expand(out, sizeof(out), rows[i].in, &values);
 		assert_string_equal(out, rows[i].out);
 	}
+}
+
+/* "521 " alone would be something else to Postfix. */
+static void
+empty_values(void **state)
+{
+	static const struct action_values none = { "", "", "", "", "", "" };
+	char out[ACTION_MAX];
+
+	(void)state;
+	action_expand(out, sizeof(out), "521 $country", &none);
+	assert_string_equal(out, "521 unknown");
 }
 
 static void
@@ -130,6 +144,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checked),
 		cmocka_unit_test(expanded),
+		cmocka_unit_test(empty_values),
 		cmocka_unit_test(expansion_is_bounded),
 		cmocka_unit_test(softened),
 		cmocka_unit_test(kinds),

@@ -339,7 +339,7 @@ settings(void **state)
 	option("filter.checks=reputation");
 	policy_init(&policy, &cfg);
 	assert_string_equal(ask("198.51.100.1", "", "", "", ""),
-	    "action=REJECT 100 \n\n");
+	    "action=REJECT 100 unknown\n\n");
 	option("filter.checks=whitelist reputation");
 	option("reputation.action=521 5.7.1 Bad host reputation.");
 }
