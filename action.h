@@ -33,8 +33,8 @@ bool action_only_logs(const char *text);
 
 /*
  * Expands the variables of an action that action_check() has passed. An empty
- * value becomes "unknown". Values are reduced to printable ASCII and bounded: the result is one line of at
- * most ACTION_MAX - 1 bytes.
+ * value becomes "unknown". Values are reduced to printable ASCII and bounded:
+ * the result is one line of at most ACTION_MAX - 1 bytes.
  */
 void action_expand(char *out, size_t size, const char *text,
     const struct action_values *values);
