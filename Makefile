@@ -24,7 +24,7 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links libc alone; HTTP, TLS and JSON are abictl's.
-SHARED  = action.c address.c cache.c config.c fetch.c log.c policy.c \
+SHARED  = action.c address.c cache.c config.c fetch.c file.c lock.c log.c policy.c \
 	  process.c reputation.c rest.c statedir.c text.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \

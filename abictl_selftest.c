@@ -113,7 +113,7 @@ test_whitelist(const struct config *cfg)
 
 	if (path == NULL)
 		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (whitelist_load(path, &w, whitelist_complain,
+	else if (whitelist_load(path, &w, NULL, whitelist_complain,
 		     (void *)path) != 0)
 		say(errno == ENOENT ? WARN : FAIL, "whitelist", "%s: %s", path,
 		    strerror(errno));

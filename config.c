@@ -4,16 +4,14 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "action.h"
+#include "file.h"
 #include "log.h"
 #include "text.h"
 
@@ -443,52 +441,24 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	return -1;
 }
 
-/* Reads a whole small file; NULL with errno set. The caller frees it. */
-static char *
-slurp(const char *path, size_t *len, unsigned *mode)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	char *text = NULL;
-	struct stat st;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return NULL;
-	*len = 0;
-	if (fstat(fd, &st) != 0)
-		;
-	else if (!S_ISREG(st.st_mode) || st.st_size > CONFIG_FILE_MAX)
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EFBIG;
-	else if ((text = malloc((size_t)st.st_size + 1)) != NULL) {
-		*mode = st.st_mode & 07777;
-		while (*len < (size_t)st.st_size &&
-		    (n = read(fd, text + *len, (size_t)st.st_size - *len)) > 0)
-			*len += (size_t)n;
-		text[*len] = '\0';
-		if (n < 0) {
-			free(text);
-			text = NULL;
-		}
-	}
-	close(fd);
-	return text;
-}
-
 int
 config_load(struct config *cfg, const char *file, char *error, size_t size)
 {
 	const char *name = file != NULL ? file : CONFIG_DEFAULT_FILE;
 	char *text, ignored[8] = "";
+	struct stat st;
 	size_t len;
 	int i, rc = 0;
 
 	cfg->file = file;
-	text = slurp(name, &len, &cfg->file_mode);
+	text = file_slurp(name, CONFIG_FILE_MAX, &len, &st);
 	if (text == NULL && (file != NULL || errno != ENOENT)) {
 		snprintf(error, size, "%s: %s", name, strerror(errno));
 		rc = -1;
-	} else if (text != NULL)
+	} else if (text != NULL) {
+		cfg->file_mode = st.st_mode & 07777;
 		rc = config_parse(cfg, name, text, len, error, size);
+	}
 	free(text);
 	/* After an error too: an override may say where to log it. */
 	for (i = 0; i < cfg->override_count; i++)

@@ -5,15 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <unistd.h>
 
+#include "lock.h"
 #include "log.h"
 
 void
@@ -256,62 +254,16 @@ lock_open(struct statedir *d)
 	return fd;
 }
 
-static void
-wake(int sig)
-{
-	(void)sig; /* its only purpose is to interrupt fcntl(2) */
-}
-
-static int64_t
-monotonic_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
-/*
- * F_OFD_SETLKW has no time limit of its own. The timer fires again and again,
- * so a signal that arrives just before the call is no loss.
- */
-static int
-lock_wait(int fd, struct flock *lock, long wait_ms)
-{
-	struct itimerval tick = { { 0, 20000 }, { 0, 20000 } }, off = { 0 };
-	struct sigaction act = { .sa_handler = wake }, old;
-	int64_t end = monotonic_ms() + wait_ms;
-	int rc, saved;
-
-	sigemptyset(&act.sa_mask);
-	sigaction(SIGALRM, &act, &old);
-	setitimer(ITIMER_REAL, &tick, NULL);
-	do
-		rc = fcntl(fd, F_OFD_SETLKW, lock);
-	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
-	saved = errno;
-	setitimer(ITIMER_REAL, &off, NULL);
-	sigaction(SIGALRM, &old, NULL);
-	errno = saved == EINTR ? EAGAIN : saved;
-	return rc;
-}
-
 int
 statedir_lock(struct statedir *d, long byte, long wait_ms)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = byte, .l_len = 1 };
-	int fd, saved;
+	int fd = lock_open(d), saved;
 
-	fd = lock_open(d);
-	if (fd < 0)
+	if (fd >= 0 && lock_byte(fd, byte, wait_ms) != 0) {
+		saved = errno;
+		close(fd);
+		errno = saved;
 		return -1;
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0 ||
-	    (wait_ms > 0 && (errno == EAGAIN || errno == EACCES) &&
-		lock_wait(fd, &lock, wait_ms) == 0))
-		return fd;
-	saved = errno == EACCES ? EAGAIN : errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	}
+	return fd;
 }

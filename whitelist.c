@@ -9,15 +9,13 @@
 #include "whitelist.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "check.h"
+#include "file.h"
 #include "log.h"
 #include "text.h"
 
@@ -227,35 +225,16 @@ whitelist_address(const struct whitelist *w, const struct address *a,
 }
 
 int
-whitelist_load(const char *path, struct whitelist **w,
+whitelist_load(const char *path, struct whitelist **w, struct stat *st,
     void (*complain)(void *, int, const char *), void *arg)
 {
-	int fd, saved = EIO;
-	struct stat st;
-	size_t len = 0;
-	ssize_t n = 0;
-	char *text;
+	size_t len;
+	char *text = file_slurp(path, WHITELIST_FILE_MAX, &len, st);
 
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
+	if (text == NULL)
 		return -1;
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size > WHITELIST_FILE_MAX ||
-	    (text = malloc((size_t)st.st_size + 1)) == NULL) {
-		close(fd);
-		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
-		return -1;
-	}
-	while (len < (size_t)st.st_size &&
-	    (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
-		len += (size_t)n;
-	if (n < 0)
-		saved = errno;
-	close(fd);
-	text[len] = '\0';
-	*w = n < 0 ? NULL : whitelist_parse(text, len, complain, arg);
+	*w = whitelist_parse(text, len, complain, arg);
 	free(text);
-	errno = saved;
 	return *w == NULL ? -1 : 0;
 }
 
@@ -264,8 +243,7 @@ whitelist_load(const char *path, struct whitelist **w,
 /* The list in use, and the file that it was read from. */
 static struct {
 	struct whitelist *list;
-	struct stat st;
-	bool failed; /* the last attempt; logged once */
+	struct file_watch watch;
 } current;
 
 static void
@@ -274,46 +252,25 @@ complain_log(void *arg, int line, const char *what)
 	log_warning("%s:%d: %s", (const char *)arg, line, what);
 }
 
+/* Reads the file anew. False, and told once, when that is not possible. */
 static bool
-same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
-	    a->st_size == b->st_size &&
-	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	    a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-	    a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-/*
- * Brings the list up to date with the file. 1 there is a list, 0 there is no
- * file, -1 the file cannot be read (errno); an older list stays in use then.
- */
-static int
-current_refresh(const char *path)
+current_load(const char *path)
 {
 	struct whitelist *list;
 	struct stat st;
 
-	if (stat(path, &st) != 0) {
-		if (errno == ENOENT)
-			return 0;
-		st = (struct stat){ 0 };
-	} else if (current.list != NULL && same_file(&st, &current.st))
-		return 1;
-	if (whitelist_load(path, &list, complain_log, (void *)path) != 0) {
-		if (!current.failed)
+	if (whitelist_load(path, &list, &st, complain_log, (void *)path) != 0) {
+		if (!current.watch.failed)
 			log_error("%s: %s%s", path, strerror(errno),
 			    current.list != NULL ?
 				"; the list read before stays in use" : "");
-		current.failed = true;
-		return -1;
+		current.watch.failed = true;
+		return false;
 	}
-	current.failed = false;
 	whitelist_free(current.list);
 	current.list = list;
-	current.st = st;
-	return 1;
+	file_was_read(&current.watch, &st);
+	return true;
 }
 
 static const char *
@@ -335,14 +292,20 @@ whitelist_run(const struct config *cfg, const struct request *req,
 {
 	const char *path = cfg->whitelist.file;
 	char entry[NAME_MAX_BYTES + 1];
-	int state = current_refresh(path);
+	enum file_state state = file_look(&current.watch, path);
 	bool verified = req->client_name[0] != '\0' &&
 	    strcasecmp(req->client_name, "unknown") != 0;
 
-	if (state == 0 || current.list == NULL) {
-		snprintf(v->reason, sizeof(v->reason), "%.200s: %s", path,
-		    state == 0 ? "no such file" : "cannot be read");
-		return state == 0 ? OUTCOME_NONE : OUTCOME_ERROR;
+	if (state == FILE_ABSENT) {
+		snprintf(v->reason, sizeof(v->reason), "%.200s: no such file",
+		    path);
+		return OUTCOME_NONE;
+	}
+	/* A list that was read before is better than none. */
+	if (state != FILE_SAME && !current_load(path) && current.list == NULL) {
+		snprintf(v->reason, sizeof(v->reason), "%.200s: cannot be read",
+		    path);
+		return OUTCOME_ERROR;
 	}
 	if (req->client_known && whitelist_address(current.list, &req->client,
 	    entry, sizeof(entry))) {

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <sys/stat.h>
+
 #include "address.h"
 
 /* A list as it was read from a file. */
@@ -31,9 +33,10 @@ bool whitelist_address(const struct whitelist *w, const struct address *a,
 size_t whitelist_size(const struct whitelist *w);
 
 /*
- * Reads a file anew. 0 with *w set, or -1 with errno; complain as above.
+ * Reads a file. 0 with *w set, or -1 with errno; st (may be NULL) tells about
+ * the file, complain is as above.
  */
-int whitelist_load(const char *path, struct whitelist **w,
+int whitelist_load(const char *path, struct whitelist **w, struct stat *st,
     void (*complain)(void *arg, int line, const char *what), void *arg);
 
 #endif

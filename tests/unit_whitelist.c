@@ -127,8 +127,8 @@ odd_files(void **state)
 	assert_int_equal(complaints, 1);
 	assert_true(whitelist_name(w, "a.example", entry, sizeof(entry)));
 	whitelist_free(w);
-	assert_int_equal(whitelist_load("/nonexistent", &w, count, NULL), -1);
-	assert_int_equal(whitelist_load("/", &w, count, NULL), -1);
+	assert_int_equal(whitelist_load("/nonexistent", &w, NULL, count, NULL), -1);
+	assert_int_equal(whitelist_load("/", &w, NULL, count, NULL), -1);
 }
 
 int

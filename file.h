@@ -1,0 +1,37 @@
+/*
+ * file - whole files: reading them, and noticing that they have changed.
+ */
+#ifndef FILE_H
+#define FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <sys/stat.h>
+
+/*
+ * Reads a regular file of at most max bytes, with a NUL behind it. The caller
+ * frees it. NULL with errno when it cannot be read. st may be NULL.
+ */
+char *file_slurp(const char *path, size_t max, size_t *len, struct stat *st);
+
+/* A file that is read again when it changes; begin with zeros. */
+struct file_watch {
+	struct stat st; /* of what was read last */
+	bool read;
+	bool failed; /* at the last attempt, so that it is told once */
+};
+
+enum file_state {
+	FILE_ERROR = -1, /* errno */
+	FILE_ABSENT,
+	FILE_SAME,
+	FILE_CHANGED, /* or not read yet: read it, then call file_was_read() */
+};
+
+enum file_state file_look(const struct file_watch *w, const char *path);
+
+/* Notes that the file was read, and how it was then. */
+void file_was_read(struct file_watch *w, const struct stat *st);
+
+#endif
