@@ -36,7 +36,8 @@ FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
 supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
-HARDEN   = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE \
+FORTIFY  = $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
 	   $(call supports,-fstack-clash-protection) \
 	   $(call supports,-fcf-protection=full)
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
@@ -166,7 +167,7 @@ install: all
 	$(call KEEP,abichecker.conf.example,$(ETC)/abichecker.conf,-m 640 $$group); \
 	$(call KEEP,whitelist.txt,$(ETC)/whitelist.txt,-m 644); \
 	if [ -d $(CRON) ] && [ ! -e $(CRON)/abichecker ]; then \
-	  sed 's|/usr/local/sbin|$(SBINDIR)|; s|abichecker /|$(INSTALL_USER) /|' \
+	  sed 's|/usr/local/sbin|$(SBINDIR)|g; s|\* abichecker |* $(INSTALL_USER) |' \
 	   abichecker.cron > $(CRON)/abichecker; \
 	  chmod 644 $(CRON)/abichecker; \
 	fi
@@ -178,7 +179,7 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(wildcard man/*.8)))
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@if [ -e $(CRON)/abichecker ]; then \
-	  echo 'left: $(CRON)/abichecker (remove it, cron would complain)'; fi
+	  echo 'left: $(CRON)/abichecker'; fi
 	@for dir in $(ETC) $(CACHE) $(STATE); do \
 	  if [ -e $$dir ]; then echo "left: $$dir"; fi; done
 

@@ -97,8 +97,9 @@ options_parse(struct config *cfg, int argc, char **argv, const char **file,
 			puts("abichecker " VERSION);
 			return 1;
 		} else {
-			snprintf(error, size, "command line: bad option %s",
-			    argv[optind - 1]);
+			snprintf(error, size, "command line: bad option -%c%s",
+			    c == '?' || c == ':' ? optopt : c,
+			    c == '-' ? optarg : "");
 			return -1;
 		}
 	}

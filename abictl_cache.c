@@ -97,7 +97,7 @@ static int
 show_address(struct abictl *ctl, struct statedir *d, const char *arg)
 {
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
-	char key[ADDRESS_TEXT_MAX], resting[256] = "";
+	char key[ADDRESS_TEXT_MAX], resting[256] = "", what[REST_WHAT_MAX];
 	struct cache_score s;
 	struct address a;
 	time_t now = time(NULL);
@@ -107,7 +107,7 @@ show_address(struct abictl *ctl, struct statedir *d, const char *arg)
 		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
 	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, key, sizeof(key));
 	state = cache_get(d, key, &policy, now, &s);
-	fetch_resting(d, key, now, resting, sizeof(resting));
+	fetch_resting(d, key, now, what, resting, sizeof(resting));
 	if (ctl->json)
 		score_json(key, state, &s, resting);
 	else
@@ -240,6 +240,7 @@ prefetch(struct abictl *ctl, struct statedir *d)
 	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
 	struct prefetch p = { .ctl = ctl, .dir = d };
 	struct abuseipdb_answer answer;
+	time_t now = time(NULL);
 
 	if (ctl->cfg.reputation.min_reporters > 0)
 		return abictl_fail(EX_CONFIG, "the list does not tell how many "
@@ -247,10 +248,17 @@ prefetch(struct abictl *ctl, struct statedir *d)
 		    "reputation.min_reporters");
 	if (abuseipdb_token(&ctl->cfg, token, reason, sizeof(reason)) != 0)
 		return abictl_fail(EX_CONFIG, "%s", reason);
+	if (rest_until(d, REST_API, now, reason, sizeof(reason)) != 0 ||
+	    rest_until(d, REST_PREFETCH, now, reason, sizeof(reason)) != 0)
+		return abictl_fail(EX_TEMPFAIL, "API rests: %s", reason);
 	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
 	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
-	if (!answer.ok)
+	if (!answer.ok) {
+		/* The list has a quota of its own. */
+		rest_set(d, REST_PREFETCH, now, answer.rest_until,
+		    answer.reason);
 		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
+	}
 	if (p.failed > 0)
 		return abictl_fail(EX_IOERR, "%s: cannot write (%s)", d->path,
 		    strerror(errno));

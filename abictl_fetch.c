@@ -19,6 +19,8 @@
 #include "log.h"
 #include "rest.h"
 
+#define REST_LIMIT 60 /* seconds: daily_limit is used up */
+
 /* One look-up. */
 struct lookup {
 	const struct config *cfg;
@@ -77,17 +79,39 @@ static int
 known_already(struct lookup *l)
 {
 	struct cache_policy policy = fetch_policy(l->cfg);
-	char reason[REST_REASON_MAX + 64];
+	char reason[REST_REASON_MAX + 64], what[REST_WHAT_MAX];
 	struct cache_score s;
 	time_t now = time(NULL), until;
 
 	if (cache_get(&l->dir, l->key, &policy, now, &s) == CACHE_FRESH)
 		return score_print(l, &s);
-	until = fetch_resting(&l->dir, l->key, now, reason, sizeof(reason));
+	until = fetch_resting(&l->dir, l->key, now, what, reason,
+	    sizeof(reason));
 	if (until == 0)
 		return -1;
-	rest_print(l, REST_API, until, reason);
+	rest_print(l, what, until, reason);
 	return abictl_fail(EX_TEMPFAIL, "%s: %s", l->key, reason);
+}
+
+/* What follows from a good answer. */
+static int
+score_keep(struct lookup *l, const struct cache_score *s)
+{
+	time_t now = time(NULL);
+	char what[REST_WHAT_MAX];
+
+	/* It would be a miss each time, and cost a call each time. */
+	if (l->cfg->reputation.min_reporters > 0 && s->reporters < 0)
+		return rest_tell(l, true, now + 3600,
+		    "the answer does not tell numDistinctUsers");
+	if (statedir_usable(&l->dir) &&
+	    cache_put(&l->dir, l->key, s, 0) != 0) {
+		log_error("%s/%s: %s", l->dir.path, l->key, strerror(errno));
+		snprintf(what, sizeof(what), REST_IP "%s", l->key);
+		rest_set(&l->dir, what, now, now + 300,
+		    "its score cannot be written to the cache");
+	}
+	return score_print(l, s);
 }
 
 /* The call itself, with everything that follows from its answer. */
@@ -95,33 +119,40 @@ static int
 ask(struct lookup *l)
 {
 	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
+	long timeout_ms = l->cfg->reputation.timeout * 1000;
 	struct abuseipdb_answer answer;
 	struct cache_score s;
 	time_t now = time(NULL);
 
 	if (abuseipdb_token(l->cfg, token, reason, sizeof(reason)) != 0)
 		return rest_tell(l, false, now + FETCH_REST_API, reason);
-	if (!cache_budget_take(&l->dir, l->cfg->reputation.daily_limit, now))
-		return rest_tell(l, false, cache_budget_reset(now),
+	switch (cache_budget_take(&l->dir, l->cfg->reputation.daily_limit, now,
+	    timeout_ms)) {
+	case BUDGET_ERROR:
+		snprintf(reason, sizeof(reason), "calls cannot be counted: %s",
+		    strerror(errno));
+		return rest_tell(l, false, now + FETCH_REST_API, reason);
+	case BUDGET_USED_UP:
+		/* Not until midnight: the limit may be raised before. */
+		return rest_tell(l, false, now + REST_LIMIT,
 		    "reputation.daily_limit is used up");
-	abuseipdb_check(l->cfg, token, &l->address,
-	    l->cfg->reputation.timeout * 1000, &s, &answer);
+	default:
+		break;
+	}
+	abuseipdb_check(l->cfg, token, &l->address, timeout_ms, &s, &answer);
 	if (!answer.ok)
 		return rest_tell(l, answer.only_this, answer.rest_until,
 		    answer.reason);
-	if (statedir_usable(&l->dir) &&
-	    cache_put(&l->dir, l->key, &s, 0) != 0)
-		log_error("%s/%s: %s", l->dir.path, l->key, strerror(errno));
 	if (answer.remaining == 0)
 		rest_set(&l->dir, REST_API, now,
 		    answer.reset > now ? answer.reset : cache_budget_reset(now),
 		    "X-RateLimit-Remaining is 0");
-	return score_print(l, &s);
+	return score_keep(l, &s);
 }
 
 /*
- * The lock of the key: the filter's, or our own. -1 when there is none to be
- * had but the look-up may go on, -2 when another process is asking.
+ * The lock of the key: the filter's, or our own. -1 when there is none and
+ * none is needed, -2 when it cannot be had (errno).
  */
 static int
 lock_take(struct lookup *l, const struct abictl *ctl)
@@ -134,12 +165,7 @@ lock_take(struct lookup *l, const struct abictl *ctl)
 	if (ctl->no_lock || !statedir_usable(&l->dir))
 		return -1;
 	fd = cache_lock(&l->dir, l->key, ctl->cfg.reputation.timeout * 1000);
-	if (fd < 0 && errno == EAGAIN)
-		return -2;
-	if (fd < 0)
-		log_warning("%s/" STATEDIR_LOCK ": %s: asking without a lock",
-		    l->dir.path, strerror(errno));
-	return fd;
+	return fd >= 0 ? fd : -2;
 }
 
 int
@@ -162,8 +188,9 @@ abictl_fetch(struct abictl *ctl, int argc, char **argv)
 	/* Last resort, should a library hang: the filter writes the marker. */
 	alarm((unsigned)(2 * ctl->cfg.reputation.timeout + 5));
 	if (lock_take(&l, ctl) == -2)
-		return abictl_fail(EX_TEMPFAIL,
-		    "%s: another process is asking", l.key);
+		return abictl_fail(EX_TEMPFAIL, "%s/" STATEDIR_LOCK ": %s",
+		    l.dir.path, errno == EAGAIN ?
+		    "another process is asking" : strerror(errno));
 	status = known_already(&l);
 	if (status < 0)
 		status = ask(&l);

@@ -199,6 +199,7 @@ static void
 test_api(const struct config *cfg, struct statedir *d)
 {
 	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX + 64];
+	char what[REST_WHAT_MAX];
 	const char *path = cfg->reputation.token_file;
 	struct abuseipdb_answer answer;
 	struct cache_score score;
@@ -218,11 +219,14 @@ test_api(const struct config *cfg, struct statedir *d)
 		say(FAIL, "AbuseIPDB", "%s", reason);
 		return;
 	}
-	if (fetch_resting(d, "", now, reason, sizeof(reason)) != 0) {
+	/* After a wrong key this is how to try the new one. */
+	if (fetch_resting(d, "", now, what, reason, sizeof(reason)) != 0 &&
+	    strstr(reason, "HTTP status 401") == NULL) {
 		say(WARN, "AbuseIPDB", "%s", reason);
 		return;
 	}
-	if (!cache_budget_take(d, cfg->reputation.daily_limit, now)) {
+	if (cache_budget_take(d, cfg->reputation.daily_limit, now, 1000) !=
+	    BUDGET_TAKEN) {
 		say(WARN, "AbuseIPDB", "reputation.daily_limit is used up");
 		return;
 	}
@@ -238,7 +242,9 @@ test_api(const struct config *cfg, struct statedir *d)
 	else
 		say(OK, "AbuseIPDB", "%s answers", cfg->reputation.url);
 	/* Others shall not run into what was just found out. */
-	if (!answer.ok && !answer.only_this)
+	if (answer.ok)
+		rest_clear(d, REST_API);
+	else if (!answer.only_this)
 		rest_set(d, REST_API, now, answer.rest_until, answer.reason);
 }
 

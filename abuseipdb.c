@@ -248,8 +248,8 @@ header_line(char *data, size_t size, size_t count, void *arg)
 		1000000000, &n))
 		answer->remaining = n;
 	else if (strncasecmp(line, reset, sizeof(reset) - 1) == 0 &&
-	    text_number(text_trim(line + sizeof(reset) - 1), 1, 0xffffffffL,
-		&n))
+	    text_number(text_trim(line + sizeof(reset) - 1), 1,
+		(long)time(NULL) + 2 * 86400, &n)) /* it is a daily limit */
 		answer->reset = (time_t)n;
 	return size * count;
 }
@@ -270,14 +270,19 @@ error_detail(const struct body *b, const char *token, char *out, size_t size)
 	cJSON *root = cJSON_ParseWithLength(b->text != NULL ? b->text : "",
 	    b->len);
 	char text[100];
+	const char *detail = cJSON_GetStringValue(
+	    cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(
+		cJSON_GetObjectItemCaseSensitive(root, "errors"), 0),
+		"detail"));
 
-	json_text(cJSON_GetArrayItem(
-	    cJSON_GetObjectItemCaseSensitive(root, "errors"), 0), "detail",
-	    text, sizeof(text));
-	cJSON_Delete(root);
 	out[0] = '\0';
-	if (text[0] != '\0' && strstr(text, token) == NULL)
+	/* Looked for in the whole: a part of the key is too much already. */
+	if (detail != NULL && *detail != '\0' &&
+	    strstr(detail, token) == NULL) {
+		text_printable(text, sizeof(text), detail);
 		snprintf(out, size, ": %s", text);
+	}
+	cJSON_Delete(root);
 }
 
 /* When 429 ends: Retry-After, else X-RateLimit-Reset, else in an hour. */

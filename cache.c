@@ -13,7 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "rest.h"
 #include "text.h"
 
@@ -52,9 +51,10 @@ field_parse(char *line, struct cache_score *s)
 			return false;
 		s->tor = (int)n;
 	} else if (strcmp(line, "country") == 0) {
-		if (strlen(value) != 2)
+		if (strlen(value) != 2 || value[0] < 'A' || value[0] > 'Z' ||
+		    value[1] < 'A' || value[1] > 'Z')
 			return false;
-		text_ascii(s->country, sizeof(s->country), value);
+		memcpy(s->country, value, 3);
 	} else if (strcmp(line, "isp") == 0)
 		text_printable(s->isp, sizeof(s->isp), value);
 	else if (strcmp(line, "usage") == 0)
@@ -166,25 +166,65 @@ cache_lock(struct statedir *d, const char *key, long wait_ms)
 
 /* --- clean-up --- */
 
+/* How long a score may be of use. */
+static long
+longest_ttl(const struct cache_policy *policy)
+{
+	return policy->stale_ttl > policy->cache_ttl ? policy->stale_ttl :
+						       policy->cache_ttl;
+}
+
 /* True when the file is ours and not needed any more. */
 static bool
-outlived(struct statedir *d, const char *name, const struct stat *st,
+outlived(struct statedir *d, const char *name,
     const struct cache_policy *policy, time_t now)
 {
 	char text[REST_REASON_MAX + 64], reason[REST_REASON_MAX];
-	long age = (long)(now - st->st_mtime), ttl = policy->cache_ttl;
 	struct address a;
+	struct stat st;
 	time_t until;
+	long age;
 
-	if (policy->stale_ttl > ttl)
-		ttl = policy->stale_ttl;
+	if (fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	age = (long)(now - st.st_mtime);
 	if (strncmp(name, STATEDIR_TEMPORARY, strlen(STATEDIR_TEMPORARY)) == 0)
 		return age > TEMPORARY_MAX;
 	if (strncmp(name, REST_PREFIX, strlen(REST_PREFIX)) == 0)
 		return statedir_read(d, name, text, sizeof(text), NULL) == 1 &&
 		    (!rest_parse(text, now, &until, reason, sizeof(reason)) ||
 			until <= now);
-	return address_parse(name, &a) && (age > ttl || age < -FUTURE_MAX);
+	return address_parse(name, &a) &&
+	    (age > longest_ttl(policy) || age < -FUTURE_MAX);
+}
+
+/*
+ * Removes a file that is not needed, unless somebody renews it right now: who
+ * writes it holds the lock, and what was just written is looked at again.
+ */
+static void
+file_clean(struct statedir *d, const char *name,
+    const struct cache_policy *policy, time_t now,
+    struct cache_cleaned *done)
+{
+	bool marker = name[0] == '.';
+	int lock;
+
+	if (!outlived(d, name, policy, now)) {
+		done->kept++;
+		return;
+	}
+	lock = marker ? statedir_lock(d, STATEDIR_LOCK_REST, 1000) :
+			cache_lock(d, name, 0);
+	if ((lock < 0 && errno == EAGAIN) || !outlived(d, name, policy, now))
+		done->kept++;
+	else if (statedir_remove(d, name) >= 0)
+		done->removed++;
+	else
+		done->failed++;
+	if (lock >= 0)
+		close(lock);
 }
 
 int
@@ -192,7 +232,6 @@ cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
     struct cache_cleaned *done)
 {
 	struct dirent *e;
-	struct stat st;
 	DIR *dir;
 	int fd;
 
@@ -210,15 +249,10 @@ cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
 		return -1;
 	}
 	while ((e = readdir(dir)) != NULL) {
-		if (fstatat(d->fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		if (!outlived(d, e->d_name, &st, policy, now))
-			done->kept++;
-		else if (statedir_remove(d, e->d_name) >= 0)
-			done->removed++;
-		else
-			done->failed++;
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    strcmp(e->d_name, STATEDIR_LOCK) != 0)
+			file_clean(d, e->d_name, policy, now, done);
 	}
 	closedir(dir);
 	return 0;
@@ -244,30 +278,31 @@ budget_read(struct statedir *d, time_t now)
 	return used;
 }
 
-bool
-cache_budget_take(struct statedir *d, long limit, time_t now)
+enum cache_budget
+cache_budget_take(struct statedir *d, long limit, time_t now, long wait_ms)
 {
+	enum cache_budget result = BUDGET_TAKEN;
 	char text[64];
 	long used;
-	int lock, n;
+	int lock, n, error;
 
 	if (!statedir_usable(d))
-		return true; /* nobody can count */
-	lock = statedir_lock(d, STATEDIR_LOCK_BUDGET, 1000);
+		return BUDGET_TAKEN;
+	lock = statedir_lock(d, STATEDIR_LOCK_BUDGET, wait_ms);
+	if (lock < 0)
+		return limit > 0 ? BUDGET_ERROR : BUDGET_TAKEN;
 	used = budget_read(d, now);
-	if (limit > 0 && used >= limit) {
-		if (lock >= 0)
-			close(lock);
-		return false;
-	}
 	n = snprintf(text, sizeof(text), "%lld %ld\n", (long long)now / 86400,
 	    used + 1);
-	if (statedir_write(d, BUDGET_FILE, text, (size_t)n, 0) != 0)
-		log_warning("%s/" BUDGET_FILE ": %s: this call is not counted",
-		    d->path, strerror(errno));
-	if (lock >= 0)
-		close(lock);
-	return true;
+	if (limit > 0 && used >= limit)
+		result = BUDGET_USED_UP;
+	else if (statedir_write(d, BUDGET_FILE, text, (size_t)n, 0) != 0 &&
+	    limit > 0)
+		result = BUDGET_ERROR;
+	error = errno;
+	close(lock);
+	errno = error;
+	return result;
 }
 
 long

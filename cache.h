@@ -84,11 +84,20 @@ struct cache_cleaned {
 int cache_clean(struct statedir *d, const struct cache_policy *policy,
     time_t now, struct cache_cleaned *done);
 
+enum cache_budget {
+	BUDGET_ERROR = -1, /* it cannot be counted (errno) */
+	BUDGET_USED_UP,
+	BUDGET_TAKEN,
+};
+
 /*
- * The own daily budget: counts one call. True when it may be made; false
- * when `limit` (0 = none) is reached for the UTC day of now.
+ * The own daily budget: counts one call, whether or not it may be made by
+ * `limit` (0 = no limit) for the UTC day of now. Waits at most wait_ms
+ * milliseconds for other processes. Without a directory nobody can count, and
+ * the call may be made.
  */
-bool cache_budget_take(struct statedir *d, long limit, time_t now);
+enum cache_budget cache_budget_take(struct statedir *d, long limit, time_t now,
+    long wait_ms);
 
 /* How many calls were counted today. */
 long cache_budget_used(struct statedir *d, time_t now);

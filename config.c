@@ -16,6 +16,7 @@
 #include "text.h"
 
 #define DAY 86400L
+#define URL_MAX 1024
 
 static const char *const on_error_choices[] = { "dunno", "defer", NULL };
 static const char *const level_choices[] = { "error", "warning", "info",
@@ -139,6 +140,8 @@ url_check(const char *v, const char *schemes)
 			return "a URL cannot have this character";
 	if (host == NULL || host - v > 10)
 		return "not a URL";
+	if (strlen(v) > URL_MAX)
+		return "the URL is too long";
 	snprintf(scheme, sizeof(scheme), " %.*s ", (int)(host - v), v);
 	if (strstr(schemes, scheme) == NULL)
 		return "this kind of URL is not supported";
@@ -501,7 +504,11 @@ url_is_loopback(const char *url)
 	static const char *const hosts[] = { "127.0.0.1", "localhost",
 		"[::1]" };
 	const char *host = strstr(url, "://") + 3;
+	const char *user = memchr(host, '@', strcspn(host, "/"));
 	size_t i, n;
+
+	if (user != NULL)
+		host = user + 1;
 
 	for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
 		n = strlen(hosts[i]);

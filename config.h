@@ -68,7 +68,8 @@ struct config {
 
 	/* Where it came from. */
 	const char *file; /* as given with -c, NULL = the default place */
-	const char *overrides[CONFIG_OVERRIDES_MAX]; /* -o, as given */
+	const char *overrides[CONFIG_OVERRIDES_MAX]; /* -o, as given; the
+	                                              * caller's */
 	int override_count;
 	unsigned file_mode; /* permission bits; 0 = there was no file */
 
@@ -121,8 +122,8 @@ int config_parse(struct config *cfg, const char *name, char *text, size_t len,
 
 /*
  * One override, "section.key=value" (braces around it are dropped, as Postfix
- * does). Secrets are refused: a command line is public. The argument must stay
- * valid: config_arguments users hand it on. 0, or -1 with error set.
+ * does). Secrets are refused: a command line is public. 0, or -1 with error
+ * set.
  */
 int config_override(
     struct config *cfg, const char *arg, char *error, size_t size);

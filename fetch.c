@@ -11,7 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "process.h"
 #include "rest.h"
 #include "text.h"
@@ -27,16 +26,18 @@ fetch_policy(const struct config *cfg)
 }
 
 time_t
-fetch_resting(struct statedir *d, const char *key, time_t now, char *reason,
-    size_t size)
+fetch_resting(struct statedir *d, const char *key, time_t now, char *what,
+    char *reason, size_t size)
 {
-	char what[REST_WHAT_MAX], why[REST_REASON_MAX];
+	char why[REST_REASON_MAX];
 	time_t until;
 
-	snprintf(what, sizeof(what), REST_IP "%s", key);
-	until = rest_until(d, REST_API, now, why, sizeof(why));
-	if (until == 0)
+	snprintf(what, REST_WHAT_MAX, "%s", REST_API);
+	until = rest_until(d, what, now, why, sizeof(why));
+	if (until == 0) {
+		snprintf(what, REST_WHAT_MAX, REST_IP "%s", key);
 		until = rest_until(d, what, now, why, sizeof(why));
+	}
 	if (until != 0)
 		snprintf(reason, size, "API rests for %lld s more: %s",
 		    (long long)(until - now), why);
@@ -181,10 +182,8 @@ child_ask(const struct config *cfg, struct statedir *d,
 		return true;
 	}
 	if (rc == 0) {
-		/* abictl has left a marker, unless there is no directory. */
-		if (!statedir_usable(d))
-			rest_set(d, rest.what, req->now, rest.until,
-			    rest.reason);
+		/* abictl has left a marker, unless the disk is full. */
+		rest_set(d, rest.what, req->now, rest.until, rest.reason);
 		snprintf(reason, size, "%s", rest.reason);
 		return false;
 	}
@@ -198,32 +197,26 @@ fetch_score(const struct config *cfg, struct statedir *d, const char *key,
     const struct request *req, struct cache_score *s, char *reason, size_t size)
 {
 	struct cache_policy policy = fetch_policy(cfg);
+	char what[REST_WHAT_MAX];
 	bool found;
-	int lock = -1;
+	int lock, error;
 
-	if (fetch_resting(d, key, req->now, reason, size) != 0)
+	if (fetch_resting(d, key, req->now, what, reason, size) != 0)
 		return false;
-	if (statedir_usable(d)) {
-		lock = cache_lock(d, key, request_left(req));
-		if (lock < 0 && errno == EAGAIN) {
-			snprintf(reason, size,
-			    "another process still asks at filter.deadline");
-			return false;
-		}
-		if (lock < 0)
-			log_warning("%s/" STATEDIR_LOCK ": %s: asking without "
-				    "a lock", d->path, strerror(errno));
-		/* Somebody else may have asked while we waited. */
-		found = cache_get(d, key, &policy, time(NULL), s) ==
-		    CACHE_FRESH;
-		if (found ||
-		    fetch_resting(d, key, time(NULL), reason, size) != 0) {
-			if (lock >= 0)
-				close(lock);
-			return found;
-		}
-	}
-	found = child_ask(cfg, d, req, lock, s, reason, size);
+	if (!statedir_usable(d))
+		return child_ask(cfg, d, req, -1, s, reason, size);
+	lock = cache_lock(d, key, request_left(req));
+	error = errno;
+	/* Somebody else may have asked while we waited. */
+	found = cache_get(d, key, &policy, time(NULL), s) == CACHE_FRESH;
+	if (!found && lock < 0)
+		snprintf(reason, size, "%.80s/" STATEDIR_LOCK ": %s", d->path,
+		    error == EAGAIN ?
+			"another process still asks at filter.deadline" :
+			strerror(error));
+	else if (!found &&
+	    fetch_resting(d, key, time(NULL), what, reason, size) == 0)
+		found = child_ask(cfg, d, req, lock, s, reason, size);
 	if (lock >= 0)
 		close(lock);
 	return found;

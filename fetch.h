@@ -27,11 +27,11 @@ bool fetch_score(const struct config *cfg, struct statedir *d, const char *key,
 struct cache_policy fetch_policy(const struct config *cfg);
 
 /*
- * Until when the API rests, for all or for this key, and why in reason; 0 when
- * it does not.
+ * Until when the API rests, for all or for this key; 0 when it does not. which
+ * of them is put into what (REST_WHAT_MAX bytes), and why into reason.
  */
 time_t fetch_resting(struct statedir *d, const char *key, time_t now,
-    char *reason, size_t size);
+    char *what, char *reason, size_t size);
 
 /*
  * The answer of `abictl fetch` on its descriptor 1: the text of a cache file,

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -51,6 +52,28 @@ file_slurp(const char *path, size_t max, size_t *len, struct stat *st)
 	close(fd);
 	errno = saved;
 	return text;
+}
+
+#define COMPLAINTS_MAX 10
+
+void
+file_complain(struct file_complaints *c, int line, const char *what)
+{
+	if (c->fn != NULL && c->count < COMPLAINTS_MAX)
+		c->fn(c->arg, line, what);
+	c->count++;
+}
+
+void
+file_complain_end(struct file_complaints *c)
+{
+	char text[64];
+
+	if (c->fn == NULL || c->count <= COMPLAINTS_MAX)
+		return;
+	snprintf(text, sizeof(text), "and %ld more such lines",
+	    c->count - COMPLAINTS_MAX);
+	c->fn(c->arg, 0, text);
 }
 
 static bool

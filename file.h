@@ -15,6 +15,19 @@
  */
 char *file_slurp(const char *path, size_t max, size_t *len, struct stat *st);
 
+/*
+ * Tells about lines of a file that are not understood: the first ten, then how
+ * many more there were, so that rubbish does not fill the log. fn may be NULL.
+ */
+struct file_complaints {
+	void (*fn)(void *arg, int line, const char *what);
+	void *arg;
+	long count;
+};
+
+void file_complain(struct file_complaints *c, int line, const char *what);
+void file_complain_end(struct file_complaints *c);
+
 /* A file that is read again when it changes; begin with zeros. */
 struct file_watch {
 	struct stat st; /* of what was read last */

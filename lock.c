@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/time.h>
 #include <time.h>
 
 static void
@@ -25,28 +24,51 @@ monotonic_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
+/* Waits while the timer runs. */
+static int
+lock_until(int fd, struct flock *lock, int64_t end)
+{
+	int rc;
+
+	do
+		rc = fcntl(fd, F_OFD_SETLKW, lock);
+	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
+	if (rc != 0 && errno == EINTR)
+		errno = EAGAIN;
+	return rc;
+}
+
 /*
- * F_OFD_SETLKW has no time limit of its own. The timer fires again and again,
- * so a signal that arrives just before the call is no loss.
+ * F_OFD_SETLKW has no time limit of its own: a timer interrupts it. It fires
+ * again and again, so a signal that comes just before the call is no loss.
+ * Timer and signal are our own: alarm(2) goes on undisturbed.
  */
 static int
 lock_wait(int fd, struct flock *lock, long wait_ms)
 {
-	struct itimerval tick = { { 0, 20000 }, { 0, 20000 } }, off = { 0 };
-	struct sigaction act = { .sa_handler = wake }, old;
+	struct itimerspec tick = { { 0, 20000000 }, { 0, 20000000 } };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGRTMIN };
+	struct sigaction act = { .sa_handler = wake }, old_act;
 	int64_t end = monotonic_ms() + wait_ms;
-	int rc, saved;
+	sigset_t ours, old_mask;
+	timer_t timer;
+	int rc = -1, saved;
 
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)
+		return -1;
 	sigemptyset(&act.sa_mask);
-	sigaction(SIGALRM, &act, &old);
-	setitimer(ITIMER_REAL, &tick, NULL);
-	do
-		rc = fcntl(fd, F_OFD_SETLKW, lock);
-	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGRTMIN);
+	sigaction(SIGRTMIN, &act, &old_act);
+	sigprocmask(SIG_UNBLOCK, &ours, &old_mask);
+	if (timer_settime(timer, 0, &tick, NULL) == 0)
+		rc = lock_until(fd, lock, end);
 	saved = errno;
-	setitimer(ITIMER_REAL, &off, NULL);
-	sigaction(SIGALRM, &old, NULL);
-	errno = saved == EINTR ? EAGAIN : saved;
+	timer_delete(timer);
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	sigaction(SIGRTMIN, &old_act, NULL);
+	errno = saved;
 	return rc;
 }
 

@@ -8,7 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +24,7 @@ static struct {
 	const char *path;
 	enum target target;
 	enum log_level level;
-	int fd; /* of TARGET_FILE */
+	int fd; /* of the file or of syslogd's socket */
 	void (*handler)(enum log_level, const char *);
 } logger = { .ident = "abichecker", .fd = -1 };
 
@@ -56,7 +58,6 @@ log_open(const char *ident, const char *target, enum log_level level)
 		close(logger.fd);
 	logger.fd = -1;
 	if (strcmp(target, "syslog") == 0) {
-		openlog(ident, LOG_PID, LOG_MAIL);
 		logger.target = TARGET_SYSLOG;
 	} else if (strcmp(target, "stderr") == 0)
 		logger.target = TARGET_STDERR;
@@ -74,7 +75,7 @@ log_open(const char *ident, const char *target, enum log_level level)
 int
 log_fd(void)
 {
-	return logger.fd;
+	return logger.target == TARGET_FILE ? logger.fd : -1;
 }
 
 void
@@ -88,6 +89,51 @@ log_wants(enum log_level level)
 {
 	return level <= logger.level &&
 	    (logger.target != TARGET_NONE || logger.handler != NULL);
+}
+
+/* The socket of syslogd. */
+static void
+syslog_connect(void)
+{
+	static const struct sockaddr_un there = { .sun_family = AF_UNIX,
+		.sun_path = "/dev/log" };
+
+	if (logger.fd >= 0)
+		close(logger.fd);
+	logger.fd = socket(AF_UNIX,
+	    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (logger.fd >= 0 && connect(logger.fd,
+	    (const struct sockaddr *)&there, sizeof(there)) != 0) {
+		close(logger.fd);
+		logger.fd = -1;
+	}
+}
+
+/*
+ * What syslog(3) does, but without waiting: a reader that hangs costs log
+ * lines, not mail. (A datagram as in RFC 3164, which journald, rsyslog and
+ * syslog-ng read at /dev/log.)
+ */
+static void
+syslog_line(int priority, const char *line)
+{
+	char buf[LOG_LINE_MAX + 128], stamp[32];
+	struct text t;
+	struct tm tm;
+	time_t now = time(NULL);
+
+	localtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), "%b %e %H:%M:%S", &tm);
+	text_init(&t, buf, sizeof(buf));
+	text_addf(&t, "<%d>%s %s[%d]: %s", LOG_MAIL | priority, stamp,
+	    logger.ident, (int)getpid(), line);
+	if (logger.fd >= 0 && send(logger.fd, t.buf, t.len, MSG_NOSIGNAL) >= 0)
+		return;
+	if (logger.fd >= 0 && (errno == EAGAIN || errno == EMSGSIZE))
+		return;
+	syslog_connect(); /* not yet, or it was started anew */
+	if (logger.fd >= 0)
+		send(logger.fd, t.buf, t.len, MSG_NOSIGNAL);
 }
 
 /* One write(2) a line, so that lines of several processes never mix. */
@@ -146,7 +192,7 @@ log_line(enum log_level level, const char *fmt, va_list ap)
 	if (logger.handler != NULL)
 		logger.handler(level, line);
 	else if (logger.target == TARGET_SYSLOG)
-		syslog(priority[level], "%s", line);
+		syslog_line(priority[level], line);
 	else if (logger.target == TARGET_FILE)
 		file_line(line);
 	else

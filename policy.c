@@ -4,6 +4,7 @@
 #include "policy.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -219,9 +220,14 @@ stream_fill(struct policy_stream *s)
 		errno = EMSGSIZE;
 		return -1;
 	}
-	do
-		n = read(s->fd, s->buf + s->end, sizeof(s->buf) - s->end);
-	while (n < 0 && errno == EINTR);
+	while ((n = read(s->fd, s->buf + s->end,
+		    sizeof(s->buf) - s->end)) < 0) {
+		if (errno == EAGAIN)
+			poll(&(struct pollfd){ .fd = s->fd, .events = POLLIN },
+			    1, -1);
+		else if (errno != EINTR)
+			break;
+	}
 	if (n < 0)
 		return -1;
 	s->end += (size_t)n;
@@ -379,6 +385,22 @@ step_action(const struct policy_step *step, const struct request *req,
 }
 
 /*
+ * Appends ` name=<value>` with a value that comes from the client: what would
+ * end it, or look like the next field, is replaced.
+ */
+static void
+add_value(struct text *t, const char *name, const char *value, size_t max)
+{
+	char shown[256];
+	char *s;
+
+	snprintf(shown, sizeof(shown), "%.*s", (int)max, value);
+	for (s = shown; (s = strpbrk(s, "<>\"")) != NULL; s++)
+		*s = '?';
+	text_addf(t, " %s=<%s>", name, shown);
+}
+
+/*
  * One line about a step, `kind: check=... client=...`. Once per message at
  * `level`, for its further recipients at debug.
  */
@@ -400,13 +422,15 @@ step_log(const struct policy_step *step, const struct request *req,
 	    req->client_name[0] != '\0' ? req->client_name : "unknown",
 	    req->client_address);
 	if (req->sasl_username[0] != '\0')
-		text_addf(&t, " user=<%.120s>", req->sasl_username);
+		add_value(&t, "user", req->sasl_username, 120);
 	if (v->score >= 0)
 		text_addf(&t, " score=%d", v->score);
 	if (v->country[0] != '\0')
 		text_addf(&t, " country=%s", v->country);
-	text_addf(&t, " from=<%.254s> to=<%.254s> helo=<%.128s> reason=\"%s\"",
-	    req->sender, req->recipient, req->helo_name, v->reason);
+	add_value(&t, "from", req->sender, 254);
+	add_value(&t, "to", req->recipient, 254);
+	add_value(&t, "helo", req->helo_name, 128);
+	text_addf(&t, " reason=\"%s\"", v->reason);
 	if (action != NULL)
 		text_addf(&t, " action=\"%s\"", action);
 	if (level == LOG_LEVEL_INFO)

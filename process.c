@@ -23,6 +23,7 @@ void
 process_guard(int keep_stderr)
 {
 	int fd, null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
 
 	for (fd = 0; null >= 0 && fd <= 2; fd++)
 		if (null == fd || fcntl(fd, F_GETFD) < 0 ||
@@ -30,7 +31,10 @@ process_guard(int keep_stderr)
 			dup2(null, fd);
 	if (null > 2)
 		close(null);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit for files is an error, no death */
 	umask(027);
 }
 
@@ -64,7 +68,7 @@ process_take_identity(const char *cache_dir, int log_fd)
 	pw = getpwuid(st.st_uid);
 	gid = pw != NULL ? pw->pw_gid : st.st_gid;
 	if (log_fd >= 0 && fstat(log_fd, &log) == 0 && S_ISREG(log.st_mode) &&
-	    log.st_uid == 0 && log.st_size == 0 &&
+	    log.st_uid == 0 && log.st_size == 0 && log.st_nlink == 1 &&
 	    fchown(log_fd, st.st_uid, gid) != 0)
 		return -1;
 	groups[count++] = gid;
@@ -117,7 +121,9 @@ process_start(char *const argv[], int out_fd, int keep_fd)
 	posix_spawnattr_setsigdefault(&attr, &reset);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+	    POSIX_SPAWN_SETPGROUP);
+	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(&files, out_fd >= 0 ? out_fd : 0, 1);

@@ -10,7 +10,7 @@
  * First act of main: makes descriptors 0, 1 and 2 safe. Under spawn(8) all
  * three are the client's socket, so 2 is pointed at the null device unless it
  * is a terminal or keep_stderr is set; missing ones are opened there too.
- * Ignores SIGPIPE and takes a umask of 027.
+ * Unblocks all signals, ignores SIGPIPE and SIGXFSZ, takes a umask of 027.
  */
 void process_guard(int keep_stderr);
 
@@ -32,7 +32,8 @@ int process_sibling(const char *name, char *out, size_t size);
 /*
  * Starts a program whose descriptor 0 and 2 are the null device and 1 is
  * out_fd (-1: the null device). keep_fd, if not -1, is there as descriptor 3.
- * Its environment is a fixed PATH. The child is reaped by itself. 0, or errno.
+ * Its environment is a fixed PATH. It has a process group of its own, so that
+ * it goes on when spawn(8) kills ours, and is reaped by itself. 0, or errno.
  */
 int process_start(char *const argv[], int out_fd, int keep_fd);
 

@@ -12,6 +12,7 @@
 #include "cache.h"
 #include "check.h"
 #include "fetch.h"
+#include "rest.h"
 #include "text.h"
 
 /* The cache directory, kept open from one request to the next. */
@@ -93,6 +94,7 @@ reputation_run(const struct config *cfg, const struct request *req,
     struct verdict *v)
 {
 	char key[ADDRESS_TEXT_MAX], source[192], why[160] = "";
+	char what[REST_WHAT_MAX];
 	struct cache_policy policy = fetch_policy(cfg);
 	struct statedir *cache = cache_dir(cfg);
 	struct cache_score s, fetched;
@@ -113,7 +115,8 @@ reputation_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	if (req->passive) {
-		if (fetch_resting(cache, key, req->now, why, sizeof(why)) == 0)
+		if (fetch_resting(cache, key, req->now, what, why,
+			sizeof(why)) == 0)
 			snprintf(why, sizeof(why), "AbuseIPDB would be asked");
 	} else if (fetch_score(cfg, cache, key, req, &fetched, why,
 		       sizeof(why))) {

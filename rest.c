@@ -11,6 +11,8 @@
 #include "log.h"
 #include "text.h"
 
+#define LOCK_WAIT 20 /* milliseconds: it is never held for long */
+
 /* What rests in this process only, because no file could be written. */
 static struct own {
 	char what[REST_WHAT_MAX];
@@ -111,7 +113,7 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
 	n = snprintf(text, sizeof(text), "%lld\n%s\n", (long long)until, shown);
 	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
 	/* Of two failures at once the longer rest counts. */
-	lock = statedir_lock(d, STATEDIR_LOCK_REST, 1000);
+	lock = statedir_lock(d, STATEDIR_LOCK_REST, LOCK_WAIT);
 	rc = 0;
 	if (rest_until(d, what, now, there, sizeof(there)) < until)
 		rc = statedir_write(d, name, text, (size_t)n, 0);

@@ -16,6 +16,7 @@
 
 #define REST_API "api"   /* the reputation API, for every address */
 #define REST_IP "ip-"    /* + address: the API for this one */
+#define REST_PREFETCH "prefetch" /* the API's blacklist */
 #define REST_PREFIX ".rest-"
 
 #define REST_WHAT_MAX 64

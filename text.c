@@ -78,8 +78,12 @@ utf8_length(const unsigned char *s)
 	if ((n == 3 && c < 0x800) || (n == 4 && c < 0x10000) ||
 	    (c >= 0xd800 && c <= 0xdfff) || c > 0x10ffff)
 		return 0;
-	/* C1 controls and the line and paragraph separators end lines too. */
-	if (c < 0xa0 || c == 0x2028 || c == 0x2029)
+	/*
+	 * C1 controls and the line and paragraph separators end lines too;
+	 * marks of direction make a line look like another.
+	 */
+	if (c < 0xa0 || c == 0x200e || c == 0x200f ||
+	    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069))
 		return 0;
 	return n;
 }

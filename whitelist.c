@@ -27,6 +27,8 @@ struct whitelist {
 	size_t name_count, name_room;
 	struct address_block *blocks; /* sorted by family, bits, base */
 	size_t block_count, block_room;
+	/* Prefix lengths that occur, plus 1, longest first; 0 ends a row. */
+	unsigned char ipv4_bits[34], ipv6_bits[130];
 };
 
 static int
@@ -115,10 +117,35 @@ entry_add(struct whitelist *w, char *s)
 	return NULL;
 }
 
+/* Sorts the entries and notes which prefix lengths there are. */
+static void
+list_finish(struct whitelist *w)
+{
+	unsigned char *ipv4 = w->ipv4_bits, *ipv6 = w->ipv6_bits, **row;
+	unsigned char bits;
+	size_t i;
+
+	if (w->name_count > 0)
+		qsort(w->names, w->name_count, sizeof(*w->names), name_compare);
+	if (w->block_count > 0)
+		qsort(w->blocks, w->block_count, sizeof(*w->blocks),
+		    block_compare);
+	for (i = w->block_count; i-- > 0;) {
+		row = w->blocks[i].base.family == AF_INET ? &ipv4 : &ipv6;
+		bits = (unsigned char)(w->blocks[i].bits + 1);
+		if (**row == bits)
+			continue;
+		if (**row != 0)
+			++*row;
+		**row = bits;
+	}
+}
+
 struct whitelist *
 whitelist_parse(char *text, size_t len,
     void (*complain)(void *, int, const char *), void *arg)
 {
+	struct file_complaints complaints = { complain, arg, 0 };
 	struct whitelist *w = calloc(1, sizeof(*w));
 	const char *wrong;
 	char *line, *comment;
@@ -126,8 +153,9 @@ whitelist_parse(char *text, size_t len,
 
 	if (w == NULL)
 		return NULL;
-	if (memchr(text, '\0', len) != NULL && complain != NULL)
-		complain(arg, 0, "has a NUL byte; what follows is not read");
+	if (memchr(text, '\0', len) != NULL)
+		file_complain(&complaints, 0,
+		    "has a NUL byte; what follows is not read");
 	while ((line = text_line(&text, NULL)) != NULL) {
 		number++;
 		comment = strchr(line, '#');
@@ -137,14 +165,11 @@ whitelist_parse(char *text, size_t len,
 		if (*line == '\0')
 			continue;
 		wrong = entry_add(w, line);
-		if (wrong != NULL && complain != NULL)
-			complain(arg, number, wrong);
+		if (wrong != NULL)
+			file_complain(&complaints, number, wrong);
 	}
-	if (w->name_count > 0)
-		qsort(w->names, w->name_count, sizeof(*w->names), name_compare);
-	if (w->block_count > 0)
-		qsort(w->blocks, w->block_count, sizeof(*w->blocks),
-		    block_compare);
+	file_complain_end(&complaints);
+	list_finish(w);
 	return w;
 }
 
@@ -200,25 +225,21 @@ bool
 whitelist_address(const struct whitelist *w, const struct address *a,
     char *entry, size_t size)
 {
+	const unsigned char *bits =
+	    a->family == AF_INET ? w->ipv4_bits : w->ipv6_bits;
 	char text[ADDRESS_TEXT_MAX];
 	struct address_block key;
-	int bits = -1;
-	size_t i;
 
 	/* One search for each prefix length that occurs. */
-	for (i = 0; i < w->block_count; i++) {
-		if (w->blocks[i].base.family != a->family ||
-		    w->blocks[i].bits == bits)
-			continue;
-		bits = w->blocks[i].bits;
+	for (; *bits != 0; bits++) {
 		key.base = *a;
-		key.bits = bits;
-		address_mask(&key.base, bits);
+		key.bits = *bits - 1;
+		address_mask(&key.base, key.bits);
 		if (bsearch(&key, w->blocks, w->block_count,
 			sizeof(*w->blocks), block_compare) == NULL)
 			continue;
 		address_text(&key.base, text, sizeof(text));
-		snprintf(entry, size, "%s/%d", text, bits);
+		snprintf(entry, size, "%s/%d", text, key.bits);
 		return true;
 	}
 	return false;
@@ -249,7 +270,10 @@ static struct {
 static void
 complain_log(void *arg, int line, const char *what)
 {
-	log_warning("%s:%d: %s", (const char *)arg, line, what);
+	if (line > 0)
+		log_warning("%s:%d: %s", (const char *)arg, line, what);
+	else
+		log_warning("%s: %s", (const char *)arg, what);
 }
 
 /* Reads the file anew. False, and told once, when that is not possible. */
@@ -297,6 +321,8 @@ whitelist_run(const struct config *cfg, const struct request *req,
 	    strcasecmp(req->client_name, "unknown") != 0;
 
 	if (state == FILE_ABSENT) {
+		whitelist_free(current.list);
+		memset(&current, 0, sizeof(current));
 		snprintf(v->reason, sizeof(v->reason), "%.200s: no such file",
 		    path);
 		return OUTCOME_NONE;

@@ -338,7 +338,7 @@ class Examples(Scratch):
     def test_the_cron_line_runs_a_command_that_exists(self):
         line, = re.findall(r"^[\d*].*$", read("abichecker.cron"), re.MULTILINE)
         fields = line.split(None, 6)
-        self.assertEqual(fields[5:], ["abichecker", "/usr/local/sbin/abictl cache clean"])
+        self.assertEqual(fields[5:], ["abichecker", "test -x /usr/local/sbin/abictl && /usr/local/sbin/abictl cache clean"])
         self.assertIn("cache clean", commands())
 
 

@@ -262,17 +262,23 @@ static void
 budget(void **state)
 {
 	(void)state;
-	assert_true(cache_budget_take(&dir, 2, NOW));
-	assert_true(cache_budget_take(&dir, 2, NOW));
-	assert_false(cache_budget_take(&dir, 2, NOW));
+	assert_int_equal(
+	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_TAKEN);
+	assert_int_equal(
+	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_TAKEN);
+	assert_int_equal(
+	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_USED_UP);
 	assert_int_equal(cache_budget_used(&dir, NOW), 2);
-	assert_true(cache_budget_take(&dir, 0, NOW));
-	assert_true(cache_budget_take(&dir, 2, NOW + 86400));
+	assert_int_equal(
+	    cache_budget_take(&dir, 0, NOW, 0), BUDGET_TAKEN);
+	assert_int_equal(
+	    cache_budget_take(&dir, 2, NOW + 86400, 0), BUDGET_TAKEN);
 	assert_int_equal(cache_budget_used(&dir, NOW + 86400), 1);
 	assert_int_equal(cache_budget_reset(86400 * 5), 86400 * 6);
 	assert_int_equal(cache_budget_reset(86400 * 5 + 86399), 86400 * 6);
 	unit_file(".budget", "garbage", 7);
-	assert_true(cache_budget_take(&dir, 1, NOW));
+	assert_int_equal(
+	    cache_budget_take(&dir, 1, NOW, 0), BUDGET_TAKEN);
 }
 
 static void

@@ -19,6 +19,7 @@ printable(void **state)
 		{ "\xc0\xaf", "??", "??" },        /* overlong */
 		{ "\xed\xa0\x80", "???", "???" },  /* surrogate */
 		{ "\xe2\x80\xa8", "???", "???" },  /* line separator */
+		{ "\xe2\x80\xae", "???", "???" },  /* right to left */
 		{ "\xc2\x85", "??", "??" },        /* next line, C1 */
 		{ "\xf4\x90\x80\x80", "????", "????" },
 		{ "%n%s$(id)`id`", "%n%s$(id)`id`", "%n%s$(id)`id`" },
