@@ -1,0 +1,163 @@
+/*
+ * store - what is remembered across processes and hosts: choosing a driver,
+ * opening it once, and leaving it alone for a while when it fails.
+ */
+#include "store.h"
+
+#include <sha2.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "rest.h"
+#include "text.h"
+
+extern const struct store_driver store_sqlite;
+
+static const struct store_driver *const drivers[] = {
+	&store_sqlite,
+};
+
+#define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
+#define KEEP_BYTES 35 /* of a name that is too long or not UTF-8 */
+
+void
+store_user(const char *name, char *out, size_t size)
+{
+	char folded[1024], shown[KEEP_BYTES + 1], digest[SHA256_DIGEST_STRING_LENGTH];
+	char printable[STORE_USER_MAX];
+	SHA2_CTX sha;
+	size_t n = strlen(name), i;
+
+	if (n < STORE_USER_MAX) {
+		snprintf(folded, sizeof(folded), "%s", name);
+		text_lower(folded);
+		/* Valid and printable UTF-8 comes out as it went in. */
+		text_printable(printable, sizeof(printable), folded);
+		if (strcmp(printable, folded) == 0) {
+			snprintf(out, size, "%s", folded);
+			return;
+		}
+	}
+	SHA256Init(&sha);
+	for (i = 0; i < n; i += sizeof(folded) - 1) {
+		snprintf(folded, sizeof(folded), "%s", name + i);
+		text_lower(folded);
+		if (i == 0)
+			text_ascii(shown, sizeof(shown), folded);
+		SHA256Update(&sha, (const uint8_t *)folded, strlen(folded));
+	}
+	SHA256End(&sha, digest);
+	snprintf(out, size, "%s#%s", shown, digest);
+}
+
+void
+store_url_text(const char *url, char *out, size_t size)
+{
+	const char *host = strstr(url, "://");
+	const char *at = host != NULL ? strrchr(host, '@') : NULL;
+	const char *colon = host != NULL ? strchr(host + 3, ':') : NULL;
+
+	if (at == NULL || colon == NULL || colon > at)
+		snprintf(out, size, "%s", url);
+	else
+		snprintf(out, size, "%.*s%s", (int)(colon - url), url, at);
+}
+
+struct store *
+store_open(const struct config *cfg, const char *url, char *error, size_t size)
+{
+	size_t n = strcspn(url, ":"), i;
+
+	for (i = 0; i < DRIVER_COUNT; i++)
+		if (strlen(drivers[i]->scheme) == n &&
+		    memcmp(drivers[i]->scheme, url, n) == 0)
+			return drivers[i]->open(cfg, url, error, size);
+	snprintf(error, size, "store.url: no driver for `%.*s' is built in",
+	    n > 32 ? 32 : (int)n, url);
+	return NULL;
+}
+
+/* --- the one store of a process --- */
+
+static struct {
+	struct store *store;
+	struct statedir markers;
+	char what[REST_WHAT_MAX]; /* the name of its marker */
+	bool failed; /* told already */
+} shared;
+
+/* Names the marker after the URL's hash: the URL may hold a password. */
+static void
+marker_prepare(const struct config *cfg)
+{
+	char digest[SHA256_DIGEST_STRING_LENGTH];
+
+	if (shared.what[0] != '\0')
+		return;
+	SHA256Data((const uint8_t *)cfg->store.url, strlen(cfg->store.url),
+	    digest);
+	snprintf(shared.what, sizeof(shared.what), REST_STORE "%.16s", digest);
+	statedir_init(&shared.markers, cfg->reputation.cache_dir);
+}
+
+void
+store_close(void)
+{
+	if (shared.store != NULL)
+		shared.store->driver->close(shared.store);
+	shared.store = NULL;
+	statedir_close(&shared.markers);
+	shared.what[0] = '\0';
+	shared.failed = false;
+}
+
+/* It failed: told once, and a rest for everybody. */
+static void
+fail(time_t now, const char *why)
+{
+	if (!shared.failed)
+		log_error("store: %s; mail flows without it", why);
+	shared.failed = true;
+	rest_set(&shared.markers, shared.what, now, time(NULL) + STORE_REST,
+	    why);
+}
+
+struct store *
+store_get(const struct config *cfg, time_t now, char *error, size_t size)
+{
+	char why[REST_REASON_MAX];
+
+	marker_prepare(cfg);
+	if (rest_until(&shared.markers, shared.what, now, why, sizeof(why)) !=
+	    0) {
+		snprintf(error, size, "store rests: %s", why);
+		return NULL;
+	}
+	if (shared.store == NULL) {
+		shared.store = store_open(cfg, cfg->store.url, error, size);
+		if (shared.store == NULL) {
+			fail(now, error);
+			return NULL;
+		}
+	}
+	return shared.store;
+}
+
+enum store_result
+store_done(const struct config *cfg, struct store *s, time_t now,
+    enum store_result result, char *error, size_t size)
+{
+	if (result != STORE_ERROR) {
+		if (shared.failed)
+			log_info("store: usable again");
+		shared.failed = false;
+		return result;
+	}
+	marker_prepare(cfg);
+	snprintf(error, size, "%s", s->error);
+	fail(now, s->error);
+	s->driver->close(s);
+	shared.store = NULL;
+	return result;
+}
