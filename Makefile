@@ -23,9 +23,10 @@ CPPFLAGS =
 LDFLAGS  =
 PKG_CONFIG = pkg-config
 
-# The filter links libc alone; HTTP, TLS and JSON are abictl's.
-SHARED  = action.c address.c cache.c config.c fetch.c file.c lock.c log.c policy.c \
-	  process.c reputation.c rest.c statedir.c text.c whitelist.c
+# The filter links small libraries; HTTP, TLS and JSON are abictl's.
+SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
+	  limits.c lock.c log.c place.c policy.c process.c reputation.c \
+	  rest.c statedir.c store.c store_sqlite.c text.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_selftest.c abuseipdb.c
@@ -43,8 +44,12 @@ HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
+# Linked statically where that is possible: half the time to start.
+small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
+SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd,$(call small,sqlite3) \
+	  $(call small,maxminddb) $(call small,md)) -lm
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson) -lm
+CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
 ifeq ($(SAN),1)
 BUILD    = build-san
@@ -71,10 +76,10 @@ endif
 all: $(BIN)abichecker $(BIN)abictl
 
 $(BIN)abichecker: $(call obj,$(FILTER) $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(SMALL_LIBS)
 
 $(BIN)abictl: $(call obj,$(CONTROL) $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(CURL_LIBS)
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(CURL_LIBS) $(SMALL_LIBS)
 
 # A change of the options below builds everything anew.
 $(BUILD)/flags: FORCE
@@ -92,7 +97,7 @@ $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
 
 # Unit tests: one program for each tests/unit_*.c.
 $(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS)
+	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
 
 # Built on the way, and of use afterwards.
 units: $(addprefix $(BUILD)/,$(UNITS))
@@ -111,7 +116,7 @@ FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS)
+	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "action.h"
+#include "address.h"
 #include "file.h"
 #include "log.h"
 #include "text.h"
@@ -19,6 +20,7 @@
 #define URL_MAX 1024
 
 static const char *const on_error_choices[] = { "dunno", "defer", NULL };
+static const char *const store_choices[] = { "sqlite", NULL };
 static const char *const level_choices[] = { "error", "warning", "info",
 	"debug", NULL };
 
@@ -27,7 +29,7 @@ static const char *const level_choices[] = { "error", "warning", "info",
 /* Name, type, field, default, min, max, choices, help: see config.h. */
 const struct config_option config_options[] = {
 	{ "filter", "checks", CONFIG_WORDS, AT(filter.checks),
-	    "whitelist reputation", 0, 0, NULL,
+	    "geocount whitelist reputation", 0, 0, NULL,
 	    "the checks to make, in this order" },
 	{ "filter", "deadline", CONFIG_DURATION, AT(filter.deadline), "10s", 1,
 	    90, NULL, "longest waiting for one request" },
@@ -87,6 +89,42 @@ const struct config_option config_options[] = {
 	{ "reputation", "authenticated", CONFIG_BOOL,
 	    AT(reputation.authenticated), "no", 0, 0, NULL,
 	    "judge authenticated clients too" },
+
+	{ "geocount", "database", CONFIG_PATH, AT(geocount.database),
+	    LOCALSTATEDIR "/lib/GeoIP/GeoLite2-Country.mmdb", 0, 0, NULL,
+	    "countries of addresses, any MMDB" },
+	{ "geocount", "countries", CONFIG_NUMBER, AT(geocount.countries), "5",
+	    0, 676, NULL, "act on more countries than this, 0 = off" },
+	{ "geocount", "addresses", CONFIG_NUMBER, AT(geocount.addresses), "20",
+	    0, 1000000, NULL, "act on more addresses than this, 0 = off" },
+	{ "geocount", "window", CONFIG_DURATION, AT(geocount.window), "24h", 60,
+	    365 * DAY, NULL, "logins of this time are counted" },
+	{ "geocount", "speed", CONFIG_NUMBER, AT(geocount.speed), "0", 0,
+	    1000000, NULL, "act on faster journeys, km/h, 0 = off" },
+	{ "geocount", "ipv6_prefix", CONFIG_NUMBER, AT(geocount.ipv6_prefix),
+	    "64", 32, 128, NULL, "IPv6 block that is one address" },
+	{ "geocount", "whitelist", CONFIG_BLOCKS, AT(geocount.whitelist), "", 0,
+	    0, NULL, "blocks whose logins do not count" },
+	{ "geocount", "whitelist_file", CONFIG_PATH,
+	    AT(geocount.whitelist_file), "", 0, 0, NULL,
+	    "file of such blocks" },
+	{ "geocount", "users_file", CONFIG_PATH, AT(geocount.users_file), "", 0,
+	    0, NULL, "file of limits of single users and domains" },
+	{ "geocount", "action", CONFIG_ACTION, AT(geocount.action),
+	    "554 5.7.1 Your mail account ($sasl_username) was compromised. "
+	    "Please change your password immediately after next login.",
+	    0, 0, NULL, "answer over a limit" },
+	{ "geocount", "address_action", CONFIG_ACTION,
+	    AT(geocount.address_action), "", 0, 0, NULL,
+	    "over the limit of addresses, if different" },
+	{ "geocount", "rate", CONFIG_RATE, AT(geocount.rate), "1/1h", 0, 0,
+	    NULL, "messages that pass over a limit" },
+
+	{ "store", "url", CONFIG_STORE, AT(store.url),
+	    "sqlite:" LOCALSTATEDIR "/lib/abichecker/abichecker.db", 0, 0,
+	    store_choices, "where logins are remembered" },
+	{ "store", "timeout", CONFIG_DURATION, AT(store.timeout), "1s", 1, 60,
+	    NULL, "longest waiting for the store" },
 };
 
 const int config_option_count =
@@ -154,6 +192,39 @@ url_check(const char *v, const char *schemes)
 }
 
 static const char *
+blocks_check(const char *v)
+{
+	struct address_block block;
+	char word[64];
+	size_t n;
+
+	for (v += strspn(v, " \t,"); *v != '\0'; v += strspn(v, " \t,")) {
+		n = strcspn(v, " \t,");
+		if (n >= sizeof(word))
+			return "not an address";
+		memcpy(word, v, n);
+		word[n] = '\0';
+		if (address_block_parse(word, &block) != NULL)
+			return address_block_parse(word, &block);
+		v += n;
+	}
+	return NULL;
+}
+
+static const char *
+store_check(const char *const *schemes, const char *v)
+{
+	size_t n = strcspn(v, ":"), i;
+
+	for (i = 0; schemes[i] != NULL; i++)
+		if (v[n] == ':' && strlen(schemes[i]) == n &&
+		    memcmp(schemes[i], v, n) == 0)
+			return v[n + 1] == '/' ? NULL :
+			    "an absolute path must follow the colon";
+	return "no such store is built in";
+}
+
+static const char *
 choice_parse(const char *const *choices, const char *v, int *out)
 {
 	int i;
@@ -177,6 +248,8 @@ bool_parse(const char *v, bool *out)
 static const char *
 text_check(const struct config_option *o, const char *v)
 {
+	long limit, period;
+
 	switch (o->type) {
 	case CONFIG_PATH:
 		return v[0] == '/' ? NULL : "must be an absolute path";
@@ -193,6 +266,13 @@ text_check(const struct config_option *o, const char *v)
 		return action_check(v);
 	case CONFIG_WORDS:
 		return words_check(o->fallback, v);
+	case CONFIG_BLOCKS:
+		return blocks_check(v);
+	case CONFIG_STORE:
+		return store_check(o->choices, v);
+	case CONFIG_RATE:
+		return text_rate(v, &limit, &period) ? NULL :
+		    "must be N/PERIOD, as in 1/1h, or 0";
 	case CONFIG_SECRET:
 		return v[strspn(v, "abcdefghijklmnopqrstuvwxyz"
 				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -238,7 +318,8 @@ static bool
 may_be_unset(enum config_type type)
 {
 	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
-	    type == CONFIG_PATH || type == CONFIG_PROXY;
+	    type == CONFIG_PATH || type == CONFIG_PROXY ||
+	    type == CONFIG_BLOCKS;
 }
 
 /* Sets a row from text that somebody wrote: an empty one means not set. */
@@ -249,7 +330,7 @@ option_assign(struct config *cfg, int row, const char *v)
 	const char *wrong;
 	char *copy;
 
-	if (*v == '\0' && o->type == CONFIG_ACTION)
+	if (*v == '\0' && o->type == CONFIG_ACTION && *o->fallback != '\0')
 		return action_check(v);
 	if (*v == '\0' && !may_be_unset(o->type))
 		v = o->fallback;

@@ -29,8 +29,8 @@ enum config_on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
 
 /*
  * What is in force. Strings belong to this struct. Those of the types text,
- * secret, path and proxy are NULL where the option is not set; durations are
- * seconds.
+ * secret, path, proxy and blocks are NULL where the option is not set;
+ * durations are seconds.
  */
 struct config {
 	struct {
@@ -65,6 +65,24 @@ struct config {
 		long daily_limit;
 		bool authenticated;
 	} reputation;
+	struct {
+		const char *database;
+		long countries;
+		long addresses;
+		long window;
+		long speed;
+		long ipv6_prefix;
+		const char *whitelist;
+		const char *whitelist_file;
+		const char *users_file;
+		const char *action;
+		const char *address_action; /* NULL: as action */
+		const char *rate;
+	} geocount;
+	struct {
+		const char *url;
+		long timeout;
+	} store;
 
 	/* Where it came from. */
 	const char *file; /* as given with -c, NULL = the default place */
@@ -85,6 +103,9 @@ enum config_type {
 	CONFIG_TARGET,   /* syslog, none, stderr or an absolute path */
 	CONFIG_URL,      /* http or https; a secret if it has a password */
 	CONFIG_PROXY,    /* the same with curl's proxy schemes */
+	CONFIG_STORE,    /* one of `choices`, a colon, and what it wants */
+	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
+	CONFIG_RATE,     /* "N/PERIOD" or "0" */
 	CONFIG_ACTION,   /* access(5), see action.h */
 	CONFIG_WORDS,    /* words of the default, in any order, each once */
 	CONFIG_CHOICE,   /* one of `choices` */

@@ -13,10 +13,12 @@
 #include "log.h"
 #include "text.h"
 
+extern const struct check geocount_check;
 extern const struct check whitelist_check;
 extern const struct check reputation_check;
 
 const struct check *const policy_checks[] = {
+	&geocount_check,
 	&whitelist_check,
 	&reputation_check,
 	NULL,

@@ -17,6 +17,8 @@
 #define REST_API "api"   /* the reputation API, for every address */
 #define REST_IP "ip-"    /* + address: the API for this one */
 #define REST_PREFETCH "prefetch" /* the API's blacklist */
+#define REST_STORE "store-" /* + hash of its URL: the store */
+#define REST_PURGE "purge" /* the clean-up of the store has been done */
 #define REST_PREFIX ".rest-"
 
 #define REST_WHAT_MAX 64

@@ -206,6 +206,25 @@ text_duration(const char *s, long min, long max, long *out)
 	return true;
 }
 
+bool
+text_rate(const char *s, long *limit, long *period)
+{
+	char number[16];
+	const char *slash = strchr(s, '/');
+	size_t n;
+
+	*limit = *period = 0;
+	if (slash == NULL)
+		return strcmp(s, "0") == 0;
+	n = (size_t)(slash - s);
+	if (n >= sizeof(number))
+		return false;
+	memcpy(number, s, n);
+	number[n] = '\0';
+	return text_number(number, 0, 1000000, limit) &&
+	    text_duration(slash + 1, 1, 366 * 86400L, period);
+}
+
 void
 text_age(char *out, size_t size, long seconds)
 {

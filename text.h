@@ -54,6 +54,12 @@ bool text_number(const char *s, long min, long max, long *out);
  */
 bool text_duration(const char *s, long min, long max, long *out);
 
+/*
+ * Reads "N/PERIOD" (so many per period, as in "1/1h") or "0". False when it is
+ * neither.
+ */
+bool text_rate(const char *s, long *limit, long *period);
+
 /* Writes seconds as people read them, "3d", "5h", "12m", "40s". */
 void text_age(char *out, size_t size, long seconds);
 

@@ -1,0 +1,378 @@
+/*
+ * geocount - too many countries, addresses, or an impossible journey?
+ *
+ * Counts the distinct countries and addresses from which each SASL user has
+ * logged in within a sliding window. Every login is recorded, and the one that
+ * exceeds a limit is itself judged. With a City database and geocount.speed a
+ * journey that nobody can make counts as over the limit too.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "file.h"
+#include "limits.h"
+#include "log.h"
+#include "place.h"
+#include "rest.h"
+#include "store.h"
+#include "text.h"
+#include "whitelist.h"
+
+#define LIST_FILE_MAX (16 * 1024 * 1024)
+#define PURGE_EVERY 3600   /* seconds between the purges of all filters */
+#define PURGE_LOOK 300     /* seconds until a process asks about it again */
+#define ACCOUNTS_KEEP (365 * 86400L) /* of a released account */
+
+/* The lists that the configuration names, as they were read last. */
+static struct {
+	struct whitelist *inline_blocks; /* geocount.whitelist */
+	const char *inline_text;
+	struct whitelist *blocks; /* geocount.whitelist_file */
+	struct file_watch blocks_watch;
+	struct limits *limits; /* geocount.users_file */
+	struct file_watch limits_watch;
+} lists;
+
+static void
+complain_log(void *arg, int line, const char *what)
+{
+	if (line > 0)
+		log_warning("%s:%d: %s", (const char *)arg, line, what);
+	else
+		log_warning("%s: %s", (const char *)arg, what);
+}
+
+/* What was read before stays in use; told once. */
+static void
+list_failed(struct file_watch *w, const char *path, int error)
+{
+	if (!w->failed)
+		log_error("%s: %s; what was read before stays in use", path,
+		    strerror(error));
+	w->failed = true;
+}
+
+/* True when the file must be read (again). */
+static bool
+list_changed(struct file_watch *w, const char *path)
+{
+	enum file_state state;
+
+	if (path == NULL)
+		return false;
+	state = file_look(w, path);
+	if (state == FILE_ABSENT || state == FILE_ERROR)
+		list_failed(w, path, state == FILE_ABSENT ? ENOENT : errno);
+	return state == FILE_CHANGED;
+}
+
+static void
+blocks_refresh(const char *path)
+{
+	struct whitelist *fresh;
+	struct stat st;
+
+	if (!list_changed(&lists.blocks_watch, path))
+		return;
+	if (whitelist_load(path, &fresh, &st, complain_log, (void *)path) !=
+	    0) {
+		list_failed(&lists.blocks_watch, path, errno);
+		return;
+	}
+	whitelist_free(lists.blocks);
+	lists.blocks = fresh;
+	file_was_read(&lists.blocks_watch, &st);
+}
+
+static void
+limits_refresh(const char *path)
+{
+	struct limits *fresh = NULL;
+	struct stat st;
+	size_t len;
+	char *text;
+
+	if (!list_changed(&lists.limits_watch, path))
+		return;
+	text = file_slurp(path, LIST_FILE_MAX, &len, &st);
+	if (text != NULL)
+		fresh = limits_parse(text, len, complain_log, (void *)path);
+	free(text);
+	if (fresh == NULL) {
+		list_failed(&lists.limits_watch, path, errno);
+		return;
+	}
+	limits_free(lists.limits);
+	lists.limits = fresh;
+	file_was_read(&lists.limits_watch, &st);
+}
+
+/* The blocks that stand in the configuration itself. */
+static void
+inline_refresh(const char *text)
+{
+	char *copy, *s;
+
+	if (text == lists.inline_text)
+		return;
+	whitelist_free(lists.inline_blocks);
+	lists.inline_blocks = NULL;
+	lists.inline_text = text;
+	copy = text != NULL ? strdup(text) : NULL;
+	if (copy == NULL)
+		return;
+	for (s = copy; *s != '\0'; s++)
+		if (strchr(" \t,", *s) != NULL)
+			*s = '\n';
+	lists.inline_blocks = whitelist_parse(copy, strlen(copy), NULL, NULL);
+	free(copy);
+}
+
+static bool
+exempt(const struct config *cfg, const struct address *a, char *entry,
+    size_t size)
+{
+	inline_refresh(cfg->geocount.whitelist);
+	blocks_refresh(cfg->geocount.whitelist_file);
+	return (lists.inline_blocks != NULL &&
+		   whitelist_address(lists.inline_blocks, a, entry, size)) ||
+	    (lists.blocks != NULL &&
+		whitelist_address(lists.blocks, a, entry, size));
+}
+
+/* One login on its way through the check. */
+struct login {
+	const struct config *cfg;
+	const struct request *req;
+	struct limits_of limits;
+	char user[STORE_USER_MAX];
+	char block[ADDRESS_TEXT_MAX];
+	struct place place;
+	struct store_counts counts;
+	long kmh;   /* speed of the journey from the previous login */
+	double km;
+	struct place from;
+};
+
+static void
+login_prepare(struct login *l, const struct config *cfg,
+    const struct request *req)
+{
+	struct address base = req->client;
+
+	memset(l, 0, sizeof(*l));
+	l->cfg = cfg;
+	l->req = req;
+	l->limits.countries = cfg->geocount.countries;
+	l->limits.addresses = cfg->geocount.addresses;
+	limits_refresh(cfg->geocount.users_file);
+	if (lists.limits != NULL)
+		limits_find(lists.limits, req->sasl_username, &l->limits);
+	store_user(req->sasl_username, l->user, sizeof(l->user));
+	if (base.family == AF_INET6)
+		address_mask(&base, (int)cfg->geocount.ipv6_prefix);
+	address_text(&base, l->block, sizeof(l->block));
+	if (cfg->geocount.database != NULL)
+		place_find(cfg->geocount.database, &req->client, &l->place);
+}
+
+/* Records the login (or only looks, for `abictl check') and counts. */
+static bool
+login_record(struct login *l, struct store *s, char *why, size_t size)
+{
+	struct store_login login = {
+		.user = l->user,
+		.block = l->block,
+		.country = l->place.country,
+		.now = l->req->now,
+		.since = l->req->now - l->cfg->geocount.window,
+		.peek = l->req->passive,
+	};
+
+	return store_done(l->cfg, s, l->req->now,
+		   s->driver->login(s, &login, &l->counts), why, size) !=
+	    STORE_ERROR;
+}
+
+/* How fast somebody would have to be who made both logins. */
+static void
+login_journey(struct login *l)
+{
+	struct address before;
+	long seconds;
+
+	if (l->cfg->geocount.speed == 0 || l->counts.previous[0] == '\0' ||
+	    strcmp(l->counts.previous, l->block) == 0 ||
+	    !address_parse(l->counts.previous, &before) ||
+	    place_find(l->cfg->geocount.database, &before, &l->from) !=
+		PLACE_FOUND)
+		return;
+	l->km = place_distance(&l->from, &l->place);
+	seconds = (long)(l->req->now - l->counts.previous_time);
+	if (seconds < 1)
+		seconds = 1;
+	l->kmh = (long)(l->km * 3600 / (double)seconds);
+}
+
+/* What the counts say, for people. */
+static void
+login_text(const struct login *l, struct text *t)
+{
+	text_addf(t, "%ld countries", l->counts.countries);
+	if (l->limits.countries > 0)
+		text_addf(t, " of %ld", l->limits.countries);
+	text_addf(t, ", %ld addresses", l->counts.addresses);
+	if (l->limits.addresses > 0)
+		text_addf(t, " of %ld", l->limits.addresses);
+	text_addf(t, ", now %s in %s", l->block,
+	    l->place.country[0] != '\0' ? l->place.country : "unknown");
+	if (l->cfg->geocount.speed > 0 && l->km > 0)
+		text_addf(t, "; %.0f km in %ld s from %s %s (%.2f,%.2f) to %s "
+		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km,
+		    (long)(l->req->now - l->counts.previous_time),
+		    l->counts.previous, l->from.country, l->from.latitude,
+		    l->from.longitude, l->place.country, l->place.latitude,
+		    l->place.longitude, l->kmh, l->cfg->geocount.speed);
+}
+
+/* The action for what is over its limit; NULL when nothing is. */
+static const char *
+login_action(const struct login *l)
+{
+	const struct config *cfg = l->cfg;
+
+	if (l->limits.countries > 0 &&
+	    l->counts.countries > l->limits.countries)
+		return cfg->geocount.action;
+	if (cfg->geocount.speed > 0 && l->kmh > cfg->geocount.speed)
+		return cfg->geocount.action;
+	if (l->limits.addresses > 0 &&
+	    l->counts.addresses > l->limits.addresses)
+		return cfg->geocount.address_action != NULL ?
+		    cfg->geocount.address_action : cfg->geocount.action;
+	return NULL;
+}
+
+/*
+ * Over the limit: may this message pass all the same? A dry run takes nothing
+ * from the rate.
+ */
+static enum outcome
+login_rate(const struct login *l, struct store *s, struct text *t)
+{
+	char key[STORE_USER_MAX + 16], why[STORE_ERROR_MAX];
+	long limit = 0, period = 0;
+	enum store_result r;
+
+	text_rate(l->cfg->geocount.rate, &limit, &period);
+	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run)
+		return OUTCOME_ACT;
+	snprintf(key, sizeof(key), "geocount:%s", l->user);
+	r = store_done(l->cfg, s, l->req->now,
+	    s->driver->rate_take(s, key, limit, period, l->req->now), why,
+	    sizeof(why));
+	if (r == STORE_ABSENT)
+		return OUTCOME_ACT;
+	text_addf(t, r == STORE_FOUND ? "; over the limit, passes by rate %s" :
+					"; over the limit, rate %s not known",
+	    l->cfg->geocount.rate);
+	return r == STORE_FOUND ? OUTCOME_NONE : OUTCOME_ERROR;
+}
+
+/* Some old rows go, at most once an hour over all processes. */
+static void
+purge_sometimes(const struct config *cfg, struct store *s,
+    const struct request *req)
+{
+	static time_t asked;
+	static struct statedir markers = { .fd = -1 };
+	struct store_purge purge = {
+		.logins_before = req->now - cfg->geocount.window,
+		.hits_before = req->now - 60 * 86400L,
+		.accounts_before = req->now - ACCOUNTS_KEEP,
+		.now = req->now,
+		.limit = 1000,
+	};
+	char why[STORE_ERROR_MAX];
+	long removed;
+
+	if (req->passive || (req->now >= asked && req->now - asked < PURGE_LOOK))
+		return;
+	asked = req->now;
+	if (markers.path[0] == '\0')
+		statedir_init(&markers, cfg->reputation.cache_dir);
+	if (rest_until(&markers, REST_PURGE, req->now, why, sizeof(why)) != 0)
+		return;
+	rest_set(&markers, REST_PURGE, req->now, req->now + PURGE_EVERY,
+	    "purged");
+	store_done(cfg, s, req->now, s->driver->purge(s, &purge, &removed), why,
+	    sizeof(why));
+}
+
+static enum outcome
+geocount_run(const struct config *cfg, const struct request *req,
+    struct verdict *v)
+{
+	char why[STORE_ERROR_MAX], entry[64];
+	enum outcome outcome = OUTCOME_NONE;
+	const char *action;
+	struct login l;
+	struct store *s;
+	struct text t;
+
+	text_init(&t, v->reason, sizeof(v->reason));
+	if (!req->client_known || !address_public(&req->client)) {
+		text_add(&t, req->client_known ? "not a global address" :
+						 "no client address");
+		return OUTCOME_NONE;
+	}
+	if (exempt(cfg, &req->client, entry, sizeof(entry))) {
+		text_addf(&t, "not counted: %s is exempt", entry);
+		return OUTCOME_NONE;
+	}
+	login_prepare(&l, cfg, req);
+	memcpy(v->country, l.place.country, sizeof(v->country));
+	s = store_get(cfg, req->now, why, sizeof(why));
+	if (s == NULL || !login_record(&l, s, why, sizeof(why))) {
+		text_addf(&t, "login not counted: %s", why);
+		return OUTCOME_ERROR;
+	}
+	login_journey(&l);
+	login_text(&l, &t);
+	action = login_action(&l);
+	if (action != NULL) {
+		v->learned = true;
+		v->action = action;
+		outcome = login_rate(&l, s, &t);
+	}
+	if (outcome != OUTCOME_ERROR)
+		purge_sometimes(cfg, s, req);
+	return outcome;
+}
+
+static const char *
+geocount_inactive(const struct config *cfg)
+{
+	if (cfg->geocount.countries == 0 && cfg->geocount.addresses == 0 &&
+	    cfg->geocount.speed == 0 && cfg->geocount.users_file == NULL)
+		return "no limit is set";
+	return NULL;
+}
+
+static enum audience
+geocount_audience(const struct config *cfg)
+{
+	(void)cfg;
+	return AUDIENCE_AUTHENTICATED;
+}
+
+const struct check geocount_check = {
+	.name = "geocount",
+	.help = "does the user log in from too many countries or addresses?",
+	.audience = geocount_audience,
+	.inactive = geocount_inactive,
+	.run = geocount_run,
+};
