@@ -85,7 +85,8 @@ struct verdict {
 	char reason[CHECK_REASON_MAX]; /* for people: what was found, numbers */
 	int score;       /* for $score; -1 = none */
 	char country[3]; /* for $country; "" = none */
-	bool learned;    /* something new was found out: worth a log line */
+	const char *news; /* something was found out that is worth a log line
+	                   * of this kind ("score"); NULL = nothing */
 };
 
 /* Whose requests a check wants to see. */

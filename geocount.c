@@ -221,14 +221,14 @@ login_journey(struct login *l)
 static void
 login_text(const struct login *l, struct text *t)
 {
-	text_addf(t, "%ld countries", l->counts.countries);
+	text_addf(t, "countries %ld", l->counts.countries);
 	if (l->limits.countries > 0)
-		text_addf(t, " of %ld", l->limits.countries);
-	text_addf(t, ", %ld addresses", l->counts.addresses);
+		text_addf(t, " (limit %ld)", l->limits.countries);
+	text_addf(t, ", addresses %ld", l->counts.addresses);
 	if (l->limits.addresses > 0)
-		text_addf(t, " of %ld", l->limits.addresses);
-	text_addf(t, ", now %s in %s", l->block,
-	    l->place.country[0] != '\0' ? l->place.country : "unknown");
+		text_addf(t, " (limit %ld)", l->limits.addresses);
+	text_addf(t, ", login from %s (%s)", l->block,
+	    l->place.country[0] != '\0' ? l->place.country : "country unknown");
 	if (l->cfg->geocount.speed > 0 && l->km > 0)
 		text_addf(t, "; %.0f km in %ld s from %s %s (%.2f,%.2f) to %s "
 		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km,
@@ -276,8 +276,8 @@ login_rate(const struct login *l, struct store *s, struct text *t)
 	    sizeof(why));
 	if (r == STORE_ABSENT)
 		return OUTCOME_ACT;
-	text_addf(t, r == STORE_FOUND ? "; over the limit, passes by rate %s" :
-					"; over the limit, rate %s not known",
+	text_addf(t, "; over the limit, %s rate %s",
+	    r == STORE_FOUND ? "passes by" : "cannot ask the",
 	    l->cfg->geocount.rate);
 	return r == STORE_FOUND ? OUTCOME_NONE : OUTCOME_ERROR;
 }
@@ -344,7 +344,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 	login_text(&l, &t);
 	action = login_action(&l);
 	if (action != NULL) {
-		v->learned = true;
+		v->news = "pass";
 		v->action = action;
 		outcome = login_rate(&l, s, &t);
 	}

@@ -485,9 +485,10 @@ step_settle(const struct policy *p, const struct policy_step *step,
 		step_log(step, req, LOG_LEVEL_INFO, "error", NULL);
 		return false;
 	default:
-		step_log(step, req, step->verdict.learned ?
+		step_log(step, req, step->verdict.news != NULL ?
 		    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-		    step->verdict.learned ? "score" : "dunno", NULL);
+		    step->verdict.news != NULL ? step->verdict.news : "dunno",
+		    NULL);
 		return false;
 	}
 }

@@ -120,7 +120,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 			snprintf(why, sizeof(why), "AbuseIPDB would be asked");
 	} else if (fetch_score(cfg, cache, key, req, &fetched, why,
 		       sizeof(why))) {
-		v->learned = true;
+		v->news = "score";
 		source_text(CACHE_MISS, req, &fetched, source, sizeof(source));
 		return judge(cfg, &fetched, source, v);
 	}

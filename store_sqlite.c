@@ -166,6 +166,8 @@ static const char *const migrations[STORE_SCHEMA] = {
 	" value TEXT NOT NULL) WITHOUT ROWID;",
 };
 
+extern const struct store_driver store_sqlite;
+
 struct sqlite_store {
 	struct store store; /* first */
 	sqlite3 *db;
