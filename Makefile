@@ -29,7 +29,8 @@ SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
 	  rest.c statedir.c store.c store_sqlite.c text.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_fetch.c abictl_selftest.c abuseipdb.c
+	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
+	  abuseipdb.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
@@ -93,7 +94,7 @@ $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
-	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -idirafter . -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
 $(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
@@ -111,7 +112,7 @@ check: all units
 FUZZ_TIME = 60
 FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	     -fno-sanitize-recover=all $(DEFINES) -I.
+	     -fno-sanitize-recover=all $(DEFINES) -idirafter .
 
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
 	@mkdir -p build-fuzz

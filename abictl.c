@@ -27,6 +27,9 @@ enum command_option {
 	OPTION_LIMIT,
 	OPTION_LOCK_FD,
 	OPTION_NO_LOCK,
+	OPTION_CSV,
+	OPTION_COUNTRIES,
+	OPTION_REPORT,
 	OPTION_CHANGED = 'n',
 };
 
@@ -49,6 +52,13 @@ static const struct command {
 	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED },
 	    "config [-n] [--json] [section.key ...]",
 	    "the configuration in force; checks it" },
+	{ "logins", abictl_logins,
+	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
+	    "logins [--countries N] [--report NAME] [--json | --csv] [USER] | "
+	    "forget USER",
+	    "where users have logged in from" },
+	{ "store", abictl_store, { OPTION_JSON },
+	    "store status [--json] | purge", "what is remembered" },
 	{ "selftest", abictl_selftest, { OPTION_JSON },
 	    "selftest [--json]", "is everything in place?" },
 };
@@ -134,6 +144,14 @@ option_apply(struct abictl *ctl, int option)
 	case OPTION_NO_LOCK:
 		ctl->no_lock = true;
 		return true;
+	case OPTION_CSV:
+		ctl->csv = true;
+		return true;
+	case OPTION_REPORT:
+		ctl->report = optarg;
+		return true;
+	case OPTION_COUNTRIES:
+		return text_number(optarg, 0, 676, &ctl->countries);
 	case OPTION_LIMIT:
 		return text_number(optarg, 1, 1000000, &ctl->limit);
 	case OPTION_LOCK_FD:
@@ -149,6 +167,9 @@ static const struct option long_options[] = {
 	{ "limit", required_argument, NULL, OPTION_LIMIT },
 	{ "lock-fd", required_argument, NULL, OPTION_LOCK_FD },
 	{ "no-lock", no_argument, NULL, OPTION_NO_LOCK },
+	{ "csv", no_argument, NULL, OPTION_CSV },
+	{ "countries", required_argument, NULL, OPTION_COUNTRIES },
+	{ "report", required_argument, NULL, OPTION_REPORT },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -213,7 +234,7 @@ prepare(struct abictl *ctl, const char *file)
 int
 main(int argc, char **argv)
 {
-	static struct abictl ctl = { .lock_fd = -1 };
+	static struct abictl ctl = { .lock_fd = -1, .countries = -1 };
 	const struct command *command;
 	const char *file = NULL;
 	int given[16], given_count = 0, status, i;

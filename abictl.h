@@ -20,6 +20,9 @@ struct abictl {
 	bool no_lock; /* --no-lock */
 	long lock_fd; /* --lock-fd, -1 = not given */
 	long limit;   /* --limit, 0 = not given */
+	bool csv;     /* --csv */
+	long countries; /* --countries, -1 = not given */
+	const char *report; /* --report, NULL = not given */
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
@@ -28,6 +31,8 @@ int abictl_cache(struct abictl *ctl, int argc, char **argv);
 int abictl_check(struct abictl *ctl, int argc, char **argv);
 int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
+int abictl_logins(struct abictl *ctl, int argc, char **argv);
+int abictl_store(struct abictl *ctl, int argc, char **argv);
 int abictl_selftest(struct abictl *ctl, int argc, char **argv);
 
 /* Prints a JSON object or array and deletes it. EX_OK or EX_OSERR. */

@@ -19,13 +19,18 @@
 #include "abictl.h"
 #include "abuseipdb.h"
 #include "fetch.h"
+#include "file.h"
+#include "limits.h"
 #include "log.h"
+#include "place.h"
 #include "process.h"
 #include "rest.h"
+#include "store.h"
 #include "text.h"
 #include "whitelist.h"
 
 #define PROBE_ADDRESS "1.1.1.1" /* a public resolver */
+#define LIMITS_FILE_MAX (16 * 1024 * 1024)
 #define POSTCONF_TIMEOUT 10000  /* milliseconds */
 
 enum level { OK, SKIP, WARN, FAIL };
@@ -106,6 +111,12 @@ whitelist_complain(void *arg, int line, const char *what)
 }
 
 static void
+limits_complain(void *arg, int line, const char *what)
+{
+	say(WARN, "geocount", "%s:%d: %s", (const char *)arg, line, what);
+}
+
+static void
 test_whitelist(const struct config *cfg)
 {
 	const char *path = cfg->whitelist.file;
@@ -175,6 +186,69 @@ test_cache(const struct config *cfg, struct statedir *d)
 		    (unsigned)geteuid());
 	}
 	return lock >= 0;
+}
+
+/* What geocount needs: countries, lists, the store. */
+static void
+test_geocount(const struct config *cfg)
+{
+	const char *path = cfg->geocount.database;
+	char text[256];
+	struct address a;
+	struct place p;
+
+	address_parse(PROBE_ADDRESS, &a);
+	if (path == NULL)
+		say(WARN, "geocount", "geocount.database is not set: countries "
+		    "are not known");
+	else if (place_find(path, &a, &p) == PLACE_ERROR)
+		say(WARN, "geocount", "%s: countries are not known",
+		    place_problem());
+	else {
+		place_describe(text, sizeof(text));
+		say(OK, "geocount", "%s: %s", path, text);
+	}
+	place_close();
+}
+
+static void
+limits_test_file(const char *path)
+{
+	struct limits *l;
+	size_t len;
+	char *text;
+
+	if (path == NULL)
+		return;
+	text = file_slurp(path, LIMITS_FILE_MAX, &len, NULL);
+	l = text != NULL ? limits_parse(text, len, limits_complain,
+	    (void *)path) : NULL;
+	if (l == NULL)
+		say(FAIL, "geocount", "%s: %s", path, strerror(errno));
+	else
+		say(OK, "geocount", "%s: %zu lines", path, limits_size(l));
+	limits_free(l);
+	free(text);
+}
+
+static void
+test_store(const struct config *cfg)
+{
+	char error[STORE_ERROR_MAX];
+	struct store_status status;
+	struct store *s;
+
+	s = store_open(cfg, cfg->store.url, error, sizeof(error));
+	if (s == NULL) {
+		say(FAIL, "store", "%s", error);
+		return;
+	}
+	if (s->driver->status(s, &status) == STORE_ERROR)
+		say(FAIL, "store", "%s", s->error);
+	else
+		say(OK, "store", "%s: %ld logins, schema %ld", status.where,
+		    status.rows[STORE_LOGIN], status.schema);
+	s->driver->close(s);
 }
 
 static void
@@ -356,6 +430,9 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 	test_log(&ctl->cfg);
 	test_whitelist(&ctl->cfg);
 	test_cache(&ctl->cfg, &dir);
+	test_geocount(&ctl->cfg);
+	limits_test_file(ctl->cfg.geocount.users_file);
+	test_store(&ctl->cfg);
 	test_abictl(&ctl->cfg);
 	test_api(&ctl->cfg, &dir);
 	test_postfix();

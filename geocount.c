@@ -24,7 +24,7 @@
 #define LIST_FILE_MAX (16 * 1024 * 1024)
 #define PURGE_EVERY 3600   /* seconds between the purges of all filters */
 #define PURGE_LOOK 300     /* seconds until a process asks about it again */
-#define ACCOUNTS_KEEP (365 * 86400L) /* of a released account */
+#define PURGE_ROWS 1000    /* looked at by one of them */
 
 /* The lists that the configuration names, as they were read last. */
 static struct {
@@ -289,13 +289,7 @@ purge_sometimes(const struct config *cfg, struct store *s,
 {
 	static time_t asked;
 	static struct statedir markers = { .fd = -1 };
-	struct store_purge purge = {
-		.logins_before = req->now - cfg->geocount.window,
-		.hits_before = req->now - 60 * 86400L,
-		.accounts_before = req->now - ACCOUNTS_KEEP,
-		.now = req->now,
-		.limit = 1000,
-	};
+	struct store_purge purge = store_outdated(cfg, req->now);
 	char why[STORE_ERROR_MAX];
 	long removed;
 
@@ -306,6 +300,7 @@ purge_sometimes(const struct config *cfg, struct store *s,
 		statedir_init(&markers, cfg->reputation.cache_dir);
 	if (rest_until(&markers, REST_PURGE, req->now, why, sizeof(why)) != 0)
 		return;
+	purge.limit = PURGE_ROWS;
 	rest_set(&markers, REST_PURGE, req->now, req->now + PURGE_EVERY,
 	    "purged");
 	store_done(cfg, s, req->now, s->driver->purge(s, &purge, &removed), why,

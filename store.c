@@ -19,6 +19,8 @@ static const struct store_driver *const drivers[] = {
 };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
+#define HITS_KEEP (60 * 86400L)      /* seconds; no rule's period is longer */
+#define ACCOUNTS_KEEP (365 * 86400L) /* of a released account */
 #define KEEP_BYTES 35 /* of a name that is too long or not UTF-8 */
 
 void
@@ -62,6 +64,17 @@ store_url_text(const char *url, char *out, size_t size)
 		snprintf(out, size, "%s", url);
 	else
 		snprintf(out, size, "%.*s%s", (int)(colon - url), url, at);
+}
+
+struct store_purge
+store_outdated(const struct config *cfg, time_t now)
+{
+	return (struct store_purge){
+		.logins_before = now - cfg->geocount.window,
+		.hits_before = now - HITS_KEEP,
+		.accounts_before = now - ACCOUNTS_KEEP,
+		.now = now,
+	};
 }
 
 struct store *

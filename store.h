@@ -291,6 +291,9 @@ struct store *store_open(const struct config *cfg, const char *url,
  */
 void store_user(const char *name, char *out, size_t size);
 
+/* What nobody needs any more, by this configuration. */
+struct store_purge store_outdated(const struct config *cfg, time_t now);
+
 /* A URL without its password. */
 void store_url_text(const char *url, char *out, size_t size);
 
