@@ -293,7 +293,8 @@ purge_sometimes(const struct config *cfg, struct store *s,
 	char why[STORE_ERROR_MAX];
 	long removed;
 
-	if (req->passive || (req->now >= asked && req->now - asked < PURGE_LOOK))
+	if (req->passive ||
+	    (req->now >= asked && req->now - asked < PURGE_LOOK))
 		return;
 	asked = req->now;
 	if (markers.path[0] == '\0')

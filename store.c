@@ -26,7 +26,8 @@ static const struct store_driver *const drivers[] = {
 void
 store_user(const char *name, char *out, size_t size)
 {
-	char folded[1024], shown[KEEP_BYTES + 1], digest[SHA256_DIGEST_STRING_LENGTH];
+	char folded[1024], shown[KEEP_BYTES + 1] = "";
+	char digest[SHA256_DIGEST_STRING_LENGTH];
 	char printable[STORE_USER_MAX];
 	SHA2_CTX sha;
 	size_t n = strlen(name), i;

@@ -79,8 +79,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[RATE_ALL] = "SELECT name, taken, until FROM abichecker_rates",
 	[RATE_RESTORE] = "INSERT OR REPLACE INTO abichecker_rates "
 	    "(name, taken, until) VALUES (?1, ?2, ?3)",
-	[ACCOUNT_ADD] = "INSERT INTO abichecker_accounts (sasl_username, since, "
-	    "released, command_ran, found_by, address, reason) "
+	[ACCOUNT_ADD] = "INSERT INTO abichecker_accounts (sasl_username, "
+	    "since, released, command_ran, found_by, address, reason) "
 	    "VALUES (?1, ?2, 0, 0, ?3, ?4, ?5) "
 	    "ON CONFLICT (sasl_username) DO UPDATE SET "
 	    "since = excluded.since, released = 0, command_ran = 0, "
@@ -915,7 +915,7 @@ static long
 purge_portion(struct sqlite_store *s, long rows, const char *before,
     long *removed)
 {
-	struct cursor c;
+	struct cursor c = { "", "" };
 	long seen;
 
 	if (begin(s) == STORE_ERROR)
