@@ -32,6 +32,7 @@ TYPES = {
     "TEXT": "text", "SECRET": "secret", "PATH": "path", "ACTION": "action", "WORDS": "words",
     "TARGET": "syslog, none, stderr or a path", "URL": "http or https URL", "PROXY": "proxy URL",
     "CHOICE": "%s", "BOOL": "yes or no", "NUMBER": "number, %s", "DURATION": "time, %s",
+    "BLOCKS": "addresses and blocks", "RATE": "rate", "STORE": "%s URL",
 }
 
 Option = collections.namedtuple("Option", "name type fallback minimum maximum choices help")
@@ -82,8 +83,8 @@ def duration(seconds):
 def manual_line(option):
     """What abichecker.conf(5) must say in the line of an option."""
     detail = ""
-    if option.type == "CHOICE":
-        detail = f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+    if option.choices:
+        detail = " or ".join(filter(None, (", ".join(option.choices[:-1]), option.choices[-1])))
     elif option.type == "NUMBER":
         detail = f"{option.minimum} to {option.maximum}"
     elif option.type == "DURATION":
@@ -119,13 +120,10 @@ def commands():
     found = {}
     for usage in re.findall(r"^  (\S.*)$", abictl("--help"), re.MULTILINE):
         noun, _, rest = usage.partition(" ")
-        options = set(re.findall(r"--[\w-]+", rest))
-        ways = [way.split() for way in rest.split(" | ")]
-        verbs = [(way[0], way) for way in ways if re.fullmatch("[a-z]+", way[0])]
-        if not verbs:
-            found[noun] = options
-        for verb, way in verbs:
-            found[f"{noun} {verb}"] = set(re.findall(r"--[\w-]+", " ".join(way)))
+        for way in re.split(r" \| (?![^\[]*\])", rest):  # not inside of brackets
+            verb = re.match(r"[a-z]+(?= |$)", way)
+            name = f"{noun} {verb[0]}" if verb else noun
+            found.setdefault(name, set()).update(re.findall(r"--[\w-]+", way))
     return found
 
 
@@ -253,7 +251,9 @@ class Commands(unittest.TestCase):
                                     re.MULTILINE):
                 noun, *verb = words.split()
                 self.assertIn(noun, nouns, path)
-                if any(name.startswith(f"{noun} ") for name in verbs) and verb:
+                # a noun that is a command by itself may have an argument there
+                if any(name.startswith(f"{noun} ") for name in verbs) and verb and \
+                        noun not in self.commands:
                     self.assertIn(f"{noun} {verb[0]}", verbs, path)
 
 
