@@ -1,0 +1,299 @@
+/*
+ * store_sqlite_offenders - hits, offenders and log positions in SQLite.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_sqlite.h"
+
+/* --- offenders --- */
+
+void
+sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
+{
+	sqlite_column_copy(st, 0, o->block, sizeof(o->block));
+	sqlite_column_copy(st, 1, o->rule, sizeof(o->rule));
+	sqlite_column_copy(st, 2, o->note, sizeof(o->note));
+	o->hits = sqlite3_column_int64(st, 3);
+	o->times = sqlite3_column_int64(st, 4);
+	o->since = sqlite3_column_int64(st, 5);
+	o->last = sqlite3_column_int64(st, 6);
+	o->expires = sqlite3_column_int64(st, 7);
+}
+
+/* Finds a block that is or was listed. *listed: it is. */
+static enum store_result
+offender_find(struct sqlite_store *s, const char *block,
+    struct store_offender *o, bool *listed)
+{
+	sqlite3_stmt *st = sqlite_statement(s, OFFENDER_FIND);
+	int rc;
+
+	memset(o, 0, sizeof(*o));
+	*listed = false;
+	if (st == NULL)
+		return STORE_ERROR;
+	sqlite_bind_text(st, 1, block);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		sqlite_offender_columns(st, o);
+		*listed = sqlite3_column_int(st, 8) != 0;
+	}
+	if (sqlite3_reset(st) != SQLITE_OK)
+		return STORE_ERROR;
+	return rc == SQLITE_ROW ? STORE_FOUND : STORE_ABSENT;
+}
+
+bool
+sqlite_offender_put(struct sqlite_store *s, const struct store_offender *o)
+{
+	sqlite3_stmt *st = sqlite_statement(s, OFFENDER_PUT);
+
+	if (st == NULL)
+		return false;
+	sqlite_bind_text(st, 1, o->block);
+	sqlite_bind_text(st, 2, o->rule);
+	sqlite_bind_text(st, 3, o->note);
+	sqlite3_bind_int64(st, 4, o->hits);
+	sqlite3_bind_int64(st, 5, o->times);
+	sqlite3_bind_int64(st, 6, o->since);
+	sqlite3_bind_int64(st, 7, o->last);
+	sqlite3_bind_int64(st, 8, o->expires);
+	sqlite3_bind_int(st, 9, 1);
+	return sqlite_run(st);
+}
+
+/* Puts down a hit; how many distinct ones there are in the period up to it. */
+long
+sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h, long period)
+{
+	sqlite3_stmt *put = sqlite_statement(s, HIT_PUT);
+	sqlite3_stmt *count = sqlite_statement(s, HIT_COUNT);
+	long n = -1;
+
+	if (put == NULL || count == NULL)
+		return -1;
+	sqlite_bind_text(put, 1, h->block);
+	sqlite_bind_text(put, 2, h->rule);
+	sqlite_bind_text(put, 3, h->key);
+	sqlite3_bind_int64(put, 4, h->time);
+	if (!sqlite_run(put))
+		return -1;
+	sqlite_bind_text(count, 1, h->block);
+	sqlite_bind_text(count, 2, h->rule);
+	sqlite3_bind_int64(count, 3, h->time - period);
+	sqlite3_bind_int64(count, 4, h->time);
+	if (sqlite3_step(count) == SQLITE_ROW)
+		n = sqlite3_column_int64(count, 0);
+	return sqlite3_reset(count) == SQLITE_OK ? n : -1;
+}
+
+/* Lists a block, or notes a further offence. *changed: the list has. */
+static bool
+offender_hit(struct sqlite_store *s, const struct store_batch *b,
+    const struct store_hit *h, long hits, bool *changed)
+{
+	struct store_offender o;
+	bool listed;
+	long ban, times;
+
+	if (offender_find(s, h->block, &o, &listed) == STORE_ERROR)
+		return false;
+	if (listed && o.expires != 0 && o.expires <= h->time)
+		listed = false;
+	if (!listed) {
+		o.times++;
+		o.since = h->time;
+		snprintf(o.block, sizeof(o.block), "%s", h->block);
+		snprintf(o.rule, sizeof(o.rule), "%s", h->rule);
+		o.note[0] = '\0';
+	} else if (o.expires == 0)
+		return true; /* by hand, for ever */
+	for (ban = b->ban, times = o.times; times > 1 && ban < b->ban_max;
+	     times--)
+		ban *= 2;
+	if (ban > b->ban_max)
+		ban = b->ban_max;
+	o.hits = hits;
+	if (h->time > o.last)
+		o.last = h->time;
+	if (o.last + ban > o.expires)
+		o.expires = o.last + ban;
+	*changed = true;
+	return sqlite_offender_put(s, &o);
+}
+
+static const struct store_rule *
+rule_find(const struct store_batch *b, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < b->rule_count; i++)
+		if (strcmp(b->rules[i].name, name) == 0)
+			return &b->rules[i];
+	return NULL;
+}
+
+static enum store_result
+position_read(struct sqlite_store *s, const char *source, char *out,
+    size_t size)
+{
+	sqlite3_stmt *st = sqlite_statement(s, POSITION_GET);
+	int rc;
+
+	out[0] = '\0';
+	if (st == NULL)
+		return STORE_ERROR;
+	sqlite_bind_text(st, 1, source);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		sqlite_column_copy(st, 0, out, size);
+	if (sqlite3_reset(st) != SQLITE_OK)
+		return STORE_ERROR;
+	return rc == SQLITE_ROW ? STORE_FOUND : STORE_ABSENT;
+}
+
+bool
+sqlite_position_put(struct sqlite_store *s, const char *source,
+    const char *position)
+{
+	sqlite3_stmt *st = sqlite_statement(s, POSITION_PUT);
+
+	if (st == NULL)
+		return false;
+	sqlite_bind_text(st, 1, source);
+	sqlite_bind_text(st, 2, position);
+	return sqlite_run(st);
+}
+
+/* The hits of a batch, inside its transaction. */
+static bool
+hits_apply(struct sqlite_store *s, const struct store_batch *b)
+{
+	const struct store_rule *rule;
+	bool changed = false;
+	size_t i;
+	long n;
+
+	for (i = 0; i < b->hit_count; i++) {
+		rule = rule_find(b, b->hits[i].rule);
+		if (rule == NULL)
+			continue;
+		n = sqlite_hit_put(s, &b->hits[i], rule->period);
+		if (n < 0)
+			return false;
+		if (n >= rule->hits &&
+		    !offender_hit(s, b, &b->hits[i], n, &changed))
+			return false;
+	}
+	return !changed || sqlite_run_plain(s, GENERATION_NEXT);
+}
+
+enum store_result
+sqlite_offenders_apply(struct store *store, const struct store_batch *b)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	char position[STORE_TEXT_MAX];
+	enum store_result result;
+
+	if (sqlite_begin(s) == STORE_ERROR)
+		return STORE_ERROR;
+	result = position_read(s, b->source, position, sizeof(position));
+	if (result == STORE_ERROR)
+		return sqlite_end(s, STORE_ERROR);
+	if (strcmp(position, b->position_old) != 0)
+		return sqlite_end(s, STORE_ABSENT);
+	return sqlite_end(s, hits_apply(s, b) &&
+		sqlite_position_put(s, b->source, b->position_new) ?
+	    STORE_FOUND : STORE_ERROR);
+}
+
+enum store_result
+sqlite_position(struct store *store, const char *source, char *position,
+    size_t size)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	enum store_result r = position_read(s, source, position, size);
+
+	return r == STORE_ERROR ? sqlite_failed(s) : r;
+}
+
+enum store_result
+sqlite_generation(struct store *store, int64_t *generation)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	char text[32];
+	enum store_result r;
+
+	r = sqlite_meta_get(s, "generation", text, sizeof(text));
+	*generation = strtoll(text, NULL, 10);
+	return r == STORE_ERROR ? sqlite_failed(s) : r;
+}
+
+enum store_result
+sqlite_offender_add(struct store *store, const struct store_offender *o)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	struct store_offender old, put = *o;
+	enum store_result result;
+	bool listed;
+
+	if (sqlite_begin(s) == STORE_ERROR)
+		return STORE_ERROR;
+	result = offender_find(s, o->block, &old, &listed);
+	if (result != STORE_ERROR) {
+		put.times = old.times + !listed;
+		result = !sqlite_offender_put(s, &put) ||
+			!sqlite_run_plain(s, GENERATION_NEXT) ?
+		    STORE_ERROR : listed ? STORE_FOUND : STORE_ABSENT;
+	}
+	return sqlite_end(s, result);
+}
+
+enum store_result
+sqlite_offender_remove(struct store *store, const char *block)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	enum store_result result = STORE_ERROR;
+	sqlite3_stmt *drop, *forget;
+
+	if (sqlite_begin(s) == STORE_ERROR)
+		return STORE_ERROR;
+	drop = sqlite_statement(s, OFFENDER_DROP);
+	forget = sqlite_statement(s, HIT_FORGET);
+	if (drop != NULL && forget != NULL) {
+		sqlite_bind_text(drop, 1, block);
+		sqlite_bind_text(forget, 1, block);
+		if (sqlite_run(drop)) {
+			result = sqlite3_changes(s->db) > 0 ? STORE_FOUND :
+							      STORE_ABSENT;
+			if (!sqlite_run(forget) || (result == STORE_FOUND &&
+			    !sqlite_run_plain(s, GENERATION_NEXT)))
+				result = STORE_ERROR;
+		}
+	}
+	return sqlite_end(s, result);
+}
+
+enum store_result
+sqlite_offenders_expire(struct store *store, time_t now)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	enum store_result result = STORE_ERROR;
+	sqlite3_stmt *st;
+
+	if (sqlite_begin(s) == STORE_ERROR)
+		return STORE_ERROR;
+	st = sqlite_statement(s, OFFENDER_EXPIRE);
+	if (st != NULL) {
+		sqlite3_bind_int64(st, 1, now);
+		if (sqlite_run(st))
+			result = sqlite3_changes(s->db) > 0 ? STORE_FOUND :
+							      STORE_ABSENT;
+		if (result == STORE_FOUND &&
+		    !sqlite_run_plain(s, GENERATION_NEXT))
+			result = STORE_ERROR;
+	}
+	return sqlite_end(s, result);
+}
