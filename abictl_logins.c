@@ -83,6 +83,7 @@ struct making {
 	/* Of the user whose rows come at the moment. */
 	struct line user;
 	struct line country[COUNTRIES_MAX + 1]; /* each with its addresses */
+	struct line nowhere; /* addresses whose country is not known */
 	struct line *rows; /* kept until the user's countries are known */
 	size_t row_count, row_room;
 	bool failed;
@@ -214,7 +215,7 @@ line_out(struct making *m, const struct line *l)
 		line_print(m, l);
 }
 
-/* The slot of a country; unknown ones are not counted, as in SQL. */
+/* The slot of a country. */
 static struct line *
 country_slot(struct making *m, const char *code)
 {
@@ -250,6 +251,10 @@ user_end(struct making *m)
 		memcpy(m->country[i].user, m->user.user, sizeof(m->user.user));
 		line_out(m, &m->country[i]);
 	}
+	if (m->report->each == EACH_COUNTRY && m->nowhere.addresses > 0) {
+		memcpy(m->nowhere.user, m->user.user, sizeof(m->user.user));
+		line_out(m, &m->nowhere);
+	}
 }
 
 static void
@@ -258,6 +263,7 @@ user_begin(struct making *m, const char *user)
 	user_end(m);
 	memset(&m->user, 0, sizeof(m->user));
 	memset(m->country, 0, sizeof(m->country));
+	memset(&m->nowhere, 0, sizeof(m->nowhere));
 	m->row_count = 0;
 	snprintf(m->user.user, sizeof(m->user.user), "%s", user);
 }
@@ -294,6 +300,8 @@ row_add(void *arg, const struct store_row *row)
 		m->user.last = r->last;
 	if (r->country[0] != '\0')
 		country_slot(m, r->country)->addresses++;
+	else
+		m->nowhere.addresses++;
 	if (m->report->each != EACH_ROW)
 		return true;
 	memcpy(l.user, r->user, sizeof(l.user));
@@ -344,7 +352,11 @@ report_make(struct abictl *ctl, struct store *s, const char *user)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (m.failed)
 		return abictl_fail(EX_OSERR, "out of memory");
-	return m.json != NULL ? abictl_json(m.json) : EX_OK;
+	if (m.json != NULL)
+		abictl_json(m.json);
+	if (user != NULL && m.lines == 0)
+		return abictl_fail(EX_NOUSER, "%s: no logins", user);
+	return EX_OK;
 }
 
 static int

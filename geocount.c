@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "action.h"
 #include "check.h"
 #include "file.h"
 #include "limits.h"
@@ -197,7 +198,11 @@ login_record(struct login *l, struct store *s, char *why, size_t size)
 	    STORE_ERROR;
 }
 
-/* How fast somebody would have to be who made both logins. */
+/*
+ * How fast somebody would have to be who made this login and the last one from
+ * another address. Who jumps stays over the limit until the time between makes
+ * it possible.
+ */
 static void
 login_journey(struct login *l)
 {
@@ -205,7 +210,6 @@ login_journey(struct login *l)
 	long seconds;
 
 	if (l->cfg->geocount.speed == 0 || l->counts.previous[0] == '\0' ||
-	    strcmp(l->counts.previous, l->block) == 0 ||
 	    !address_parse(l->counts.previous, &before) ||
 	    place_find(l->cfg->geocount.database, &before, &l->from) !=
 		PLACE_FOUND)
@@ -261,15 +265,21 @@ login_action(const struct login *l)
  * from the rate.
  */
 static enum outcome
-login_rate(const struct login *l, struct store *s, struct text *t)
+login_rate(const struct login *l, const char *action, struct store *s,
+    struct text *t)
 {
 	char key[STORE_USER_MAX + 16], why[STORE_ERROR_MAX];
 	long limit = 0, period = 0;
 	enum store_result r;
 
 	text_rate(l->cfg->geocount.rate, &limit, &period);
-	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run)
+	if (limit > 0 && l->req->passive)
+		text_addf(t, "; over the limit, rate %s may let it pass",
+		    l->cfg->geocount.rate);
+	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run ||
+	    action_only_logs(action))
 		return OUTCOME_ACT;
+	s->wait_ms = request_left(l->req);
 	snprintf(key, sizeof(key), "geocount:%s", l->user);
 	r = store_done(l->cfg, s, l->req->now,
 	    s->driver->rate_take(s, key, limit, period, l->req->now), why,
@@ -331,7 +341,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 	}
 	login_prepare(&l, cfg, req);
 	memcpy(v->country, l.place.country, sizeof(v->country));
-	s = store_get(cfg, req->now, why, sizeof(why));
+	s = store_get(cfg, req->now, request_left(req), why, sizeof(why));
 	if (s == NULL || !login_record(&l, s, why, sizeof(why))) {
 		text_addf(&t, "login not counted: %s", why);
 		return OUTCOME_ERROR;
@@ -342,7 +352,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 	if (action != NULL) {
 		v->news = "pass";
 		v->action = action;
-		outcome = login_rate(&l, s, &t);
+		outcome = login_rate(&l, action, s, &t);
 	}
 	if (outcome != OUTCOME_ERROR)
 		purge_sometimes(cfg, s, req);

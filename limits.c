@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "text.h"
 
 #define NAME_SIZE 512
@@ -14,6 +15,7 @@
 struct row {
 	char *name; /* "user@domain", "user" or "@domain", lower case */
 	struct limits_of of; /* -1 = not named */
+	int line;
 };
 
 struct limits {
@@ -26,6 +28,16 @@ row_compare(const void *a, const void *b)
 {
 	return strcmp(((const struct row *)a)->name,
 	    ((const struct row *)b)->name);
+}
+
+/* For sorting: of the same name the one that came first. */
+static int
+row_order(const void *a, const void *b)
+{
+	int c = row_compare(a, b);
+
+	return c != 0 ? c :
+	    ((const struct row *)a)->line - ((const struct row *)b)->line;
 }
 
 /* One `name=number`. NULL, or what is wrong with it. */
@@ -47,9 +59,9 @@ limit_parse(char *word, struct limits_of *of)
 }
 
 static const char *
-line_parse(struct limits *l, char *line)
+line_parse(struct limits *l, char *line, int number)
 {
-	struct row row = { .of = { -1, -1 } }, *bigger;
+	struct row row = { .of = { -1, -1 }, .line = number }, *bigger;
 	char *save, *word = strtok_r(line, " \t", &save);
 	const char *wrong;
 
@@ -81,16 +93,15 @@ line_parse(struct limits *l, char *line)
 
 /* Says which names are there twice: the first counts, as with postmap. */
 static void
-doubles_drop(struct limits *l,
-    void (*complain)(void *, int, const char *), void *arg)
+doubles_drop(struct limits *l, struct file_complaints *complaints)
 {
 	size_t i, kept = 0;
 
 	for (i = 0; i < l->count; i++) {
 		if (kept > 0 &&
 		    strcmp(l->rows[kept - 1].name, l->rows[i].name) == 0) {
-			if (complain != NULL)
-				complain(arg, 0, "a name is there twice");
+			file_complain(complaints, l->rows[i].line,
+			    "this name was there before");
 			free(l->rows[i].name);
 			continue;
 		}
@@ -103,27 +114,33 @@ struct limits *
 limits_parse(char *text, size_t len,
     void (*complain)(void *, int, const char *), void *arg)
 {
+	struct file_complaints complaints = { complain, arg, 0 };
 	struct limits *l = calloc(1, sizeof(*l));
+	char *line, *comment;
 	const char *wrong;
 	int number = 0;
-	char *line;
 
 	if (l == NULL)
 		return NULL;
-	if (memchr(text, '\0', len) != NULL && complain != NULL)
-		complain(arg, 0, "has a NUL byte; what follows is not read");
+	if (memchr(text, '\0', len) != NULL)
+		file_complain(&complaints, 0,
+		    "has a NUL byte; what follows is not read");
 	while ((line = text_line(&text, NULL)) != NULL) {
 		number++;
 		line = text_trim(line);
 		if (*line == '\0' || *line == '#')
 			continue;
-		wrong = line_parse(l, line);
-		if (wrong != NULL && complain != NULL)
-			complain(arg, number, wrong);
+		comment = strstr(line, " #");
+		if (comment != NULL)
+			*comment = '\0';
+		wrong = line_parse(l, line, number);
+		if (wrong != NULL)
+			file_complain(&complaints, number, wrong);
 	}
 	if (l->count > 0)
-		qsort(l->rows, l->count, sizeof(*l->rows), row_compare);
-	doubles_drop(l, complain, arg);
+		qsort(l->rows, l->count, sizeof(*l->rows), row_order);
+	doubles_drop(l, &complaints);
+	file_complain_end(&complaints);
 	return l;
 }
 

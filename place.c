@@ -24,11 +24,18 @@ static struct {
 	char problem[256];
 } geo;
 
-void
-place_close(void)
+static void
+database_close(void)
 {
 	if (geo.open)
 		MMDB_close(&geo.db);
+	geo.open = false;
+}
+
+void
+place_close(void)
+{
+	database_close();
 	memset(&geo, 0, sizeof(geo));
 }
 
@@ -68,12 +75,11 @@ ready(const char *path)
 		break;
 	default:
 		rc = errno;
-		place_close();
-		return unusable(path, strerror(rc == 0 ? ENOENT : rc));
+		database_close();
+		geo.watch.read = false;
+		return unusable(path, strerror(rc));
 	}
-	if (geo.open)
-		MMDB_close(&geo.db);
-	geo.open = false;
+	database_close();
 	if (stat(path, &st) != 0)
 		return unusable(path, strerror(errno));
 	file_was_read(&geo.watch, &st);

@@ -78,18 +78,26 @@ store_outdated(const struct config *cfg, time_t now)
 	};
 }
 
-struct store *
-store_open(const struct config *cfg, const char *url, char *error, size_t size)
+static struct store *
+driver_open(const struct config *cfg, const char *url, long wait_ms,
+    char *error, size_t size)
 {
 	size_t n = strcspn(url, ":"), i;
 
 	for (i = 0; i < DRIVER_COUNT; i++)
 		if (strlen(drivers[i]->scheme) == n &&
 		    memcmp(drivers[i]->scheme, url, n) == 0)
-			return drivers[i]->open(cfg, url, error, size);
+			return drivers[i]->open(cfg, url, wait_ms, error,
+			    size);
 	snprintf(error, size, "store.url: no driver for `%.*s' is built in",
 	    n > 32 ? 32 : (int)n, url);
 	return NULL;
+}
+
+struct store *
+store_open(const struct config *cfg, const char *url, char *error, size_t size)
+{
+	return driver_open(cfg, url, cfg->store.timeout * 1000, error, size);
 }
 
 /* --- the one store of a process --- */
@@ -138,10 +146,14 @@ fail(time_t now, const char *why)
 }
 
 struct store *
-store_get(const struct config *cfg, time_t now, char *error, size_t size)
+store_get(const struct config *cfg, time_t now, long left_ms, char *error,
+    size_t size)
 {
+	long wait_ms = cfg->store.timeout * 1000;
 	char why[REST_REASON_MAX];
 
+	if (left_ms < wait_ms)
+		wait_ms = left_ms;
 	marker_prepare(cfg);
 	if (rest_until(&shared.markers, shared.what, now, why, sizeof(why)) !=
 	    0) {
@@ -149,12 +161,14 @@ store_get(const struct config *cfg, time_t now, char *error, size_t size)
 		return NULL;
 	}
 	if (shared.store == NULL) {
-		shared.store = store_open(cfg, cfg->store.url, error, size);
+		shared.store = driver_open(cfg, cfg->store.url, wait_ms, error,
+		    size);
 		if (shared.store == NULL) {
 			fail(now, error);
 			return NULL;
 		}
 	}
+	shared.store->wait_ms = wait_ms;
 	return shared.store;
 }
 

@@ -48,8 +48,9 @@ struct store_login {
 struct store_counts {
 	long countries; /* distinct known ones, this login included */
 	long addresses; /* distinct blocks, this login included */
-	char previous[ADDRESS_TEXT_MAX]; /* block of the login before, "" */
-	time_t previous_time;            /* of that login */
+	char previous[ADDRESS_TEXT_MAX]; /* the last login from another block,
+	                                  * "" = none */
+	time_t previous_time;
 };
 
 /* A row of logins: one user at one block. */
@@ -182,18 +183,18 @@ struct store_purge {
 struct store {
 	const struct store_driver *driver;
 	char error[STORE_ERROR_MAX];
-	bool broken; /* the connection or file is of no use any more */
+	long wait_ms; /* an operation waits no longer, milliseconds */
 };
 
 struct store_driver {
 	const char *scheme; /* "sqlite": of store.url */
 
 	/*
-	 * Opens it, creating or migrating the schema. Waits for nothing longer
-	 * than cfg->store.timeout. On failure NULL, and why in error.
+	 * Opens it, creating or migrating the schema, and sets wait_ms, which
+	 * holds for opening too. On failure NULL, and why in error.
 	 */
 	struct store *(*open)(const struct config *cfg, const char *url,
-	    char *error, size_t size);
+	    long wait_ms, char *error, size_t size);
 	void (*close)(struct store *s);
 
 	/* Records a login and counts. FOUND: the user was known before. */
@@ -261,11 +262,12 @@ struct store_driver {
 
 /*
  * The store of store.url, opened at the first call and kept for the process.
- * NULL, and why in error, when it cannot be used: all processes then leave it
- * alone for STORE_REST seconds.
+ * Operations wait at most store.timeout, and left_ms milliseconds. NULL, and
+ * why in error, when it cannot be used: all processes then leave it alone for
+ * STORE_REST seconds.
  */
-struct store *store_get(const struct config *cfg, time_t now, char *error,
-    size_t size);
+struct store *store_get(const struct config *cfg, time_t now, long left_ms,
+    char *error, size_t size);
 
 /*
  * To be told the result of each operation: after STORE_ERROR the store is

@@ -213,7 +213,8 @@ sqlite_run_plain(struct sqlite_store *s, enum statement which)
 enum store_result
 sqlite_begin(struct sqlite_store *s)
 {
-	if (lock_byte(s->lock_fd, 0, s->timeout_ms) != 0) {
+	s->deadline = lock_clock_ms() + s->store.wait_ms;
+	if (lock_byte(s->lock_fd, 0, s->store.wait_ms) != 0) {
 		snprintf(s->store.error, sizeof(s->store.error),
 		    "%.150s: %s", s->path, errno == EAGAIN ?
 		    "locked by other processes beyond store.timeout" :
@@ -414,7 +415,8 @@ busy(void *arg, int count)
 {
 	const struct sqlite_store *s = arg;
 
-	if (count >= s->timeout_ms)
+	(void)count;
+	if (lock_clock_ms() >= s->deadline)
 		return 0;
 	sqlite3_sleep(1);
 	return 1;
@@ -467,8 +469,8 @@ database_open(struct sqlite_store *s)
 }
 
 static struct store *
-sqlite_open(const struct config *cfg, const char *url, char *error,
-    size_t size)
+sqlite_open(const struct config *cfg, const char *url, long wait_ms,
+    char *error, size_t size)
 {
 	static bool configured;
 	const char *path = url + strlen("sqlite:");
@@ -486,7 +488,9 @@ sqlite_open(const struct config *cfg, const char *url, char *error,
 		return NULL;
 	}
 	s->store.driver = &store_sqlite;
-	s->timeout_ms = cfg->store.timeout * 1000;
+	(void)cfg; /* everything is in the URL */
+	s->store.wait_ms = wait_ms;
+	s->deadline = lock_clock_ms() + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')

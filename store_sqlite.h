@@ -30,7 +30,7 @@ struct sqlite_store {
 	struct store store; /* first */
 	sqlite3 *db;
 	sqlite3_stmt *prepared[STATEMENT_COUNT];
-	long timeout_ms;
+	int64_t deadline; /* of waiting in the operation at hand */
 	int lock_fd;
 	char path[512];
 };

@@ -54,15 +54,15 @@ login_count(struct sqlite_store *s, const struct store_login *l,
 		if (block == NULL || when == NULL)
 			continue;
 		known = true;
-		if (strcmp(when, last) > 0) {
-			snprintf(last, sizeof(last), "%s", when);
-			snprintf(c->previous, sizeof(c->previous), "%s", block);
-		}
 		if (strcmp(block, l->block) == 0) {
 			/* The country stays if it is not known now. */
 			if (l->country[0] == '\0' && country != NULL)
 				c->countries += country_new(seen, country);
 			continue;
+		}
+		if (strcmp(when, last) > 0) {
+			snprintf(last, sizeof(last), "%s", when);
+			snprintf(c->previous, sizeof(c->previous), "%s", block);
 		}
 		if (strcmp(when, since) <= 0)
 			continue;
@@ -214,5 +214,6 @@ sqlite_account_release(struct store *store, const char *user, time_t now)
 enum store_result
 sqlite_account_ran(struct store *store, const char *user)
 {
-	return sqlite_write_one((struct sqlite_store *)store, ACCOUNT_RAN, user, 0);
+	return sqlite_write_one((struct sqlite_store *)store, ACCOUNT_RAN,
+	    user, 0);
 }
