@@ -25,9 +25,9 @@ PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
 SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
-	  limits.c lock.c log.c place.c policy.c process.c reputation.c \
+	  lock.c log.c place.c policy.c process.c reputation.c \
 	  rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_users.c text.c whitelist.c
+	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
@@ -95,7 +95,7 @@ $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
-	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -idirafter . -c -o $@ $<
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
 $(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
@@ -113,7 +113,7 @@ check: all units
 FUZZ_TIME = 60
 FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	     -fno-sanitize-recover=all $(DEFINES) -idirafter .
+	     -fno-sanitize-recover=all $(DEFINES) -I.
 
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
 	@mkdir -p build-fuzz

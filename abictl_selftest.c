@@ -20,7 +20,7 @@
 #include "abuseipdb.h"
 #include "fetch.h"
 #include "file.h"
-#include "limits.h"
+#include "userlimits.h"
 #include "log.h"
 #include "place.h"
 #include "process.h"

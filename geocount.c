@@ -14,7 +14,7 @@
 #include "action.h"
 #include "check.h"
 #include "file.h"
-#include "limits.h"
+#include "userlimits.h"
 #include "log.h"
 #include "place.h"
 #include "rest.h"

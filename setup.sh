@@ -24,9 +24,11 @@ targets='all install uninstall clean demo check torture bench fuzz lint'
 # packages_of TARGET: the packages it needs, a table in one place
 packages_of()
 {
-	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev'
+	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
+	    libsqlite3-dev libmaxminddb-dev libmd-dev'
 	mail='postfix python3'
-	check='libcmocka-dev mandoc openssl procps'
+	check='libcmocka-dev mandoc openssl procps
+	    libmaxmind-db-writer-perl'
 	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;

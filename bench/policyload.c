@@ -188,7 +188,7 @@ request_make(char *out, size_t size)
 	addr.s_addr = htonl(
 	    first_addr + (uint32_t)(next_random() % address_count));
 	if (opt.users > 0) {
-		snprintf(user, sizeof(user), "user%lu@example.test",
+		snprintf(user, sizeof(user), "user%07lu@example.test",
 		    (unsigned long)(next_random() % (uint64_t)opt.users));
 		memcpy(sender, user, sizeof(sender));
 	} else

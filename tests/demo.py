@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """See the filter at work: a real Postfix on loopback runs it by spawn(8), a stand-in plays the
-AbuseIPDB API, and clients of all kinds come to deliver a message.
+AbuseIPDB API, and clients of all kinds come to deliver a message, among them a botnet that has
+the password of an account.
 
     python3 tests/demo.py
 
@@ -18,6 +19,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+import mmdb  # noqa: E402
 import testenv  # noqa: E402
 from apistub import ApiStub, score  # noqa: E402
 from mailserver import MailServer  # noqa: E402
@@ -62,6 +64,13 @@ CLIENTS = (
            "Nobody knows the score, so the mail passes, and nobody asks again for 15 s.",
            "8.8.8.8", None, ACCEPTED, 0, {"name": "mail.example.com"}),
 )
+# Where a botnet logs in from that has the password of one of our users.
+VICTIM = "eva@example.org"
+BOTNET = (("81.2.69.142", "GB"), ("89.160.20.112", "SE"), ("216.160.83.56", "US"),
+          ("67.43.156.0", "BT"), ("111.235.160.1", "CN"), ("2a02:d540::a", "NO"),
+          ("202.196.224.9", "PH"))
+COMPROMISED = "554 5.7.1 .*Your mail account .eva@example.org. was compromised"
+
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
 
 NEXT = """\
@@ -127,7 +136,9 @@ class Demo:
         self.screen = screen
         self.stub = ApiStub().start()
         testenv.at_exit(self.stub.stop)
-        self.site = testenv.Site(self.stub.url, whitelist=WHITELIST)
+        places = os.path.join(testenv.new_directory("places"), "countries.mmdb")
+        mmdb.write(places, dict(BOTNET))
+        self.site = testenv.Site(self.stub.url, {"geocount.database": places}, WHITELIST)
         self.mail = MailServer(self.site).start()
         self.wrong = []
         self.whole_line_shown = False
@@ -164,6 +175,10 @@ class Demo:
                         f"score {client.score}" if calls else
                         f"not asked, it would say {client.score}")
         self.screen.row("Postfix", reply, VERDICTS[reply[0]][1])
+        self.show_log(log)
+
+    def show_log(self, log):
+        """What the filter logged."""
         for line in log or ["(nothing to tell)"]:
             # Time stamp and process id would only hide what is new
             line = re.sub(r"^\S+ (abichecker\[\d+\]: |(abictl)\[\d+\])", r"\2", line)
@@ -173,16 +188,35 @@ class Demo:
                 self.whole_line_shown = True
             self.screen.row("log", line, "dim")
 
-    def explain(self):
-        """The administrator's question: why was this client refused?"""
-        arguments = ("check", "client_address=1.2.3.5", "client_name=mx.notpaypal.com")
-        self.screen.print("\n   Why was that? The filter explains it at any time:")
+    def botnet(self, number):
+        """One account, and a login from one country after another."""
+        expected = [ACCEPTED] * 6 + [COMPROMISED]
+        logged, replies = len(self.site.log()), []
+        for address, _ in BOTNET:
+            replies += self.mail.submit(address, login=VICTIM).recipients
+        self.screen.title(number, "A hacked account", *VERDICTS[replies[-1][0]])
+        self.screen.wrap("A botnet has the password of eva@example.org and sends a message from "
+                         "each of seven countries. Five are allowed; beyond them one "
+                         "message an hour passes, and no more (both are defaults).")
+        for count, ((address, country), reply) in enumerate(zip(BOTNET, replies), 1):
+            self.screen.row(f"login {count}", f"{address:15} {country}  {reply}",
+                            VERDICTS[reply[0]][1])
+        self.show_log(self.site.log()[logged:].splitlines())
+        for reply, pattern in zip(replies, expected):
+            if not re.match(pattern, reply):
+                self.fail(f"the reply should have been like {pattern}")
+        self.explain("Is she the only one?",
+                     ("logins", "--report", "suspects"), VICTIM)
+
+    def explain(self, question, arguments, answer):
+        """A question of the administrator, and how abictl answers it."""
+        self.screen.print(f"\n   {question}")
         self.screen.print(f"   $ abictl {' '.join(arguments)}", "bold")
         done = self.site.abictl(*arguments)
         for line in (done.stdout + done.stderr).splitlines():
-            self.screen.wrap(line, hanging=3 + done.stdout.find("REASON"))
-        if done.returncode != 0 or "521 5.7.1" not in done.stdout:
-            self.fail(f"abictl check: exit status {done.returncode}")
+            self.screen.wrap(line, hanging=3 + max(0, done.stdout.find("REASON")))
+        if done.returncode != 0 or answer not in done.stdout:
+            self.fail(f"abictl {arguments[0]}: exit status {done.returncode}")
 
     def fail(self, text):
         self.wrong.append(text)
@@ -224,7 +258,10 @@ def main():
     for number, client in enumerate(CLIENTS, 1):
         demo.play(number, client)
         if client.address == "1.2.3.5":
-            demo.explain()
+            demo.explain("Why was that? The filter explains it at any time:",
+                         ("check", "client_address=1.2.3.5", "client_name=mx.notpaypal.com"),
+                         "521 5.7.1")
+    demo.botnet(len(CLIENTS) + 1)
     demo.end()
     screen.print("\n" + "-" * WIDTH)
     if demo.wrong:

@@ -833,13 +833,7 @@ class Cache(FaultTest):
             with self.subTest(name):
                 site = self.site()
                 self.stub.default = score(3)
-                mounted = subprocess.run(
-                    ["mount", "-t", "tmpfs", "-o", f"mode=750,uid={FILTER_USER.pw_uid},{options}",
-                     "tmpfs", site.cache], capture_output=True, text=True)
-                if mounted.returncode != 0:
-                    self.skipTest(f"mount is not allowed: {mounted.stderr}")
-                unmount = ["umount", "-l", site.cache]
-                testenv.at_exit(lambda: subprocess.run(unmount, capture_output=True))
+                unmount = testenv.mount_tmpfs(site.cache, options)
                 site.put_score("9.9.9.9", 71)
                 with contextlib.suppress(OSError):
                     for number in range(10):
@@ -849,7 +843,7 @@ class Cache(FaultTest):
                     self.assertRegex(testenv.read_file(f"{site.cache}/{address}"), r"\A71\n\Z")
                 self.assertEqual([entry for entry in os.listdir(site.cache) if "tmp" in entry], [])
                 self.assertTrue(site.log_lines("error|warning"), site.log())
-                subprocess.run(unmount, check=True)
+                unmount()
 
     def test_files_of_the_shell_script(self):
         site = self.site()

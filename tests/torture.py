@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 """Long runs with random faults; `make torture` calls this.
 
-    tests/torture.py [--seconds N] [kill] [full]
+    tests/torture.py [--seconds N] [kill] [full] [store]
 
-kill  filters under load while their processes and every abictl are killed at random, and the old
-      cron line deletes what it likes: cache files and markers are always whole, nothing that
-      waits stays behind, and afterwards everything works
-full  the cache directory on a file system that fills up and empties again
+kill   filters under load while their processes and every abictl are killed at random, and the old
+       cron line deletes what it likes: cache files and markers are always whole, nothing that
+       waits stays behind, and afterwards everything works
+full   the cache directory on a file system that fills up and empties again
+store  filters that count logins are killed at random: the database stays whole, and has every
+       login whose reply was given
 """
 import argparse
+import collections
 import contextlib
 import ipaddress
 import os
@@ -25,7 +28,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import testenv  # noqa: E402
 from apistub import ApiStub, score  # noqa: E402
 from filter import DUNNO, Filter  # noqa: E402
-from testenv import FILTER_USER, Site, processes_of, wait_until  # noqa: E402
+from testenv import Site, processes_of, wait_until  # noqa: E402
 
 ADDRESSES = [str(ipaddress.ip_address("11.0.0.0") + n) for n in range(2000)]
 ENDS_WELL = (b"", DUNNO, b"action=521 5.7.1 Bad host reputation.\n\n")
@@ -55,20 +58,16 @@ def look(site, failures):
             failures.append(f"{name} is torn")
 
 
-def customer(site, end, failures, counts):
-    """One smtpd after another, each asking some times, until the end."""
+def customer(site, end, ask):
+    """One smtpd after another, each asking some times, until the end. ask(filter) has the reply."""
     while time.monotonic() < end:
         with Filter(site) as filter_:
             for _ in range(random.randrange(1, 40)):
                 try:
-                    reply = filter_.ask(random.choice(ADDRESSES))
+                    if not ask(filter_):
+                        break
                 except OSError:
                     break  # killed
-                if reply not in ENDS_WELL:
-                    failures.append(f"strange reply {reply!r}")
-                counts["replies"] += bool(reply)
-                if not reply:
-                    break
 
 
 def killer(end, counts):
@@ -107,8 +106,15 @@ def torture_kill(seconds):
                            "reputation.daily_limit": "0", "log.level": "error"})
     testenv.program("abichecker")  # copied before there are threads
     end = time.monotonic() + seconds
+
+    def ask(filter_):
+        reply = filter_.ask(random.choice(ADDRESSES))
+        if reply not in ENDS_WELL:
+            failures.append(f"strange reply {reply!r}")
+        counts["replies"] += bool(reply)
+        return reply
     threads = run_threads((killer, end, counts), (cron, site, end),
-                          *[(customer, site, end, failures, counts)] * 8)
+                          *[(customer, site, end, ask)] * 8)
     while time.monotonic() < end:
         look(site, failures)
         time.sleep(0.1)
@@ -139,10 +145,7 @@ def torture_full(seconds):
     for address in ADDRESSES:
         stub.answers[address] = score(100)
     site = Site(stub.url, {"reputation.timeout": "1s", "reputation.daily_limit": "0"})
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=64k,mode=750,uid={FILTER_USER.pw_uid}",
-                    "tmpfs", site.cache], check=True)
-    testenv.at_exit(lambda: subprocess.run(["umount", "-l", site.cache],
-                                           stderr=subprocess.DEVNULL, check=False))
+    unmount = testenv.mount_tmpfs(site.cache, "size=64k")
     end, rounds = time.monotonic() + seconds, 0
     with Filter(site) as filter_:
         while time.monotonic() < end:
@@ -158,13 +161,62 @@ def torture_full(seconds):
         temporary = [n for n in os.listdir(site.cache) if n.startswith(".tmp-")]
         if temporary:
             failures.append(f"left behind: {temporary}")
-    subprocess.run(["umount", site.cache], check=True)
+    unmount()
     stub.stop()
     print(f"full: {rounds} rounds")
     return failures
 
 
-TORTURES = {"kill": torture_kill, "full": torture_full}
+def count_logins(site, seconds, counts):
+    """Users log in for so long while filters are killed: what was asked, what was answered, by
+    (user, address)."""
+    sent, answered, lock = collections.Counter(), collections.Counter(), threading.Lock()
+
+    def ask(filter_):
+        login = f"user{random.randrange(100)}@example.org", f"11.0.0.{random.randrange(30)}"
+        with lock:
+            sent[login] += 1
+        reply = filter_.ask(login[1], sasl_method="PLAIN", sasl_username=login[0])
+        if reply:
+            with lock:
+                answered[login] += 1
+                if reply != DUNNO:
+                    answered["strange", reply] += 1
+        return reply
+    end = time.monotonic() + seconds
+    for thread in run_threads((killer, end, counts), *[(customer, site, end, ask)] * 16):
+        thread.join()
+    return sent, answered
+
+
+def torture_store(seconds):
+    """SIGKILL at random points while logins are counted; now and then the store is closed by all,
+    looked at, and begun anew."""
+    failures, counts, logins = [], {"killed": 0}, 0
+    testenv.program("abichecker")
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        site = Site(options={"geocount.countries": "0", "geocount.addresses": "1000000",
+                             "store.timeout": "20s", "filter.deadline": "30s",
+                             "log.level": "error"})
+        sent, answered = count_logins(site, min(10, max(1, end - time.monotonic())), counts)
+        checked = site.query("PRAGMA integrity_check")
+        if checked != [("ok",)]:
+            failures.append(f"the database is broken: {checked[:3]}")
+        stored = {(user, address): count for user, address, count in site.query(
+            "SELECT sasl_username, ip_address, login_count FROM postfwd_logins")}
+        for login in sent | answered | stored:
+            if not answered[login] <= stored.get(login, 0) <= sent[login]:
+                failures.append(f"{login}: {answered[login]} answered, {stored.get(login, 0)} "
+                                f"stored, {sent[login]} asked")
+        if site.log():
+            failures.append(f"logged: {site.log()[-1000:]}")
+        logins += sum(answered.values())
+    print(f"store: {logins} logins answered, {counts['killed']} killed")
+    return failures
+
+
+TORTURES = {"kill": torture_kill, "full": torture_full, "store": torture_store}
 
 
 def main():

@@ -1,5 +1,5 @@
 """What all end-to-end tests share: a scratch directory that never stays behind, the programs in
-it, waiting for conditions, and a Site: one configuration with its cache directory and log."""
+it, waiting for conditions, and a Site: one configuration with its cache, store and log."""
 import atexit
 import contextlib
 import os
@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import signal
+import sqlite3
 import string
 import subprocess
 import tempfile
@@ -114,6 +115,21 @@ def process_name(pid):
     return None
 
 
+def mount_tmpfs(directory, options):
+    """A small file system of the filter's user there; returns what unmounts it, also done at the
+    end of the process. Skips the test where mounting is not allowed."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"mode=750,uid={FILTER_USER.pw_uid},{options}", "tmpfs",
+         directory], capture_output=True, text=True)
+    if mounted.returncode != 0:
+        raise unittest.SkipTest(f"mount is not allowed: {mounted.stderr}")
+
+    def unmount():
+        subprocess.run(["umount", "-l", directory], capture_output=True)
+    at_exit(unmount)
+    return unmount
+
+
 def sanitizer_reports():
     """The text of all sanitizer reports of this run; nothing without SAN=1."""
     texts = []
@@ -150,7 +166,7 @@ class TestCase(unittest.TestCase):
 
 
 class Site:
-    """A configuration, a cache directory, a log and a whitelist for one test."""
+    """A configuration, a cache directory, a store, a log and a whitelist for one test."""
 
     def __init__(self, url=None, options=(), whitelist=""):
         self.directory = new_directory("site")
@@ -159,7 +175,8 @@ class Site:
         self.conf = self._path("abichecker.conf")
         self.whitelist = self._path("whitelist.txt")
         self.key = "".join(random.choices(string.ascii_lowercase + string.digits, k=80))
-        for directory in (self.cache, os.path.dirname(self.log_file)):
+        self.store = os.path.join(self._path("store"), "abichecker.db")
+        for directory in (self.cache, *map(os.path.dirname, (self.store, self.log_file))):
             os.mkdir(directory, 0o750)
             os.chown(directory, FILTER_USER.pw_uid, FILTER_USER.pw_gid)
         write_file(self.whitelist, whitelist)
@@ -168,6 +185,7 @@ class Site:
             "log.target": self.log_file, "whitelist.file": self.whitelist,
             "reputation.token_file": self._path("key"), "reputation.cache_dir": self.cache,
             "reputation.url": url or "http://127.0.0.1:1/api/v2",
+            "geocount.database": "", "store.url": f"sqlite:{self.store}",
         }
         self.configure(**dict(options))
 
@@ -212,6 +230,17 @@ class Site:
         except FileNotFoundError:
             return None
         return int(lines[0]) - time.time(), lines[1]
+
+    @contextlib.contextmanager
+    def sqlite(self):
+        """The store, as somebody with sqlite3(1) has it; every statement is a transaction."""
+        with contextlib.closing(sqlite3.connect(self.store, isolation_level=None)) as database:
+            yield database
+
+    def query(self, sql, *parameters):
+        """The rows that a statement on the store gives."""
+        with self.sqlite() as database:
+            return database.execute(sql, parameters).fetchall()
 
     def log(self):
         return read_file(self.log_file) if os.path.exists(self.log_file) else ""

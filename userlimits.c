@@ -1,7 +1,7 @@
 /*
- * limits - own limits of single users or domains.
+ * userlimits - own limits of single users or domains.
  */
-#include "limits.h"
+#include "userlimits.h"
 
 #include <stdio.h>
 #include <stdlib.h>

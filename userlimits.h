@@ -1,12 +1,12 @@
 /*
- * limits - own limits of single users or domains.
+ * userlimits - own limits of single users or domains.
  *
  * A line each, `user@example.com countries=10 addresses=100`, or for a whole
  * domain `@example.com addresses=0`; 0 = off. What a line does not name stays
  * as it is for everybody. A user's own line counts before its domain's.
  */
-#ifndef LIMITS_H
-#define LIMITS_H
+#ifndef USERLIMITS_H
+#define USERLIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
