@@ -15,8 +15,8 @@ wake(int sig)
 	(void)sig; /* its only purpose is to interrupt fcntl(2) */
 }
 
-static int64_t
-monotonic_ms(void)
+int64_t
+lock_clock_ms(void)
 {
 	struct timespec ts;
 
@@ -32,7 +32,7 @@ lock_until(int fd, struct flock *lock, int64_t end)
 
 	do
 		rc = fcntl(fd, F_OFD_SETLKW, lock);
-	while (rc != 0 && errno == EINTR && monotonic_ms() < end);
+	while (rc != 0 && errno == EINTR && lock_clock_ms() < end);
 	if (rc != 0 && errno == EINTR)
 		errno = EAGAIN;
 	return rc;
@@ -50,7 +50,7 @@ lock_wait(int fd, struct flock *lock, long wait_ms)
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGRTMIN };
 	struct sigaction act = { .sa_handler = wake }, old_act;
-	int64_t end = monotonic_ms() + wait_ms;
+	int64_t end = lock_clock_ms() + wait_ms;
 	sigset_t ours, old_mask;
 	timer_t timer;
 	int rc = -1, saved;
