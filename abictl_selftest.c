@@ -317,10 +317,16 @@ test_api(const struct config *cfg, struct statedir *d)
 		say(WARN, "AbuseIPDB", "%s", reason);
 		return;
 	}
-	if (cache_budget_take(d, cfg->reputation.daily_limit, now, 1000) !=
-	    BUDGET_TAKEN) {
+	switch (cache_budget_take(d, cfg->reputation.daily_limit, now, 1000)) {
+	case BUDGET_ERROR:
+		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
+		    strerror(errno));
+		return;
+	case BUDGET_USED_UP:
 		say(WARN, "AbuseIPDB", "reputation.daily_limit is used up");
 		return;
+	default:
+		break;
 	}
 	address_parse(PROBE_ADDRESS, &a);
 	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
@@ -374,34 +380,50 @@ postconf(const char *option, const char *names[], int count)
 	return out;
 }
 
+/* Finds the spawn service that runs abichecker; its name into `name`. */
+static bool
+service_find(char *services, char *name, size_t size)
+{
+	char *line;
+
+	while ((line = text_line(&services, NULL)) != NULL)
+		if (strstr(line, " spawn ") != NULL &&
+		    strstr(line, "abichecker") != NULL) {
+			snprintf(name, size, "%.*s",
+			    (int)strcspn(line, " \t"), line);
+			return true;
+		}
+	return false;
+}
+
 /* Is there a spawn service that runs abichecker, and may it run long? */
 static bool
 test_master(void)
 {
-	const char *limit[] = { "abichecker_time_limit" };
-	char *services = postconf("-M", NULL, 0), *cursor = services;
-	char *line, *value;
-	bool found = false;
+	char *services = postconf("-M", NULL, 0), *value;
+	char name[128], limit[160];
+	const char *limits[] = { limit };
+	long seconds;
+	bool found;
 
 	if (services == NULL) {
 		say(SKIP, "Postfix", "no /usr/sbin/postconf here");
 		return false;
 	}
-	while ((line = text_line(&cursor, NULL)) != NULL)
-		found |= strstr(line, " spawn ") != NULL &&
-		    strstr(line, "abichecker") != NULL;
+	found = service_find(services, name, sizeof(name));
 	free(services);
 	if (!found) {
 		say(WARN, "Postfix", "no spawn service runs abichecker; see "
 		    "master.cf.example");
 		return false;
 	}
-	say(OK, "Postfix", "a spawn service runs abichecker");
-	value = postconf("-xh", limit, 1);
-	if (value == NULL || strtol(value, NULL, 10) < 1000)
-		say(WARN, "Postfix", "set abichecker_time_limit = 3600 in "
-		    "main.cf: the filter is killed after "
-		    "command_time_limit otherwise");
+	say(OK, "Postfix", "the spawn service %s runs abichecker", name);
+	snprintf(limit, sizeof(limit), "%s_time_limit", name);
+	value = postconf("-xh", limits, 1);
+	if (value == NULL ||
+	    !text_duration(text_trim(value), 1001, 366 * 86400L, &seconds))
+		say(WARN, "Postfix", "set %s = 3600 in main.cf: the filter is "
+		    "killed after command_time_limit otherwise", limit);
 	free(value);
 	return true;
 }

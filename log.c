@@ -10,12 +10,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "text.h"
+
+#define SYSLOG_WAIT 500000 /* microseconds, when syslogd has no room */
+#define SYSLOG_REST 5   /* seconds without waiting afterwards */
 
 enum target { TARGET_NONE, TARGET_SYSLOG, TARGET_FILE, TARGET_STDERR };
 
@@ -25,6 +29,7 @@ static struct {
 	enum target target;
 	enum log_level level;
 	int fd; /* of the file or of syslogd's socket */
+	time_t stuck_until; /* syslogd does not read: no waiting for it */
 	void (*handler)(enum log_level, const char *);
 } logger = { .ident = "abichecker", .fd = -1 };
 
@@ -97,22 +102,43 @@ syslog_connect(void)
 {
 	static const struct sockaddr_un there = { .sun_family = AF_UNIX,
 		.sun_path = "/dev/log" };
+	static const struct timeval wait = { .tv_usec = SYSLOG_WAIT };
 
 	if (logger.fd >= 0)
 		close(logger.fd);
-	logger.fd = socket(AF_UNIX,
-	    SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (logger.fd >= 0 && connect(logger.fd,
-	    (const struct sockaddr *)&there, sizeof(there)) != 0) {
+	logger.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (logger.fd < 0)
+		return;
+	setsockopt(logger.fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+	if (connect(logger.fd, (const struct sockaddr *)&there,
+		sizeof(there)) != 0) {
 		close(logger.fd);
 		logger.fd = -1;
 	}
 }
 
 /*
- * What syslog(3) does, but without waiting: a reader that hangs costs log
- * lines, not mail. (A datagram as in RFC 3164, which journald, rsyslog and
- * syslog-ng read at /dev/log.)
+ * Sends a datagram. A reader that is only busy is waited for a moment; one
+ * that hangs costs log lines, not mail: then nobody waits for a while.
+ */
+static bool
+syslog_send(const struct text *t, time_t now)
+{
+	bool stuck = now < logger.stuck_until;
+
+	if (logger.fd < 0)
+		return false;
+	if (send(logger.fd, t->buf, t->len,
+		MSG_NOSIGNAL | (stuck ? MSG_DONTWAIT : 0)) >= 0)
+		return true;
+	if (errno == EAGAIN && !stuck)
+		logger.stuck_until = now + SYSLOG_REST;
+	return errno == EAGAIN || errno == EMSGSIZE;
+}
+
+/*
+ * What syslog(3) does, but without waiting for ever. (A datagram as in RFC
+ * 3164, which journald, rsyslog and syslog-ng read at /dev/log.)
  */
 static void
 syslog_line(int priority, const char *line)
@@ -127,13 +153,10 @@ syslog_line(int priority, const char *line)
 	text_init(&t, buf, sizeof(buf));
 	text_addf(&t, "<%d>%s %s[%d]: %s", LOG_MAIL | priority, stamp,
 	    logger.ident, (int)getpid(), line);
-	if (logger.fd >= 0 && send(logger.fd, t.buf, t.len, MSG_NOSIGNAL) >= 0)
-		return;
-	if (logger.fd >= 0 && (errno == EAGAIN || errno == EMSGSIZE))
+	if (syslog_send(&t, now))
 		return;
 	syslog_connect(); /* not yet, or it was started anew */
-	if (logger.fd >= 0)
-		send(logger.fd, t.buf, t.len, MSG_NOSIGNAL);
+	syslog_send(&t, now);
 }
 
 /* One write(2) a line, so that lines of several processes never mix. */

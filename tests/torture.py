@@ -27,11 +27,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 import testenv  # noqa: E402
 from apistub import ApiStub, score  # noqa: E402
-from filter import DUNNO, Filter  # noqa: E402
+from filter import DUNNO, REFUSED, Filter  # noqa: E402
 from testenv import Site, processes_of, wait_until  # noqa: E402
 
 ADDRESSES = [str(ipaddress.ip_address("11.0.0.0") + n) for n in range(2000)]
-ENDS_WELL = (b"", DUNNO, b"action=521 5.7.1 Bad host reputation.\n\n")
+ENDS_WELL = (b"", DUNNO, REFUSED)
 
 
 def whole(path):

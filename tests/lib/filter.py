@@ -28,6 +28,7 @@ ATTRIBUTES = {
     "tls_sni": "mx.example.org",
 }
 DUNNO = b"action=DUNNO\n\n"
+REFUSED = b"action=521 5.7.1 Bad host reputation.\n\n"
 
 _message = itertools.count(1)
 
@@ -42,10 +43,12 @@ def request(client_address="8.8.4.4", **attributes):
 
 
 class Filter:
-    """A running abichecker; a context manager that makes sure that it ends."""
+    """A running abichecker; a context manager that makes sure that it ends. wrapper: a command
+    that runs it."""
 
-    def __init__(self, site=None, *arguments, pipes=False, **popen_keywords):
-        command = [program("abichecker"), *(("-c", site.conf) if site else ()), *arguments]
+    def __init__(self, site=None, *arguments, pipes=False, wrapper=(), **popen_keywords):
+        command = [*wrapper, program("abichecker"), *(("-c", site.conf) if site else ()),
+                   *arguments]
         keywords = {**Site.as_filter_user(), "start_new_session": True, **popen_keywords}
         if pipes:
             self.socket = None
