@@ -209,7 +209,9 @@ login_journey(struct login *l)
 	struct address before;
 	long seconds;
 
-	if (l->cfg->geocount.speed == 0 || l->counts.previous[0] == '\0' ||
+	if (l->cfg->geocount.speed == 0 ||
+	    l->cfg->geocount.database == NULL ||
+	    l->counts.previous[0] == '\0' ||
 	    !address_parse(l->counts.previous, &before) ||
 	    place_find(l->cfg->geocount.database, &before, &l->from) !=
 		PLACE_FOUND)
@@ -341,7 +343,8 @@ geocount_run(const struct config *cfg, const struct request *req,
 	}
 	login_prepare(&l, cfg, req);
 	memcpy(v->country, l.place.country, sizeof(v->country));
-	s = store_get(cfg, req->now, request_left(req), why, sizeof(why));
+	s = store_get(cfg, req->now, request_left(req), !req->passive, why,
+	    sizeof(why));
 	if (s == NULL || !login_record(&l, s, why, sizeof(why))) {
 		text_addf(&t, "login not counted: %s", why);
 		return OUTCOME_ERROR;

@@ -174,6 +174,7 @@ place_find(const char *path, const struct address *a, struct place *p)
 		unusable(path, MMDB_strerror(error));
 		return PLACE_ERROR;
 	}
+	geo.problem[0] = '\0';
 	if (!found.found_entry)
 		return PLACE_UNKNOWN;
 	entry_read(&found.entry, p);

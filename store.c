@@ -80,15 +80,15 @@ store_outdated(const struct config *cfg, time_t now)
 
 static struct store *
 driver_open(const struct config *cfg, const char *url, long wait_ms,
-    char *error, size_t size)
+    bool create, char *error, size_t size)
 {
 	size_t n = strcspn(url, ":"), i;
 
 	for (i = 0; i < DRIVER_COUNT; i++)
-		if (strlen(drivers[i]->scheme) == n &&
+		if (url[n] == ':' && strlen(drivers[i]->scheme) == n &&
 		    memcmp(drivers[i]->scheme, url, n) == 0)
-			return drivers[i]->open(cfg, url, wait_ms, error,
-			    size);
+			return drivers[i]->open(cfg, url, wait_ms, create,
+			    error, size);
 	snprintf(error, size, "store.url: no driver for `%.*s' is built in",
 	    n > 32 ? 32 : (int)n, url);
 	return NULL;
@@ -97,7 +97,8 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 struct store *
 store_open(const struct config *cfg, const char *url, char *error, size_t size)
 {
-	return driver_open(cfg, url, cfg->store.timeout * 1000, error, size);
+	return driver_open(cfg, url, cfg->store.timeout * 1000, true, error,
+	    size);
 }
 
 /* --- the one store of a process --- */
@@ -146,8 +147,8 @@ fail(time_t now, const char *why)
 }
 
 struct store *
-store_get(const struct config *cfg, time_t now, long left_ms, char *error,
-    size_t size)
+store_get(const struct config *cfg, time_t now, long left_ms, bool create,
+    char *error, size_t size)
 {
 	long wait_ms = cfg->store.timeout * 1000;
 	char why[REST_REASON_MAX];
@@ -161,10 +162,11 @@ store_get(const struct config *cfg, time_t now, long left_ms, char *error,
 		return NULL;
 	}
 	if (shared.store == NULL) {
-		shared.store = driver_open(cfg, cfg->store.url, wait_ms, error,
-		    size);
+		shared.store = driver_open(cfg, cfg->store.url, wait_ms, create,
+		    error, size);
 		if (shared.store == NULL) {
-			fail(now, error);
+			if (create)
+				fail(now, error);
 			return NULL;
 		}
 	}

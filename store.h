@@ -190,11 +190,12 @@ struct store_driver {
 	const char *scheme; /* "sqlite": of store.url */
 
 	/*
-	 * Opens it, creating or migrating the schema, and sets wait_ms, which
-	 * holds for opening too. On failure NULL, and why in error.
+	 * Opens it, migrating the schema, and sets wait_ms, which holds for
+	 * opening too. One that is not there yet is made if `create` is set.
+	 * On failure NULL, and why in error.
 	 */
 	struct store *(*open)(const struct config *cfg, const char *url,
-	    long wait_ms, char *error, size_t size);
+	    long wait_ms, bool create, char *error, size_t size);
 	void (*close)(struct store *s);
 
 	/* Records a login and counts. FOUND: the user was known before. */
@@ -264,10 +265,11 @@ struct store_driver {
  * The store of store.url, opened at the first call and kept for the process.
  * Operations wait at most store.timeout, and left_ms milliseconds. NULL, and
  * why in error, when it cannot be used: all processes then leave it alone for
- * STORE_REST seconds.
+ * STORE_REST seconds. Without `create` a store that is not there is not made,
+ * and nobody is kept from it.
  */
 struct store *store_get(const struct config *cfg, time_t now, long left_ms,
-    char *error, size_t size);
+    bool create, char *error, size_t size);
 
 /*
  * To be told the result of each operation: after STORE_ERROR the store is

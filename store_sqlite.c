@@ -39,7 +39,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 	    "FROM postfwd_logins WHERE (sasl_username, ip_address) > (?1, ?2) "
 	    "ORDER BY sasl_username, ip_address LIMIT ?3",
 	[LOGIN_DROP] = "DELETE FROM postfwd_logins "
-	    "WHERE sasl_username = ?1 AND ip_address = ?2 AND last_login < ?3",
+	    "WHERE sasl_username = ?1 AND ip_address = ?2",
 	[LOGIN_RESTORE] = "INSERT INTO postfwd_logins (sasl_username, "
 	    "ip_address, state_code, login_count, last_login) "
 	    "VALUES (?1, ?2, ?3, ?4, ?5) "
@@ -153,8 +153,10 @@ static const char *const migrations[STORE_SCHEMA] = {
 enum store_result
 sqlite_failed(struct sqlite_store *s)
 {
-	snprintf(s->store.error, sizeof(s->store.error), "%.150s: %.90s",
-	    s->path, sqlite3_errmsg(s->db));
+	/* What was noted before is worth more than "not an error". */
+	if (sqlite3_errcode(s->db) != SQLITE_OK || s->store.error[0] == '\0')
+		snprintf(s->store.error, sizeof(s->store.error),
+		    "%.150s: %.90s", s->path, sqlite3_errmsg(s->db));
 	return STORE_ERROR;
 }
 
@@ -213,6 +215,7 @@ sqlite_run_plain(struct sqlite_store *s, enum statement which)
 enum store_result
 sqlite_begin(struct sqlite_store *s)
 {
+	s->store.error[0] = '\0';
 	s->deadline = lock_clock_ms() + s->store.wait_ms;
 	if (lock_byte(s->lock_fd, 0, s->store.wait_ms) != 0) {
 		snprintf(s->store.error, sizeof(s->store.error),
@@ -388,10 +391,10 @@ schema_prepare(struct sqlite_store *s)
 	long version = sqlite_query_number(s, "PRAGMA user_version");
 	bool good = true;
 
-	if (version > STORE_SCHEMA) {
+	if (version < 0 || version > STORE_SCHEMA) {
 		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: schema %ld is of a later version of abichecker",
-		    s->path, version);
+		    "%.150s: schema %ld is of a later version of abichecker, "
+		    "or not ours", s->path, version);
 		return false;
 	}
 	if (version == STORE_SCHEMA)
@@ -422,10 +425,25 @@ busy(void *arg, int count)
 	return 1;
 }
 
-/*
- * The lock file beside the database. A directory of another user is nothing to
- * write in: SQLite would make files there that nobody else can use.
- */
+/* A link, a FIFO or a device in the place of the database is refused. */
+static bool
+file_check(struct sqlite_store *s, bool create)
+{
+	const char *wrong = "not a regular file";
+	struct stat st;
+
+	if (lstat(s->path, &st) != 0) {
+		if (create || errno != ENOENT)
+			return true; /* SQLite says what is wrong */
+		wrong = strerror(ENOENT);
+	} else if (S_ISREG(st.st_mode))
+		return true;
+	snprintf(s->store.error, sizeof(s->store.error), "%.200s: %s", s->path,
+	    wrong);
+	return false;
+}
+
+/* The lock file beside the database. */
 static bool
 lock_prepare(struct sqlite_store *s)
 {
@@ -441,18 +459,56 @@ lock_prepare(struct sqlite_store *s)
 	return false;
 }
 
+/* Is the database in WAL mode? */
+static bool
+wal_is_on(struct sqlite_store *s)
+{
+	sqlite3_stmt *st;
+	char mode[16] = "";
+
+	if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
+	    SQLITE_OK)
+		return false;
+	if (sqlite3_step(st) == SQLITE_ROW)
+		sqlite_column_copy(st, 0, mode, sizeof(mode));
+	sqlite3_finalize(st);
+	return strcmp(mode, "wal") == 0;
+}
+
+/*
+ * WAL mode stays with the file, so this is for a new one. Changing to it does
+ * not wait for others who do the same at the moment: hence our lock.
+ */
+static bool
+wal_prepare(struct sqlite_store *s)
+{
+	int rc;
+
+	if (wal_is_on(s))
+		return true;
+	if (lock_byte(s->lock_fd, 0, s->store.wait_ms) != 0) {
+		snprintf(s->store.error, sizeof(s->store.error), "%.150s: %s",
+		    s->path, strerror(errno));
+		return false;
+	}
+	rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		sqlite_failed(s);
+	lock_release(s->lock_fd, 0);
+	return rc == SQLITE_OK;
+}
+
 static bool
 database_open(struct sqlite_store *s)
 {
 	char pragmas[192];
 
 	snprintf(pragmas, sizeof(pragmas), "PRAGMA cache_size = -%d;"
-	    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA synchronous = NORMAL;"
 	    "PRAGMA journal_size_limit = 16777216;"
 	    "PRAGMA temp_store = MEMORY", CACHE_KIB);
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
-		SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-		SQLITE_OPEN_NOFOLLOW, NULL) != SQLITE_OK ||
+		SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
 	    sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK) {
 		sqlite_failed(s);
 		return false;
@@ -462,7 +518,8 @@ database_open(struct sqlite_store *s)
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	if (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK)
+	if (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
+	    wal_prepare(s))
 		return true;
 	sqlite_failed(s);
 	return false;
@@ -470,7 +527,7 @@ database_open(struct sqlite_store *s)
 
 static struct store *
 sqlite_open(const struct config *cfg, const char *url, long wait_ms,
-    char *error, size_t size)
+    bool create, char *error, size_t size)
 {
 	static bool configured;
 	const char *path = url + strlen("sqlite:");
@@ -496,7 +553,8 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
 		snprintf(s->store.error, sizeof(s->store.error),
 		    "store.url: not the absolute path of a file");
-	else if (lock_prepare(s) && database_open(s) && schema_prepare(s))
+	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
+	    schema_prepare(s))
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
 	sqlite_close(&s->store);

@@ -8,25 +8,57 @@
 
 /* Where a purge of logins stopped. */
 struct cursor {
-	char user[STORE_USER_MAX];
-	char block[ADDRESS_TEXT_MAX];
+	char user[1024];
+	char block[256];
 };
 
+/* What times of logins are wanted; all others go. */
+struct span {
+	char from[STAMP_MAX], until[STAMP_MAX];
+};
+
+/* Is this row outdated? One that we would never have written is, too. */
+static bool
+login_outdated(sqlite3_stmt *scan, const struct span *span)
+{
+	const char *last = (const char *)sqlite3_column_text(scan, 2);
+
+	return last == NULL || strcmp(last, span->from) < 0 ||
+	    strcmp(last, span->until) > 0 ||
+	    sqlite3_column_bytes(scan, 0) >= STORE_USER_MAX ||
+	    sqlite3_column_bytes(scan, 1) >= ADDRESS_TEXT_MAX;
+}
+
+/* Deletes the row at which the scan is. */
+static bool
+login_drop(struct sqlite_store *s, sqlite3_stmt *scan, long *removed)
+{
+	sqlite3_stmt *drop = sqlite_statement(s, LOGIN_DROP);
+
+	if (drop == NULL)
+		return false;
+	sqlite3_bind_value(drop, 1, sqlite3_column_value(scan, 0));
+	sqlite3_bind_value(drop, 2, sqlite3_column_value(scan, 1));
+	if (!sqlite_run(drop))
+		return false;
+	*removed += sqlite3_changes(s->db);
+	return true;
+}
+
 /*
- * Looks at up to `rows` logins behind the cursor and drops the old ones; moves
- * the cursor, to the beginning when the end was reached. The number of rows
- * seen, -1 on failure.
+ * Looks at up to `rows` logins behind the cursor and drops the outdated ones;
+ * moves the cursor, to the beginning when the end was reached. The number of
+ * rows seen, -1 on failure.
  */
 static long
 logins_purge(struct sqlite_store *s, struct cursor *c, long rows,
-    const char *before, long *removed)
+    const struct span *span, long *removed)
 {
 	sqlite3_stmt *scan = sqlite_statement(s, LOGIN_SCAN);
-	sqlite3_stmt *drop = sqlite_statement(s, LOGIN_DROP);
 	struct cursor from = *c;
 	long seen = 0;
 
-	if (scan == NULL || drop == NULL)
+	if (scan == NULL)
 		return -1;
 	sqlite_bind_text(scan, 1, from.user);
 	sqlite_bind_text(scan, 2, from.block);
@@ -35,17 +67,12 @@ logins_purge(struct sqlite_store *s, struct cursor *c, long rows,
 		seen++;
 		sqlite_column_copy(scan, 0, c->user, sizeof(c->user));
 		sqlite_column_copy(scan, 1, c->block, sizeof(c->block));
-		if (strcmp((const char *)sqlite3_column_text(scan, 2),
-			before) >= 0)
-			continue;
-		sqlite_bind_text(drop, 1, c->user);
-		sqlite_bind_text(drop, 2, c->block);
-		sqlite_bind_text(drop, 3, before);
-		if (!sqlite_run(drop)) {
+		if (login_outdated(scan, span) &&
+		    !login_drop(s, scan, removed)) {
+			sqlite_failed(s);
 			sqlite3_reset(scan);
 			return -1;
 		}
-		*removed += sqlite3_changes(s->db);
 	}
 	if (sqlite3_reset(scan) != SQLITE_OK)
 		return -1;
@@ -70,45 +97,58 @@ purge_one(struct sqlite_store *s, enum statement which, time_t before,
 	return true;
 }
 
-/* The transaction of one portion of logins. The rows seen, -1 on failure. */
-static long
-purge_portion(struct sqlite_store *s, long rows, const char *before,
-    long *removed)
+/* Where the last purge with a limit stopped; the beginning if none did. */
+static bool
+cursor_read(struct sqlite_store *s, struct cursor *c)
 {
-	struct cursor c = { "", "" };
+	return sqlite_meta_get(s, "purge_user", c->user, sizeof(c->user)) !=
+		STORE_ERROR &&
+	    sqlite_meta_get(s, "purge_block", c->block, sizeof(c->block)) !=
+		STORE_ERROR;
+}
+
+#define PURGE_ROWS 1000 /* in one transaction: others want to write too */
+
+/*
+ * One transaction of a purge of logins. The rows seen, -1 on failure. kept:
+ * the cursor is read from the store first and kept there.
+ */
+static long
+purge_portion(struct sqlite_store *s, struct cursor *c, bool kept, long rows,
+    const struct span *span, long *removed)
+{
 	long seen;
 
 	if (sqlite_begin(s) == STORE_ERROR)
 		return -1;
-	if (sqlite_meta_get(s, "purge_user", c.user, sizeof(c.user)) ==
-		STORE_ERROR ||
-	    sqlite_meta_get(s, "purge_block", c.block, sizeof(c.block)) ==
-		STORE_ERROR ||
-	    (seen = logins_purge(s, &c, rows, before, removed)) < 0 ||
-	    !sqlite_meta_put(s, "purge_user", c.user) ||
-	    !sqlite_meta_put(s, "purge_block", c.block)) {
+	if ((kept && !cursor_read(s, c)) ||
+	    (seen = logins_purge(s, c, rows, span, removed)) < 0 ||
+	    (kept && (!sqlite_meta_put(s, "purge_user", c->user) ||
+			 !sqlite_meta_put(s, "purge_block", c->block)))) {
 		sqlite_end(s, STORE_ERROR);
 		return -1;
 	}
 	return sqlite_end(s, STORE_FOUND) == STORE_ERROR ? -1 : seen;
 }
 
-#define PURGE_ROWS 1000 /* in one transaction: others want to write too */
-
 enum store_result
 sqlite_purge(struct store *store, const struct store_purge *p, long *removed)
 {
 	struct sqlite_store *s = (struct sqlite_store *)store;
-	char before[STAMP_MAX];
-	long seen;
+	struct cursor c = { "", "" };
+	struct span span;
+	long left = p->limit, rows, seen;
 
 	*removed = 0;
-	sqlite_stamp(p->logins_before, before);
+	sqlite_stamp(p->logins_before, span.from);
+	sqlite_stamp(p->now + 86400, span.until); /* a clock was wrong */
 	do {
-		seen = purge_portion(s, PURGE_ROWS, before, removed);
+		rows = p->limit > 0 && left < PURGE_ROWS ? left : PURGE_ROWS;
+		seen = purge_portion(s, &c, p->limit > 0, rows, &span, removed);
 		if (seen < 0)
 			return STORE_ERROR;
-	} while (p->limit == 0 && seen == PURGE_ROWS);
+		left -= rows;
+	} while (seen == rows && (p->limit == 0 || left > 0));
 	if (sqlite_begin(s) == STORE_ERROR)
 		return STORE_ERROR;
 	return sqlite_end(s, purge_one(s, RATE_PURGE, p->now, removed) &&

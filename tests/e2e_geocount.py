@@ -864,7 +864,7 @@ class Stores(StoreTest):
                                                  owner=FILTER_USER), "file is not a database")
 
     def test_a_directory_in_its_place(self):
-        self.replaced(lambda: os.mkdir(self.site.store), "unable to open database file")
+        self.replaced(lambda: os.mkdir(self.site.store), "not a regular file")
 
     def test_a_fifo_in_its_place(self):
         for mode in (0o666, 0o644):  # the second one the filter may only read
@@ -876,7 +876,7 @@ class Stores(StoreTest):
 
     def test_a_link_in_its_place(self):
         self.replaced(lambda: os.symlink("/etc/passwd", self.site.store),
-                      "unable to open database file")
+                      "not a regular file")
 
     def replaced(self, replace, pattern):
         """Something else is where the database was when a filter starts."""

@@ -988,8 +988,8 @@ static void
 an_unlimited_purge_takes_all_at_once(void **state)
 {
 	const struct store_purge limited = { .logins_before = NOW - 9,
-		.limit = 1000 };
-	const struct store_purge p = { .logins_before = NOW };
+		.now = NOW, .limit = 1000 };
+	const struct store_purge p = { .logins_before = NOW, .now = NOW };
 	struct store *s = *state;
 	long removed;
 	int i;

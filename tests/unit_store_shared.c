@@ -171,7 +171,7 @@ static struct store *
 get(time_t now, char *error)
 {
 	double begun = seconds();
-	struct store *s = store_get(&cfg, now, 1000, error, STORE_ERROR_MAX);
+	struct store *s = store_get(&cfg, now, 1000, true, error, STORE_ERROR_MAX);
 
 	assert_true(seconds() - begun < 0.5);
 	return s;
@@ -184,7 +184,8 @@ child_gets(int n)
 	char error[STORE_ERROR_MAX] = "";
 
 	(void)n;
-	if (store_get(&cfg, time(NULL), 1000, error, sizeof(error)) != NULL)
+	if (store_get(&cfg, time(NULL), 1000, true,
+	    error, sizeof(error)) != NULL)
 		return 1;
 	return strstr(error, "rests") == NULL || file_is_there("x.db");
 }
