@@ -138,7 +138,8 @@ main(int argc, char **argv)
 		log_error("%s; answering DUNNO to everything", error);
 	else
 		config_warnings(&cfg, warn, NULL);
-	if (process_take_identity(cfg.reputation.cache_dir, log_fd()) != 0) {
+	if (process_take_identity(cfg.reputation.cache_dir,
+	    cfg.store.url, log_fd()) != 0) {
 		log_error("cannot give up root: %s; answering DUNNO to "
 			  "everything", strerror(errno));
 		rc = -1;

@@ -225,7 +225,8 @@ prepare(struct abictl *ctl, const char *file)
 		return abictl_fail(EX_CONFIG, "%s", error);
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
-	if (process_take_identity(ctl->cfg.reputation.cache_dir, log_fd()) != 0)
+	if (process_take_identity(ctl->cfg.reputation.cache_dir,
+	    ctl->cfg.store.url, log_fd()) != 0)
 		return abictl_fail(EX_OSERR, "cannot give up root: %s",
 		    strerror(errno));
 	return EX_OK;

@@ -15,6 +15,7 @@
 #include "check.h"
 #include "file.h"
 #include "userlimits.h"
+#include "lock.h"
 #include "log.h"
 #include "place.h"
 #include "rest.h"
@@ -155,7 +156,10 @@ struct login {
 	struct store_counts counts;
 	long kmh;   /* speed of the journey from the previous login */
 	double km;
+	long seconds;
+	char from_block[ADDRESS_TEXT_MAX];
 	struct place from;
+	int64_t store_end; /* of waiting for the store, monotonic ms */
 };
 
 static void
@@ -167,6 +171,9 @@ login_prepare(struct login *l, const struct config *cfg,
 	memset(l, 0, sizeof(*l));
 	l->cfg = cfg;
 	l->req = req;
+	l->store_end = lock_clock_ms() + cfg->store.timeout * 1000;
+	if (l->store_end > req->deadline)
+		l->store_end = req->deadline;
 	l->limits.countries = cfg->geocount.countries;
 	l->limits.addresses = cfg->geocount.addresses;
 	limits_refresh(cfg->geocount.users_file);
@@ -178,6 +185,15 @@ login_prepare(struct login *l, const struct config *cfg,
 	address_text(&base, l->block, sizeof(l->block));
 	if (cfg->geocount.database != NULL)
 		place_find(cfg->geocount.database, &req->client, &l->place);
+}
+
+/* All operations of a request together wait for the store so long. */
+static void
+store_wait(struct store *s, int64_t end)
+{
+	int64_t left = end - lock_clock_ms();
+
+	s->wait_ms = left > 0 ? (long)left : 0;
 }
 
 /* Records the login (or only looks, for `abictl check') and counts. */
@@ -193,34 +209,60 @@ login_record(struct login *l, struct store *s, char *why, size_t size)
 		.peek = l->req->passive,
 	};
 
-	return store_done(l->cfg, s, l->req->now,
-		   s->driver->login(s, &login, &l->counts), why, size) !=
-	    STORE_ERROR;
+	enum store_result result;
+
+	store_wait(s, l->store_end);
+	result = s->driver->login(s, &login, &l->counts);
+	if (!l->req->passive)
+		result = store_done(l->cfg, s, l->req->now, result, why, size);
+	else if (result == STORE_ERROR) /* explaining changes nothing */
+		snprintf(why, size, "%s", s->error);
+	return result != STORE_ERROR;
+}
+
+/* The journey from an earlier login, if it is the fastest so far. */
+static void
+journey_from(struct login *l, const char *block, time_t when)
+{
+	struct address before;
+	struct place from;
+	long seconds = (long)(l->req->now - when), kmh;
+	double km;
+
+	if (!address_parse(block, &before) ||
+	    place_find(l->cfg->geocount.database, &before, &from) !=
+		PLACE_FOUND)
+		return;
+	if (seconds < 1)
+		seconds = 1;
+	km = place_distance(&from, &l->place);
+	kmh = (long)(km * 3600 / (double)seconds);
+	if (kmh <= l->kmh)
+		return;
+	l->kmh = kmh;
+	l->km = km;
+	l->from = from;
+	l->seconds = seconds;
+	snprintf(l->from_block, sizeof(l->from_block), "%s", block);
 }
 
 /*
  * How fast somebody would have to be who made this login and the last one from
- * another address. Who jumps stays over the limit until the time between makes
- * it possible.
+ * another address, or from another country. Who jumps stays over the limit
+ * until the time between makes it possible, from whatever address.
  */
 static void
 login_journey(struct login *l)
 {
-	struct address before;
-	long seconds;
+	const struct store_counts *c = &l->counts;
+	int i;
 
-	if (l->cfg->geocount.speed == 0 ||
-	    l->cfg->geocount.database == NULL ||
-	    l->counts.previous[0] == '\0' ||
-	    !address_parse(l->counts.previous, &before) ||
-	    place_find(l->cfg->geocount.database, &before, &l->from) !=
-		PLACE_FOUND)
+	if (l->cfg->geocount.speed == 0 || l->cfg->geocount.database == NULL)
 		return;
-	l->km = place_distance(&l->from, &l->place);
-	seconds = (long)(l->req->now - l->counts.previous_time);
-	if (seconds < 1)
-		seconds = 1;
-	l->kmh = (long)(l->km * 3600 / (double)seconds);
+	if (c->previous[0] != '\0')
+		journey_from(l, c->previous, c->previous_time);
+	for (i = 0; i < c->elsewhere_count; i++)
+		journey_from(l, c->elsewhere[i].block, c->elsewhere[i].time);
 }
 
 /* What the counts say, for people. */
@@ -237,9 +279,8 @@ login_text(const struct login *l, struct text *t)
 	    l->place.country[0] != '\0' ? l->place.country : "country unknown");
 	if (l->cfg->geocount.speed > 0 && l->km > 0)
 		text_addf(t, "; %.0f km in %ld s from %s %s (%.2f,%.2f) to %s "
-		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km,
-		    (long)(l->req->now - l->counts.previous_time),
-		    l->counts.previous, l->from.country, l->from.latitude,
+		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km, l->seconds,
+		    l->from_block, l->from.country, l->from.latitude,
 		    l->from.longitude, l->place.country, l->place.latitude,
 		    l->place.longitude, l->kmh, l->cfg->geocount.speed);
 }
@@ -281,7 +322,7 @@ login_rate(const struct login *l, const char *action, struct store *s,
 	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run ||
 	    action_only_logs(action))
 		return OUTCOME_ACT;
-	s->wait_ms = request_left(l->req);
+	store_wait(s, l->store_end);
 	snprintf(key, sizeof(key), "geocount:%s", l->user);
 	r = store_done(l->cfg, s, l->req->now,
 	    s->driver->rate_take(s, key, limit, period, l->req->now), why,
@@ -316,8 +357,9 @@ purge_sometimes(const struct config *cfg, struct store *s,
 	purge.limit = PURGE_ROWS;
 	rest_set(&markers, REST_PURGE, req->now, req->now + PURGE_EVERY,
 	    "purged");
-	store_done(cfg, s, req->now, s->driver->purge(s, &purge, &removed), why,
-	    sizeof(why));
+	/* It can wait for the next time: no failure, and no waiting here. */
+	s->wait_ms = 0;
+	s->driver->purge(s, &purge, &removed);
 }
 
 static enum outcome

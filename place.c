@@ -121,8 +121,11 @@ number_at(MMDB_entry_s *entry, const char *name, double *out)
 	const char *const path[] = { "location", name, NULL };
 	MMDB_entry_data_s data;
 
-	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
-	    !data.has_data)
+	/* Flat databases have it without "location". */
+	if ((MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+		!data.has_data) &&
+	    (MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
+		!data.has_data))
 		return false;
 	if (data.type == MMDB_DATA_TYPE_DOUBLE)
 		*out = data.double_value;

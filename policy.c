@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sha2.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -300,6 +301,8 @@ policy_init(struct policy *p, const struct config *cfg)
 	}
 }
 
+#define PART_COUNT 5
+
 /*
  * Begins the steps anew, unless the request belongs to the same message as
  * the last one: then what was found out holds for this recipient too.
@@ -307,19 +310,28 @@ policy_init(struct policy *p, const struct config *cfg)
 static void
 steps_begin(struct policy *p, const struct request *req)
 {
-	const char *parts[] = { req->instance, req->sasl_username,
+	const char *parts[PART_COUNT] = { req->instance, req->sasl_username,
 		req->client_address, req->client_name,
 		req->reverse_client_name };
 	char message[sizeof(p->message)];
 	size_t i, n, len = 0;
 	bool whole = req->instance[0] != '\0';
+	SHA2_CTX sha;
 
-	for (i = 0; whole && i < sizeof(parts) / sizeof(parts[0]); i++) {
+	for (i = 0; whole && i < PART_COUNT; i++) {
 		n = strlen(parts[i]) + 1;
-		whole = len + n <= sizeof(message);
-		if (whole)
-			memcpy(message + len, parts[i], n);
+		if (len + n > sizeof(message))
+			break;
+		memcpy(message + len, parts[i], n);
 		len += n;
+	}
+	if (whole && i < PART_COUNT) { /* long names: their hash does */
+		SHA256Init(&sha);
+		for (i = 0; i < PART_COUNT; i++)
+			SHA256Update(&sha, (const uint8_t *)parts[i],
+			    strlen(parts[i]) + 1);
+		SHA256Final((uint8_t *)message, &sha);
+		len = SHA256_DIGEST_LENGTH;
 	}
 	if (whole && len == p->message_len &&
 	    memcmp(message, p->message, len) == 0)

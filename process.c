@@ -49,9 +49,14 @@ group_add(const char *name, gid_t *list, size_t *count)
 }
 
 int
-process_take_identity(const char *cache_dir, int log_fd)
+process_take_identity(const char *cache_dir, const char *store_url,
+    int log_fd)
 {
-	const char *const dirs[] = { cache_dir,
+	const char *file = strncmp(store_url, "sqlite:", 7) == 0 ?
+	    store_url + 7 : "";
+	const char *slash = strrchr(file, '/');
+	char store[PATH_MAX];
+	const char *const dirs[] = { cache_dir, store,
 		LOCALSTATEDIR "/lib/abichecker" };
 	const struct passwd *pw;
 	gid_t groups[3], gid;
@@ -60,10 +65,12 @@ process_take_identity(const char *cache_dir, int log_fd)
 
 	if (geteuid() != 0)
 		return 0;
-	for (i = 0; i < 2; i++)
+	snprintf(store, sizeof(store), "%.*s",
+	    slash != NULL ? (int)(slash - file) : 0, file);
+	for (i = 0; i < 3; i++)
 		if (dirs[i] != NULL && stat(dirs[i], &st) == 0)
 			break;
-	if (i == 2 || st.st_uid == 0)
+	if (i == 3 || st.st_uid == 0)
 		return 0;
 	pw = getpwuid(st.st_uid);
 	gid = pw != NULL ? pw->pw_gid : st.st_gid;

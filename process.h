@@ -15,13 +15,14 @@
 void process_guard(int keep_stderr);
 
 /*
- * When run by root: becomes the owner of the cache directory (NULL: none), or
- * if there is none of the store's directory, with the groups adm and
+ * When run by root: becomes the owner of the cache directory (NULL: none), or,
+ * if that is not there, of the store's, with the groups adm and
  * systemd-journal, so that nothing is created that the filter's own user
  * cannot use later. log_fd (-1: none) is a log file: if it is new, it becomes
  * that user's too. Does nothing for anybody else. 0, or -1 with errno.
  */
-int process_take_identity(const char *cache_dir, int log_fd);
+int process_take_identity(const char *cache_dir, const char *store_url,
+    int log_fd);
 
 /*
  * The path of a program in the directory of the running one. 0, or -1 with

@@ -45,12 +45,25 @@ struct store_login {
 	bool peek;    /* count as if it were recorded, but record nothing */
 };
 
+#define STORE_ELSEWHERE_MAX 8
+
+/* The last login of a user from one country. */
+struct store_elsewhere {
+	char block[ADDRESS_TEXT_MAX];
+	char country[3];
+	time_t time;
+};
+
 struct store_counts {
 	long countries; /* distinct known ones, this login included */
 	long addresses; /* distinct blocks, this login included */
 	char previous[ADDRESS_TEXT_MAX]; /* the last login from another block,
 	                                  * "" = none */
 	time_t previous_time;
+	/* The last login from each other country within the window; of more
+	 * than these the latest. */
+	struct store_elsewhere elsewhere[STORE_ELSEWHERE_MAX];
+	int elsewhere_count;
 };
 
 /* A row of logins: one user at one block. */
@@ -172,8 +185,8 @@ struct store_purge {
 	time_t hits_before;
 	time_t accounts_before; /* released before */
 	time_t now;             /* rates that have ended */
-	long limit; /* looks at about so many rows, where it stopped the last
-	             * time; 0 = at all */
+	long limit; /* looks only at so many logins, from where it stopped the
+	             * last time; 0 = at everything */
 };
 
 /*

@@ -212,6 +212,20 @@ sqlite_run_plain(struct sqlite_store *s, enum statement which)
 
 /* --- transactions: our own lock makes writers wait in turn --- */
 
+/* Is the file that we have open the one that others find? */
+static bool
+still_there(struct sqlite_store *s)
+{
+	int64_t now = lock_clock_ms() / 1000;
+	struct stat st;
+
+	if (s->file.st_ino == 0 || s->looked == now)
+		return true;
+	s->looked = now;
+	return stat(s->path, &st) == 0 && st.st_ino == s->file.st_ino &&
+	    st.st_dev == s->file.st_dev;
+}
+
 enum store_result
 sqlite_begin(struct sqlite_store *s)
 {
@@ -224,9 +238,13 @@ sqlite_begin(struct sqlite_store *s)
 		    strerror(errno));
 		return STORE_ERROR;
 	}
-	if (sqlite_run_plain(s, BEGIN_WRITE))
+	if (!still_there(s))
+		snprintf(s->store.error, sizeof(s->store.error),
+		    "%.150s: was replaced or removed", s->path);
+	else if (sqlite_run_plain(s, BEGIN_WRITE))
 		return STORE_FOUND;
-	sqlite_failed(s);
+	else
+		sqlite_failed(s);
 	lock_release(s->lock_fd, 0);
 	return STORE_ERROR;
 }
@@ -397,6 +415,15 @@ schema_prepare(struct sqlite_store *s)
 		    "or not ours", s->path, version);
 		return false;
 	}
+	/* A view or trigger could compute for ever. */
+	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
+		"WHERE type = 'trigger' OR (type = 'view' AND "
+		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0) {
+		snprintf(s->store.error, sizeof(s->store.error),
+		    "%.150s: has triggers, or views instead of our tables",
+		    s->path);
+		return false;
+	}
 	if (version == STORE_SCHEMA)
 		return true;
 	if (sqlite_begin(s) == STORE_ERROR)
@@ -554,7 +581,7 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 		snprintf(s->store.error, sizeof(s->store.error),
 		    "store.url: not the absolute path of a file");
 	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    schema_prepare(s))
+	    schema_prepare(s) && stat(s->path, &s->file) == 0)
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
 	sqlite_close(&s->store);

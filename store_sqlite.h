@@ -5,6 +5,7 @@
 #define STORE_SQLITE_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "store.h"
 
@@ -32,6 +33,8 @@ struct sqlite_store {
 	sqlite3_stmt *prepared[STATEMENT_COUNT];
 	int64_t deadline; /* of waiting in the operation at hand */
 	int lock_fd;
+	struct stat file;      /* the database as it was opened */
+	int64_t looked;        /* at it, monotonic seconds */
 	char path[512];
 };
 

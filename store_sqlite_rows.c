@@ -149,6 +149,9 @@ sqlite_purge(struct store *store, const struct store_purge *p, long *removed)
 			return STORE_ERROR;
 		left -= rows;
 	} while (seen == rows && (p->limit == 0 || left > 0));
+	/* Those may be many rows: not in the middle of a request. */
+	if (p->limit > 0)
+		return *removed > 0 ? STORE_FOUND : STORE_ABSENT;
 	if (sqlite_begin(s) == STORE_ERROR)
 		return STORE_ERROR;
 	return sqlite_end(s, purge_one(s, RATE_PURGE, p->now, removed) &&

@@ -25,6 +25,33 @@ country_new(uint64_t *seen, const char *code)
 	return true;
 }
 
+/* Notes a login from a country: the latest of each, and the latest of all. */
+static void
+elsewhere_note(struct store_counts *c, const char *block, const char *country,
+    time_t when)
+{
+	struct store_elsewhere *slot = NULL, *oldest = &c->elsewhere[0];
+	int i;
+
+	if (strlen(country) != 2)
+		return;
+	for (i = 0; i < c->elsewhere_count; i++) {
+		if (strcmp(c->elsewhere[i].country, country) == 0)
+			slot = &c->elsewhere[i];
+		if (c->elsewhere[i].time < oldest->time)
+			oldest = &c->elsewhere[i];
+	}
+	if (slot == NULL && c->elsewhere_count < STORE_ELSEWHERE_MAX)
+		slot = &c->elsewhere[c->elsewhere_count++];
+	else if (slot == NULL)
+		slot = oldest;
+	if (slot->time >= when)
+		return;
+	snprintf(slot->block, sizeof(slot->block), "%s", block);
+	snprintf(slot->country, sizeof(slot->country), "%s", country);
+	slot->time = when;
+}
+
 /*
  * Counts the user's rows as they will be with this login. What the login
  * changes (its own row) is counted from the login itself.
@@ -67,8 +94,12 @@ login_count(struct sqlite_store *s, const struct store_login *l,
 		if (strcmp(when, since) <= 0)
 			continue;
 		c->addresses++;
-		if (country != NULL)
-			c->countries += country_new(seen, country);
+		if (country == NULL)
+			continue;
+		c->countries += country_new(seen, country);
+		if (strcmp(country, l->country) != 0)
+			elsewhere_note(c, block, country,
+			    sqlite_stamp_parse(when));
 	}
 	c->previous_time = sqlite_stamp_parse(last);
 	if (sqlite3_reset(st) != SQLITE_OK || rc != SQLITE_DONE)

@@ -449,6 +449,12 @@ class Journeys(GeoTest):
         self.assertIn(" km/h, limit 1000", line)
         self.assert_passes(filter_, "89.160.20.1", user="other@example.org")
 
+    def test_other_addresses_there_have_jumped_as_far(self):
+        filter_ = self.filter(self.site())
+        self.assert_passes(filter_, "81.2.69.1")
+        for last in range(1, 5):
+            self.assert_reply(REFUSED, filter_, f"89.160.20.{last}")
+
     def test_in_a_day_one_can(self):
         site = self.site()
         filter_ = self.filter(site)
@@ -1065,6 +1071,25 @@ class Explained(GeoTest):
         self.assertIn("answer: action=DUNNO", done.stdout)
         self.assertEqual(os.listdir(os.path.dirname(site.store)), [])
         self.assertEqual(os.listdir(site.cache), [])
+
+    def test_what_is_wrong_with_the_store_is_no_rest_for_others(self):
+        site = LoginSite()
+        self.assert_passes(self.filter(site), HOME[0])
+        site.query("DROP TABLE postfwd_logins")
+        self.assertIn("no such table", self.check(site, HOME[0]).stdout)
+        self.assertEqual([name for name in os.listdir(site.cache) if "store" in name], [])
+
+    def test_a_store_that_was_replaced_is_noticed(self):
+        site = LoginSite()
+        filter_ = self.filter(site)
+        self.assert_passes(filter_, HOME[0])
+        for name in os.listdir(os.path.dirname(site.store)):
+            os.unlink(os.path.join(os.path.dirname(site.store), name))
+
+        def is_counted_again():
+            filter_.ask(HOME[0], sasl_username="user@example.org")
+            return os.path.exists(site.store)
+        wait_until(is_counted_again, "the new store", interval=0.2)
 
     def test_live(self):
         site = LoginSite()

@@ -299,6 +299,8 @@ verdicts(void **state)
 static void
 once_a_message(void **state)
 {
+	char name[600];
+
 	(void)state;
 	policy_init(&policy, &cfg);
 	memset(lines, 0, sizeof(lines));
@@ -312,6 +314,16 @@ once_a_message(void **state)
 	/* Never another client's result, even under the same instance. */
 	assert_string_equal(ask("192.0.2.70", "unknown", "", "", "i.2"), BAD);
 	unit_file("192.0.2.71", "71\n", 3);
+	/* Names of any length: the PTR is the client's to choose. */
+	lines[LOG_LEVEL_INFO] = 0;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_string_equal(ask("192.0.2.71", name, name, "", "i.3"), BAD);
+	assert_string_equal(ask("192.0.2.71", name, name, "", "i.3"), BAD);
+	assert_int_equal(lines[LOG_LEVEL_INFO], 1);
+	name[0] = 'm';
+	assert_string_equal(ask("192.0.2.71", name, name, "", "i.3"), BAD);
+	assert_int_equal(lines[LOG_LEVEL_INFO], 2);
 	/* Without an instance each request stands for itself. */
 	lines[LOG_LEVEL_INFO] = 0;
 	assert_string_equal(ask("192.0.2.71", "unknown", "", "", ""), BAD);
