@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "log.h"
+
 /* The bytes of an open regular file; NULL with errno. */
 static char *
 content_read(int fd, size_t max, size_t *len, struct stat *st)
@@ -74,6 +76,15 @@ file_complain_end(struct file_complaints *c)
 	snprintf(text, sizeof(text), "and %ld more such lines",
 	    c->count - COMPLAINTS_MAX);
 	c->fn(c->arg, 0, text);
+}
+
+void
+file_complain_log(void *arg, int line, const char *what)
+{
+	if (line > 0)
+		log_warning("%s:%d: %s", (const char *)arg, line, what);
+	else
+		log_warning("%s: %s", (const char *)arg, what);
 }
 
 static bool

@@ -28,6 +28,9 @@ struct file_complaints {
 void file_complain(struct file_complaints *c, int line, const char *what);
 void file_complain_end(struct file_complaints *c);
 
+/* An fn that logs; arg is the file's name. line 0: the file as a whole. */
+void file_complain_log(void *arg, int line, const char *what);
+
 /* A file that is read again when it changes; begin with zeros. */
 struct file_watch {
 	struct stat st; /* of what was read last */

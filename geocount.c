@@ -38,15 +38,6 @@ static struct {
 	struct file_watch limits_watch;
 } lists;
 
-static void
-complain_log(void *arg, int line, const char *what)
-{
-	if (line > 0)
-		log_warning("%s:%d: %s", (const char *)arg, line, what);
-	else
-		log_warning("%s: %s", (const char *)arg, what);
-}
-
 /* What was read before stays in use; told once. */
 static void
 list_failed(struct file_watch *w, const char *path, int error)
@@ -79,8 +70,8 @@ blocks_refresh(const char *path)
 
 	if (!list_changed(&lists.blocks_watch, path))
 		return;
-	if (whitelist_load(path, &fresh, &st, complain_log, (void *)path) !=
-	    0) {
+	if (whitelist_load(path, &fresh, &st, file_complain_log,
+		(void *)path) != 0) {
 		list_failed(&lists.blocks_watch, path, errno);
 		return;
 	}
@@ -101,7 +92,8 @@ limits_refresh(const char *path)
 		return;
 	text = file_slurp(path, LIST_FILE_MAX, &len, &st);
 	if (text != NULL)
-		fresh = limits_parse(text, len, complain_log, (void *)path);
+		fresh = limits_parse(text, len, file_complain_log,
+		    (void *)path);
 	free(text);
 	if (fresh == NULL) {
 		list_failed(&lists.limits_watch, path, errno);

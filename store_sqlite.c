@@ -311,12 +311,11 @@ sqlite_stamp_parse(const char *text)
 	return timegm(&tm);
 }
 
-/* A number of the table of few things; 0 when it is not there. */
 enum store_result
-sqlite_meta_get(struct sqlite_store *s, const char *name, char *out,
-    size_t size)
+sqlite_text_get(struct sqlite_store *s, enum statement which, const char *name,
+    char *out, size_t size)
 {
-	sqlite3_stmt *st = sqlite_statement(s, META_GET);
+	sqlite3_stmt *st = sqlite_statement(s, which);
 	int rc;
 
 	out[0] = '\0';
@@ -332,9 +331,10 @@ sqlite_meta_get(struct sqlite_store *s, const char *name, char *out,
 }
 
 bool
-sqlite_meta_put(struct sqlite_store *s, const char *name, const char *value)
+sqlite_text_put(struct sqlite_store *s, enum statement which, const char *name,
+    const char *value)
 {
-	sqlite3_stmt *st = sqlite_statement(s, META_PUT);
+	sqlite3_stmt *st = sqlite_statement(s, which);
 
 	if (st == NULL)
 		return false;

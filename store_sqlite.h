@@ -92,17 +92,13 @@ bool sqlite_offender_put(struct sqlite_store *s, const struct store_offender
 long sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h, long
     period);
 
-/* Writes the position of a log. */
-bool sqlite_position_put(struct sqlite_store *s, const char *source, const char
-    *position);
+/* The text of a name in META_GET's or POSITION_GET's table. */
+enum store_result sqlite_text_get(struct sqlite_store *s, enum statement which,
+    const char *name, char *out, size_t size);
 
-/* A value of the table of few things. */
-enum store_result sqlite_meta_get(struct sqlite_store *s, const char *name, char
-    *out, size_t size);
-
-/* Sets one. */
-bool sqlite_meta_put(struct sqlite_store *s, const char *name, const char
-    *value);
+/* Sets one, with META_PUT or POSITION_PUT. */
+bool sqlite_text_put(struct sqlite_store *s, enum statement which,
+    const char *name, const char *value);
 
 /* The operations, see struct store_driver. */
 enum store_result sqlite_login(struct store *store, const struct store_login *l,

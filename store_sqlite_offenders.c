@@ -135,38 +135,6 @@ rule_find(const struct store_batch *b, const char *name)
 	return NULL;
 }
 
-static enum store_result
-position_read(struct sqlite_store *s, const char *source, char *out,
-    size_t size)
-{
-	sqlite3_stmt *st = sqlite_statement(s, POSITION_GET);
-	int rc;
-
-	out[0] = '\0';
-	if (st == NULL)
-		return STORE_ERROR;
-	sqlite_bind_text(st, 1, source);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		sqlite_column_copy(st, 0, out, size);
-	if (sqlite3_reset(st) != SQLITE_OK)
-		return STORE_ERROR;
-	return rc == SQLITE_ROW ? STORE_FOUND : STORE_ABSENT;
-}
-
-bool
-sqlite_position_put(struct sqlite_store *s, const char *source,
-    const char *position)
-{
-	sqlite3_stmt *st = sqlite_statement(s, POSITION_PUT);
-
-	if (st == NULL)
-		return false;
-	sqlite_bind_text(st, 1, source);
-	sqlite_bind_text(st, 2, position);
-	return sqlite_run(st);
-}
-
 /* The hits of a batch, inside its transaction. */
 static bool
 hits_apply(struct sqlite_store *s, const struct store_batch *b)
@@ -199,13 +167,15 @@ sqlite_offenders_apply(struct store *store, const struct store_batch *b)
 
 	if (sqlite_begin(s) == STORE_ERROR)
 		return STORE_ERROR;
-	result = position_read(s, b->source, position, sizeof(position));
+	result = sqlite_text_get(s, POSITION_GET, b->source, position,
+	    sizeof(position));
 	if (result == STORE_ERROR)
 		return sqlite_end(s, STORE_ERROR);
 	if (strcmp(position, b->position_old) != 0)
 		return sqlite_end(s, STORE_ABSENT);
 	return sqlite_end(s, hits_apply(s, b) &&
-		sqlite_position_put(s, b->source, b->position_new) ?
+		sqlite_text_put(s, POSITION_PUT, b->source,
+		    b->position_new) ?
 	    STORE_FOUND : STORE_ERROR);
 }
 
@@ -214,7 +184,8 @@ sqlite_position(struct store *store, const char *source, char *position,
     size_t size)
 {
 	struct sqlite_store *s = (struct sqlite_store *)store;
-	enum store_result r = position_read(s, source, position, size);
+	enum store_result r = sqlite_text_get(s, POSITION_GET, source,
+	    position, size);
 
 	return r == STORE_ERROR ? sqlite_failed(s) : r;
 }
@@ -226,7 +197,7 @@ sqlite_generation(struct store *store, int64_t *generation)
 	char text[32];
 	enum store_result r;
 
-	r = sqlite_meta_get(s, "generation", text, sizeof(text));
+	r = sqlite_text_get(s, META_GET, "generation", text, sizeof(text));
 	*generation = strtoll(text, NULL, 10);
 	return r == STORE_ERROR ? sqlite_failed(s) : r;
 }

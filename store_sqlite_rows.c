@@ -101,10 +101,17 @@ purge_one(struct sqlite_store *s, enum statement which, time_t before,
 static bool
 cursor_read(struct sqlite_store *s, struct cursor *c)
 {
-	return sqlite_meta_get(s, "purge_user", c->user, sizeof(c->user)) !=
-		STORE_ERROR &&
-	    sqlite_meta_get(s, "purge_block", c->block, sizeof(c->block)) !=
-		STORE_ERROR;
+	return sqlite_text_get(s, META_GET, "purge_user", c->user,
+		   sizeof(c->user)) != STORE_ERROR &&
+	    sqlite_text_get(s, META_GET, "purge_block", c->block,
+		sizeof(c->block)) != STORE_ERROR;
+}
+
+static bool
+cursor_write(struct sqlite_store *s, const struct cursor *c)
+{
+	return sqlite_text_put(s, META_PUT, "purge_user", c->user) &&
+	    sqlite_text_put(s, META_PUT, "purge_block", c->block);
 }
 
 #define PURGE_ROWS 1000 /* in one transaction: others want to write too */
@@ -123,8 +130,7 @@ purge_portion(struct sqlite_store *s, struct cursor *c, bool kept, long rows,
 		return -1;
 	if ((kept && !cursor_read(s, c)) ||
 	    (seen = logins_purge(s, c, rows, span, removed)) < 0 ||
-	    (kept && (!sqlite_meta_put(s, "purge_user", c->user) ||
-			 !sqlite_meta_put(s, "purge_block", c->block)))) {
+	    (kept && !cursor_write(s, c))) {
 		sqlite_end(s, STORE_ERROR);
 		return -1;
 	}
@@ -301,7 +307,7 @@ row_restore(struct sqlite_store *s, const struct store_row *row)
 	case STORE_RATE:
 		return rate_restore(s, &row->u.rate);
 	case STORE_POSITION:
-		return sqlite_position_put(s, row->u.position.source,
+		return sqlite_text_put(s, POSITION_PUT, row->u.position.source,
 		    row->u.position.position);
 	case STORE_HIT:
 		hit = (struct store_hit){ row->u.hit.block, row->u.hit.rule,

@@ -267,15 +267,6 @@ static struct {
 	struct file_watch watch;
 } current;
 
-static void
-complain_log(void *arg, int line, const char *what)
-{
-	if (line > 0)
-		log_warning("%s:%d: %s", (const char *)arg, line, what);
-	else
-		log_warning("%s: %s", (const char *)arg, what);
-}
-
 /* Reads the file anew. False, and told once, when that is not possible. */
 static bool
 current_load(const char *path)
@@ -283,7 +274,8 @@ current_load(const char *path)
 	struct whitelist *list;
 	struct stat st;
 
-	if (whitelist_load(path, &list, &st, complain_log, (void *)path) != 0) {
+	if (whitelist_load(path, &list, &st, file_complain_log,
+		(void *)path) != 0) {
 		if (!current.watch.failed)
 			log_error("%s: %s%s", path, strerror(errno),
 			    current.list != NULL ?
