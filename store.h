@@ -125,6 +125,8 @@ struct store_offender {
 	time_t since;
 	time_t last;    /* offence */
 	time_t expires; /* 0 = never */
+	bool listed;    /* false: its ban is over; what is known about it
+	                 * makes the next one longer */
 };
 
 /* --- the whole --- */
@@ -239,7 +241,13 @@ struct store_driver {
 
 	/*
 	 * Counts hits, lists offenders and moves the position, all or nothing.
-	 * ABSENT: the position was not position_old, so nothing was done.
+	 * A hit counts with the distinct ones of its block and rule in the
+	 * period up to it, or up to the latest one known if that is within the
+	 * period after it (two hosts' logs come in any order). When a block is
+	 * listed, its hits are spent: they are forgotten, and further ones
+	 * until the ban ends only make the ban longer and are counted in the
+	 * offender's `hits'. ABSENT: the position was not position_old, so
+	 * nothing was done.
 	 */
 	enum store_result (*offenders_apply)(struct store *s,
 	    const struct store_batch *batch);
@@ -258,14 +266,16 @@ struct store_driver {
 	enum store_result (*purge)(struct store *s,
 	    const struct store_purge *purge, long *removed);
 	/*
-	 * All rows of a kind; of logins and accounts only the user's, unless
-	 * it is "". Rows of one user come together. ABSENT: there are none.
+	 * All rows of a kind; unless `of' is "", only this user's (logins,
+	 * accounts) or this block's (offenders, hits). Rows of one user come
+	 * together; offenders that are no longer listed come too. ABSENT:
+	 * there are none.
 	 */
 	enum store_result (*iterate)(struct store *s, enum store_kind kind,
-	    const char *user, store_row_fn *fn, void *arg);
-	/* Writes a row as iterate() gave it: for copying. */
+	    const char *of, store_row_fn *fn, void *arg);
+	/* Writes rows as iterate() gave them, all or none: for copying. */
 	enum store_result (*restore)(struct store *s,
-	    const struct store_row *row);
+	    const struct store_row *rows, size_t count);
 	enum store_result (*status)(struct store *s,
 	    struct store_status *status);
 };

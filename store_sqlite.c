@@ -88,12 +88,17 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[HIT_PUT] = "INSERT INTO abichecker_hits (block, rule, name, time) "
 	    "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (block, rule, name) "
 	    "DO UPDATE SET time = max(time, excluded.time)",
-	[HIT_COUNT] = "SELECT count(*) FROM abichecker_hits "
-	    "WHERE block = ?1 AND rule = ?2 AND time > ?3 AND time <= ?4",
+	/* ?3: the time of a hit, ?4: the period. */
+	[HIT_COUNT] = "SELECT max(sum(time > ?3 - ?4 AND time <= ?3), "
+	    "sum(time > latest - ?4 AND time <= latest)) "
+	    "FROM abichecker_hits, (SELECT max(time) AS latest "
+	    "FROM abichecker_hits WHERE block = ?1 AND rule = ?2 "
+	    "AND time < ?3 + ?4) WHERE block = ?1 AND rule = ?2",
 	[HIT_FORGET] = "DELETE FROM abichecker_hits "
 	    "WHERE ?1 = '' OR block = ?1",
 	[HIT_PURGE] = "DELETE FROM abichecker_hits WHERE time < ?1",
-	[HIT_ALL] = "SELECT block, rule, name, time FROM abichecker_hits",
+	[HIT_ALL] = "SELECT block, rule, name, time FROM abichecker_hits "
+	    "WHERE ?1 = '' OR block = ?1",
 	[OFFENDER_FIND] = "SELECT block, rule, note, hits, times, since, last, "
 	    "expires, listed FROM abichecker_offenders WHERE block = ?1",
 	[OFFENDER_PUT] = "INSERT OR REPLACE INTO abichecker_offenders (block, "
@@ -106,7 +111,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[OFFENDER_PURGE] = "DELETE FROM abichecker_offenders "
 	    "WHERE NOT listed AND last < ?1",
 	[OFFENDER_ALL] = "SELECT block, rule, note, hits, times, since, last, "
-	    "expires, listed FROM abichecker_offenders WHERE listed",
+	    "expires, listed FROM abichecker_offenders "
+	    "WHERE ?1 = '' OR block = ?1",
 	[POSITION_GET] = "SELECT position FROM abichecker_positions "
 	    "WHERE source = ?1",
 	[POSITION_PUT] = "INSERT OR REPLACE INTO abichecker_positions "

@@ -81,16 +81,12 @@ void sqlite_account_columns(sqlite3_stmt *st, struct store_account *a);
 /* The same of an offender. */
 void sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o);
 
-/* Writes an offender as listed. */
+/* Writes an offender. */
 bool sqlite_offender_put(struct sqlite_store *s, const struct store_offender
     *o);
 
-/*
- * Puts down a hit; how many distinct ones there are in the period up to it, -1
- * on failure.
- */
-long sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h, long
-    period);
+/* Puts down a hit. */
+bool sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h);
 
 /* The text of a name in META_GET's or POSITION_GET's table. */
 enum store_result sqlite_text_get(struct sqlite_store *s, enum statement which,
@@ -126,8 +122,8 @@ enum store_result sqlite_offenders_expire(struct store *store, time_t now);
 enum store_result sqlite_purge(struct store *store, const struct store_purge *p,
     long *removed);
 enum store_result sqlite_iterate(struct store *store, enum store_kind kind,
-    const char *user, store_row_fn *fn, void *arg);
+    const char *of, store_row_fn *fn, void *arg);
 enum store_result sqlite_restore(struct store *store, const struct store_row
-    *row);
+    *rows, size_t count);
 
 #endif

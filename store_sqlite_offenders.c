@@ -20,26 +20,24 @@ sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
 	o->since = sqlite3_column_int64(st, 5);
 	o->last = sqlite3_column_int64(st, 6);
 	o->expires = sqlite3_column_int64(st, 7);
+	o->listed = sqlite3_column_int(st, 8) != 0;
 }
 
-/* Finds a block that is or was listed. *listed: it is. */
+/* Finds a block that is or was listed. */
 static enum store_result
 offender_find(struct sqlite_store *s, const char *block,
-    struct store_offender *o, bool *listed)
+    struct store_offender *o)
 {
 	sqlite3_stmt *st = sqlite_statement(s, OFFENDER_FIND);
 	int rc;
 
 	memset(o, 0, sizeof(*o));
-	*listed = false;
 	if (st == NULL)
 		return STORE_ERROR;
 	sqlite_bind_text(st, 1, block);
 	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW) {
+	if (rc == SQLITE_ROW)
 		sqlite_offender_columns(st, o);
-		*listed = sqlite3_column_int(st, 8) != 0;
-	}
 	if (sqlite3_reset(st) != SQLITE_OK)
 		return STORE_ERROR;
 	return rc == SQLITE_ROW ? STORE_FOUND : STORE_ABSENT;
@@ -60,64 +58,105 @@ sqlite_offender_put(struct sqlite_store *s, const struct store_offender *o)
 	sqlite3_bind_int64(st, 6, o->since);
 	sqlite3_bind_int64(st, 7, o->last);
 	sqlite3_bind_int64(st, 8, o->expires);
-	sqlite3_bind_int(st, 9, 1);
+	sqlite3_bind_int(st, 9, o->listed);
 	return sqlite_run(st);
 }
 
-/* Puts down a hit; how many distinct ones there are in the period up to it. */
-long
-sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h, long period)
+bool
+sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h)
 {
 	sqlite3_stmt *put = sqlite_statement(s, HIT_PUT);
-	sqlite3_stmt *count = sqlite_statement(s, HIT_COUNT);
-	long n = -1;
 
-	if (put == NULL || count == NULL)
-		return -1;
+	if (put == NULL)
+		return false;
 	sqlite_bind_text(put, 1, h->block);
 	sqlite_bind_text(put, 2, h->rule);
 	sqlite_bind_text(put, 3, h->key);
 	sqlite3_bind_int64(put, 4, h->time);
-	if (!sqlite_run(put))
+	return sqlite_run(put);
+}
+
+/*
+ * Puts down a hit of a block that is not listed; how many distinct ones there
+ * are now within the period, -1 on failure.
+ */
+static long
+hit_count(struct sqlite_store *s, const struct store_hit *h, long period)
+{
+	sqlite3_stmt *count = sqlite_statement(s, HIT_COUNT);
+	long n = -1;
+
+	if (count == NULL || !sqlite_hit_put(s, h))
 		return -1;
 	sqlite_bind_text(count, 1, h->block);
 	sqlite_bind_text(count, 2, h->rule);
-	sqlite3_bind_int64(count, 3, h->time - period);
-	sqlite3_bind_int64(count, 4, h->time);
+	sqlite3_bind_int64(count, 3, h->time);
+	sqlite3_bind_int64(count, 4, period);
 	if (sqlite3_step(count) == SQLITE_ROW)
 		n = sqlite3_column_int64(count, 0);
 	return sqlite3_reset(count) == SQLITE_OK ? n : -1;
 }
 
-/* Lists a block, or notes a further offence. *changed: the list has. */
+/* Its hits have done their work. */
 static bool
-offender_hit(struct sqlite_store *s, const struct store_batch *b,
-    const struct store_hit *h, long hits, bool *changed)
+hits_forget(struct sqlite_store *s, const char *block)
+{
+	sqlite3_stmt *st = sqlite_statement(s, HIT_FORGET);
+
+	if (st == NULL)
+		return false;
+	sqlite_bind_text(st, 1, block);
+	return sqlite_run(st);
+}
+
+/* The ban after so many listings. */
+static long
+ban_length(const struct store_batch *b, long times)
+{
+	long ban = b->ban;
+
+	for (; times > 1 && ban < b->ban_max; times--)
+		ban *= 2;
+	return ban > b->ban_max ? b->ban_max : ban;
+}
+
+/*
+ * One hit: a listed block stays longer, another one is listed when it has
+ * enough of them. *changed: the list has.
+ */
+static bool
+hit_apply(struct sqlite_store *s, const struct store_batch *b,
+    const struct store_rule *rule, const struct store_hit *h, bool *changed)
 {
 	struct store_offender o;
-	bool listed;
-	long ban, times;
+	long hits = 1, ban;
 
-	if (offender_find(s, h->block, &o, &listed) == STORE_ERROR)
+	if (offender_find(s, h->block, &o) == STORE_ERROR)
 		return false;
-	if (listed && o.expires != 0 && o.expires <= h->time)
-		listed = false;
-	if (!listed) {
+	if (o.listed && o.expires == 0)
+		return true; /* by hand, for ever */
+	if (o.listed && o.expires > h->time)
+		o.hits++;
+	else {
+		if (rule->hits > 1)
+			hits = hit_count(s, h, rule->period);
+		if (hits < 0)
+			return false;
+		if (hits < rule->hits)
+			return true;
+		if (rule->hits > 1 && !hits_forget(s, h->block))
+			return false;
+		o.listed = true;
 		o.times++;
+		o.hits = hits;
 		o.since = h->time;
 		snprintf(o.block, sizeof(o.block), "%s", h->block);
 		snprintf(o.rule, sizeof(o.rule), "%s", h->rule);
 		o.note[0] = '\0';
-	} else if (o.expires == 0)
-		return true; /* by hand, for ever */
-	for (ban = b->ban, times = o.times; times > 1 && ban < b->ban_max;
-	     times--)
-		ban *= 2;
-	if (ban > b->ban_max)
-		ban = b->ban_max;
-	o.hits = hits;
+	}
 	if (h->time > o.last)
 		o.last = h->time;
+	ban = ban_length(b, o.times);
 	if (o.last + ban > o.expires)
 		o.expires = o.last + ban;
 	*changed = true;
@@ -142,17 +181,11 @@ hits_apply(struct sqlite_store *s, const struct store_batch *b)
 	const struct store_rule *rule;
 	bool changed = false;
 	size_t i;
-	long n;
 
 	for (i = 0; i < b->hit_count; i++) {
 		rule = rule_find(b, b->hits[i].rule);
-		if (rule == NULL)
-			continue;
-		n = sqlite_hit_put(s, &b->hits[i], rule->period);
-		if (n < 0)
-			return false;
-		if (n >= rule->hits &&
-		    !offender_hit(s, b, &b->hits[i], n, &changed))
+		if (rule != NULL &&
+		    !hit_apply(s, b, rule, &b->hits[i], &changed))
 			return false;
 	}
 	return !changed || sqlite_run_plain(s, GENERATION_NEXT);
@@ -208,16 +241,16 @@ sqlite_offender_add(struct store *store, const struct store_offender *o)
 	struct sqlite_store *s = (struct sqlite_store *)store;
 	struct store_offender old, put = *o;
 	enum store_result result;
-	bool listed;
 
 	if (sqlite_begin(s) == STORE_ERROR)
 		return STORE_ERROR;
-	result = offender_find(s, o->block, &old, &listed);
+	result = offender_find(s, o->block, &old);
 	if (result != STORE_ERROR) {
-		put.times = old.times + !listed;
+		put.listed = true;
+		put.times = old.times + !old.listed;
 		result = !sqlite_offender_put(s, &put) ||
 			!sqlite_run_plain(s, GENERATION_NEXT) ?
-		    STORE_ERROR : listed ? STORE_FOUND : STORE_ABSENT;
+		    STORE_ERROR : old.listed ? STORE_FOUND : STORE_ABSENT;
 	}
 	return sqlite_end(s, result);
 }

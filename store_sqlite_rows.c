@@ -218,7 +218,7 @@ row_columns(sqlite3_stmt *st, struct store_row *r)
 }
 
 enum store_result
-sqlite_iterate(struct store *store, enum store_kind kind, const char *user,
+sqlite_iterate(struct store *store, enum store_kind kind, const char *of,
     store_row_fn *fn, void *arg)
 {
 	struct sqlite_store *s = (struct sqlite_store *)store;
@@ -229,7 +229,7 @@ sqlite_iterate(struct store *store, enum store_kind kind, const char *user,
 	if (st == NULL)
 		return sqlite_failed(s);
 	if (sqlite3_bind_parameter_count(st) > 0)
-		sqlite_bind_text(st, 1, user);
+		sqlite_bind_text(st, 1, of);
 	while (sqlite3_step(st) == SQLITE_ROW) {
 		any = true;
 		row_columns(st, &row);
@@ -312,17 +312,21 @@ row_restore(struct sqlite_store *s, const struct store_row *row)
 	case STORE_HIT:
 		hit = (struct store_hit){ row->u.hit.block, row->u.hit.rule,
 			row->u.hit.key, row->u.hit.time };
-		return sqlite_hit_put(s, &hit, 0) >= 0;
+		return sqlite_hit_put(s, &hit);
 	}
 	return false;
 }
 
 enum store_result
-sqlite_restore(struct store *store, const struct store_row *row)
+sqlite_restore(struct store *store, const struct store_row *rows, size_t count)
 {
 	struct sqlite_store *s = (struct sqlite_store *)store;
+	bool good = true;
+	size_t i;
 
 	if (sqlite_begin(s) == STORE_ERROR)
 		return STORE_ERROR;
-	return sqlite_end(s, row_restore(s, row) ? STORE_FOUND : STORE_ERROR);
+	for (i = 0; good && i < count; i++)
+		good = row_restore(s, &rows[i]);
+	return sqlite_end(s, good ? STORE_FOUND : STORE_ERROR);
 }

@@ -634,7 +634,61 @@ the_nth_distinct_hit_within_the_period_lists(void **state)
 	assert_int_equal(o.since, NOW + 2004);
 	assert_int_equal(o.last, NOW + 2004);
 	assert_int_equal(o.expires, NOW + 2104);
-	assert_int_equal(rows_count(s, STORE_HIT, ""), 5);
+	/* They are spent. What follows makes the ban longer. */
+	assert_int_equal(rows_count(s, STORE_HIT, BLOCK), 0);
+	assert_true(hit(s, "auth", "k5", 2050, &o));
+	assert_true(hit(s, "once", "k6", 2049, &o));
+	assert_string_equal(o.rule, "auth");
+	assert_int_equal(o.hits, 5);
+	assert_int_equal(o.times, 1);
+	assert_int_equal(o.since, NOW + 2004);
+	assert_int_equal(o.expires, NOW + 2150);
+	assert_int_equal(rows_count(s, STORE_HIT, ""), 0);
+	/* When it is over, three are needed again. */
+	assert_true(hit(s, "auth", "k6", 2149, &o));
+	s->driver->offenders_expire(s, NOW + 2249);
+	assert_false(hit(s, "auth", "k7", 2249, &o));
+	assert_false(hit(s, "auth", "k8", 2250, &o));
+	assert_true(hit(s, "auth", "k9", 2251, &o));
+	assert_int_equal(o.hits, 3);
+	assert_int_equal(o.times, 2);
+	assert_int_equal(o.expires, NOW + 2451);
+}
+
+/* The logs of two hosts need not be read at the same time. */
+static void
+hits_count_together_in_whatever_order_they_come(void **state)
+{
+	static const struct {
+		time_t time[4];
+		bool listed; /* by the last one */
+	} rows[] = {
+		{ { 500, 600, 100 }, true },
+		{ { 100, 600, 500 }, true },
+		{ { 600, 500, 100 }, true },
+		{ { 1101, 1102, 100 }, false }, /* 1000 s are too long ago */
+		{ { 1099, 1098, 100 }, true },
+		{ { 100, 2000, 101 }, false },
+		{ { 100, 5000, 101, 102 }, true },
+	};
+	struct store *s = *state;
+	struct store_offender o;
+	bool listed = false;
+	char key[16];
+	size_t i, k;
+
+	for (i = 0; i < COUNT(rows); i++) {
+		s->driver->offender_remove(s, "");
+		for (k = 0; k < COUNT(rows[i].time) &&
+		     rows[i].time[k] != 0; k++) {
+			snprintf(key, sizeof(key), "k%zu", k);
+			listed = hit(s, "auth", key, rows[i].time[k], &o);
+			if (listed && k < 2)
+				fail_msg("row %zu: too early", i);
+		}
+		if (listed != rows[i].listed)
+			fail_msg("row %zu: %d", i, listed);
+	}
 }
 
 static void
@@ -778,7 +832,7 @@ static struct store_offender
 manual(const char *block, time_t expires)
 {
 	struct store_offender o = { .rule = "manual", .note = "by hand",
-		.since = NOW, .last = NOW, .expires = expires };
+		.since = NOW, .last = NOW, .expires = expires, .listed = true };
 
 	snprintf(o.block, sizeof(o.block), "%s", block);
 	return o;
@@ -947,7 +1001,7 @@ restore_login(struct store *s, int n, time_t last)
 	snprintf(row.u.login.block, ADDRESS_TEXT_MAX, "192.0.2.%d", n % 10);
 	row.u.login.count = 1;
 	row.u.login.last = last;
-	assert_int_equal(s->driver->restore(s, &row), STORE_FOUND);
+	assert_int_equal(s->driver->restore(s, &row, 1), STORE_FOUND);
 }
 
 /* Every second row is old: what stays must not stop it either. */
@@ -1061,7 +1115,8 @@ fill(struct store *s)
 	const struct store_hit hits[] = {
 		{ BLOCK, "auth", "k'1", NOW - 7 },
 		{ BLOCK, "auth", "k2", NOW },
-		{ "2001:db8::/64", "once", "k\xc3\xa9", NOW + 5 },
+		{ "2001:db8::/64", "auth", "k\xc3\xa9", NOW + 5 },
+		{ "2001:db8:1::/64", "once", "k", NOW + 5 },
 	};
 	struct store_offender o = manual("192.0.2.77/32", 0);
 	struct store_counts c;
@@ -1122,6 +1177,7 @@ rows_tidy(struct rows *r)
 			TEXT(offender.note), VALUE(offender.hits);
 			VALUE(offender.times), VALUE(offender.since);
 			VALUE(offender.last), VALUE(offender.expires);
+			VALUE(offender.listed);
 			break;
 		case STORE_RATE:
 			TEXT(rate.key), VALUE(rate.taken), VALUE(rate.until);
@@ -1145,13 +1201,11 @@ copy_all(struct store *from, struct store *to)
 {
 	struct rows *r;
 	int kind;
-	size_t i;
 
 	for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++) {
-		r = rows_of(from, (enum store_kind)kind, "");
-		for (i = 0; i < r->count; i++)
-			if (to->driver->restore(to, &r->row[i]) != STORE_FOUND)
-				fail_msg("restore %d: %s", kind, to->error);
+		r = rows_whole(from, (enum store_kind)kind, "");
+		if (to->driver->restore(to, r->row, r->count) != STORE_FOUND)
+			fail_msg("restore %d: %s", kind, to->error);
 		free(r);
 	}
 }
@@ -1163,8 +1217,8 @@ assert_same(struct store *a, struct store *b)
 	int kind;
 
 	for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++) {
-		in_a = rows_of(a, (enum store_kind)kind, "");
-		in_b = rows_of(b, (enum store_kind)kind, "");
+		in_a = rows_whole(a, (enum store_kind)kind, "");
+		in_b = rows_whole(b, (enum store_kind)kind, "");
 		rows_tidy(in_a);
 		rows_tidy(in_b);
 		assert_int_equal(in_a->count, in_b->count);
@@ -1218,7 +1272,7 @@ a_restored_offender_changes_the_generation(void **state)
 	int64_t before = generation(s);
 
 	row.u.offender = manual(BLOCK, NOW);
-	assert_int_equal(s->driver->restore(s, &row), STORE_FOUND);
+	assert_int_equal(s->driver->restore(s, &row, 1), STORE_FOUND);
 	assert_int_not_equal(generation(s), before);
 }
 
@@ -1309,6 +1363,7 @@ main(void)
 		TEST(a_command_runs_once_for_each_detection),
 		TEST(of_many_who_find_an_account_one_is_first),
 		TEST(the_nth_distinct_hit_within_the_period_lists),
+		TEST(hits_count_together_in_whatever_order_they_come),
 		TEST(hits_of_a_batch_count_together_and_by_block_and_rule),
 		TEST(who_returns_is_banned_for_twice_as_long_up_to_the_limit),
 		TEST(who_comes_too_late_with_a_position_changes_nothing),

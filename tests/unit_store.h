@@ -91,6 +91,7 @@ struct rows {
 	struct store_row row[ROWS_MAX];
 	size_t count;
 	size_t stop; /* after so many, 0 = never */
+	bool whole;  /* offenders whose ban is over, too */
 };
 
 static inline bool
@@ -98,24 +99,45 @@ rows_keep(void *arg, const struct store_row *row)
 {
 	struct rows *r = arg;
 
+	if (row->kind == STORE_OFFENDER && !row->u.offender.listed && !r->whole)
+		return true;
 	assert_true(r->count < ROWS_MAX);
 	r->row[r->count++] = *row;
 	return r->count != r->stop;
 }
 
-/* All rows of a kind (of a user, unless it is ""), for free(). */
 static inline struct rows *
-rows_of(struct store *s, enum store_kind kind, const char *user)
+rows_get(struct store *s, enum store_kind kind, const char *of, bool whole)
 {
 	struct rows *r = calloc(1, sizeof(*r));
 	enum store_result result;
 
 	assert_non_null(r);
-	result = s->driver->iterate(s, kind, user, rows_keep, r);
+	r->whole = whole;
+	result = s->driver->iterate(s, kind, of, rows_keep, r);
 	if (result == STORE_ERROR)
 		STORE_FAIL("iterate %d: %s", kind, s->error);
-	assert_int_equal(result, r->count > 0 ? STORE_FOUND : STORE_ABSENT);
+	if (r->count > 0 || kind != STORE_OFFENDER)
+		assert_int_equal(result,
+		    r->count > 0 ? STORE_FOUND : STORE_ABSENT);
 	return r;
+}
+
+/*
+ * All rows of a kind (of a user or block, unless it is ""), for free(); of
+ * offenders those on the list.
+ */
+static inline struct rows *
+rows_of(struct store *s, enum store_kind kind, const char *of)
+{
+	return rows_get(s, kind, of, false);
+}
+
+/* The same with the offenders whose ban is over. */
+static inline struct rows *
+rows_whole(struct store *s, enum store_kind kind, const char *of)
+{
+	return rows_get(s, kind, of, true);
 }
 
 static inline size_t
