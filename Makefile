@@ -26,7 +26,7 @@ PKG_CONFIG = pkg-config
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
 SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
 	  lock.c log.c place.c policy.c process.c reputation.c \
-	  rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
+	  request.c rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
 	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \

@@ -62,7 +62,7 @@ serve(const struct config *cfg, bool usable)
 	policy_init(&policy, cfg);
 	while (policy_read(&stream, &req) == POLICY_REQUEST) {
 		if (usable) {
-			policy_request_start(&req, cfg);
+			request_start(&req, cfg->filter.deadline);
 			policy_walk(&policy, &req, &answer);
 		}
 		if (reply_write(usable ? answer.reply :

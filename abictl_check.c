@@ -119,7 +119,7 @@ argument_apply(struct request *req, char *arg)
 		return address_parse(arg, &a);
 	}
 	*value++ = '\0';
-	return policy_attribute(req, arg, value);
+	return request_attribute(req, arg, value);
 }
 
 int
@@ -132,7 +132,7 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 
 	if (argc == 0)
 		return EX_USAGE;
-	policy_request_init(&req);
+	request_init(&req);
 	req.request = "smtpd_access_policy";
 	req.protocol_state = "RCPT";
 	req.client_name = req.reverse_client_name = "unknown";
@@ -143,7 +143,7 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 			    "policy protocol", argv[i]);
 	req.passive = !ctl->live;
 	policy_init(&policy, &ctl->cfg);
-	policy_request_start(&req, &ctl->cfg);
+	request_start(&req, ctl->cfg.filter.deadline);
 	policy_walk(&policy, &req, &answer);
 	return ctl->json ? print_json(&policy, &answer) :
 			   print_table(&policy, &answer);

@@ -8,66 +8,8 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <time.h>
-
-#include "address.h"
 #include "config.h"
-
-/*
- * One policy request, for reading only. Attributes are Postfix's own (see
- * SMTPD_POLICY_README); "" when Postfix did not send one or sent it empty.
- * Values come from the client: no NUL, no newline, anything else.
- */
-struct request {
-	/* Postfix 2.1 */
-	const char *request;
-	const char *protocol_state;
-	const char *protocol_name;
-	const char *helo_name;
-	const char *queue_id;
-	const char *sender;
-	const char *recipient;
-	const char *recipient_count;
-	const char *client_address;
-	const char *client_name; /* verified, or "unknown" */
-	const char *reverse_client_name; /* what the address's PTR says */
-	const char *instance; /* the same for all requests of a message */
-	/* Postfix 2.2 */
-	const char *sasl_method;
-	const char *sasl_username;
-	const char *sasl_sender;
-	const char *size;
-	const char *ccert_subject;
-	const char *ccert_issuer;
-	const char *ccert_fingerprint;
-	/* Postfix 2.3, 2.5, 2.9 */
-	const char *encryption_protocol;
-	const char *encryption_cipher;
-	const char *encryption_keysize;
-	const char *etrn_domain;
-	const char *stress;
-	const char *ccert_pubkey_fingerprint;
-	/* Postfix 3.0, 3.1, 3.2, 3.8, 3.12 */
-	const char *client_port;
-	const char *policy_context;
-	const char *server_address;
-	const char *server_port;
-	const char *compatibility_level;
-	const char *mail_version;
-	const char *tls_sni;
-
-	/* What we make of it. */
-	struct address client; /* good only if client_known */
-	bool client_known;
-	time_t now;       /* wall clock: everything is judged by this */
-	int64_t deadline; /* of request_left(): milliseconds, monotonic clock */
-	bool passive;     /* explain only: fetch, learn and change nothing */
-};
-
-/* What is left for waiting in this request, in milliseconds, never below 0. */
-long request_left(const struct request *req);
+#include "request.h"
 
 enum outcome {
 	OUTCOME_NONE,   /* no opinion: the next check decides */

@@ -25,129 +25,6 @@ const struct check *const policy_checks[] = {
 	NULL,
 };
 
-/* --- requests --- */
-
-/* In the order in which Postfix sends them: see attribute_find(). */
-static const struct attribute {
-	const char *name;
-	size_t offset;
-} attributes[] = {
-#define ATTRIBUTE(name) { #name, offsetof(struct request, name) }
-	ATTRIBUTE(request),
-	ATTRIBUTE(protocol_state),
-	ATTRIBUTE(protocol_name),
-	ATTRIBUTE(client_address),
-	ATTRIBUTE(client_name),
-	ATTRIBUTE(client_port),
-	ATTRIBUTE(reverse_client_name),
-	ATTRIBUTE(server_address),
-	ATTRIBUTE(server_port),
-	ATTRIBUTE(helo_name),
-	ATTRIBUTE(sender),
-	ATTRIBUTE(recipient),
-	ATTRIBUTE(recipient_count),
-	ATTRIBUTE(queue_id),
-	ATTRIBUTE(instance),
-	ATTRIBUTE(size),
-	ATTRIBUTE(etrn_domain),
-	ATTRIBUTE(stress),
-	ATTRIBUTE(sasl_method),
-	ATTRIBUTE(sasl_username),
-	ATTRIBUTE(sasl_sender),
-	ATTRIBUTE(ccert_subject),
-	ATTRIBUTE(ccert_issuer),
-	ATTRIBUTE(ccert_fingerprint),
-	ATTRIBUTE(ccert_pubkey_fingerprint),
-	ATTRIBUTE(encryption_protocol),
-	ATTRIBUTE(encryption_cipher),
-	ATTRIBUTE(encryption_keysize),
-	ATTRIBUTE(policy_context),
-	ATTRIBUTE(compatibility_level),
-	ATTRIBUTE(mail_version),
-	ATTRIBUTE(tls_sni),
-#undef ATTRIBUTE
-};
-
-#define ATTRIBUTE_COUNT (sizeof(attributes) / sizeof(attributes[0]))
-
-/*
- * The row of a name, ATTRIBUTE_COUNT if there is none. *next is where the
- * search begins: behind the last one found, which is right nearly always.
- */
-static size_t
-attribute_find(const char *name, size_t *next)
-{
-	size_t i, row;
-
-	for (i = 0; i < ATTRIBUTE_COUNT; i++) {
-		row = (*next + i) % ATTRIBUTE_COUNT;
-		if (strcmp(attributes[row].name, name) == 0) {
-			*next = row + 1;
-			return row;
-		}
-	}
-	return ATTRIBUTE_COUNT;
-}
-
-static const char **
-attribute_field(struct request *req, size_t row)
-{
-	return (const char **)((char *)req + attributes[row].offset);
-}
-
-void
-policy_request_init(struct request *req)
-{
-	size_t row;
-
-	memset(req, 0, sizeof(*req));
-	for (row = 0; row < ATTRIBUTE_COUNT; row++)
-		*attribute_field(req, row) = "";
-}
-
-bool
-policy_attribute(struct request *req, const char *name, const char *value)
-{
-	size_t next = 0, row = attribute_find(name, &next);
-
-	if (row == ATTRIBUTE_COUNT)
-		return false;
-	*attribute_field(req, row) = value;
-	return true;
-}
-
-const char *
-policy_parse(char *text, size_t len, struct request *req)
-{
-	char *end = text + len, *line, *newline, *value;
-	uint64_t seen = 0;
-	size_t next = 0, row;
-	int lines = 0;
-
-	_Static_assert(ATTRIBUTE_COUNT <= 64, "seen is too small");
-	policy_request_init(req);
-	if (memchr(text, '\0', len) != NULL)
-		return "NUL byte in a request";
-	for (line = text; line < end; line = newline + 1) {
-		newline = memchr(line, '\n', (size_t)(end - line));
-		if (newline == NULL)
-			return "a line without end";
-		*newline = '\0';
-		value = memchr(line, '=', (size_t)(newline - line));
-		if (value == NULL)
-			return "a line without `='";
-		if (++lines > POLICY_ATTRIBUTES_MAX)
-			return "too many attributes";
-		*value++ = '\0';
-		row = attribute_find(line, &next);
-		if (row == ATTRIBUTE_COUNT || (seen >> row & 1) != 0)
-			continue; /* unknown, or the second of its name */
-		seen |= (uint64_t)1 << row;
-		*attribute_field(req, row) = value;
-	}
-	return NULL;
-}
-
 static int64_t
 monotonic_usec(void)
 {
@@ -155,22 +32,6 @@ monotonic_usec(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
-long
-request_left(const struct request *req)
-{
-	int64_t left = req->deadline - monotonic_usec() / 1000;
-
-	return left > 0 ? (long)left : 0;
-}
-
-void
-policy_request_start(struct request *req, const struct config *cfg)
-{
-	req->now = time(NULL);
-	req->deadline = monotonic_usec() / 1000 + cfg->filter.deadline * 1000;
-	req->client_known = address_parse(req->client_address, &req->client);
 }
 
 /* --- the stream --- */
@@ -263,7 +124,7 @@ policy_read(struct policy_stream *s, struct request *req)
 		if (rc == 0)
 			return broken("it ends without an empty line");
 	}
-	wrong = policy_parse(s->buf + s->start, (size_t)len, req);
+	wrong = request_parse(s->buf + s->start, (size_t)len, req);
 	s->start += (size_t)len + 1;
 	s->scanned = s->start;
 	return wrong == NULL ? POLICY_REQUEST : broken(wrong);

@@ -14,7 +14,6 @@
 #include "check.h"
 
 #define POLICY_REQUEST_MAX 65536 /* bytes of a request */
-#define POLICY_ATTRIBUTES_MAX 256 /* lines of a request */
 #define POLICY_CHECKS_MAX 16
 #define POLICY_REPLY_MAX (ACTION_MAX + 16)
 
@@ -47,21 +46,6 @@ void policy_stream_init(struct policy_stream *s, int fd);
  * good until the next call.
  */
 enum policy_result policy_read(struct policy_stream *s, struct request *req);
-
-/*
- * Reads the attributes of one request text (without its empty line) into req.
- * Changes text. NULL, or what is wrong with it, a constant text.
- */
-const char *policy_parse(char *text, size_t len, struct request *req);
-
-/* Sets one attribute by its name. False when no attribute has that name. */
-bool policy_attribute(struct request *req, const char *name, const char *value);
-
-/* Clears req: all attributes "". */
-void policy_request_init(struct request *req);
-
-/* Sets now, the deadline and the client address of a request that was read. */
-void policy_request_start(struct request *req, const struct config *cfg);
 
 /* --- the walk --- */
 

@@ -28,7 +28,7 @@ every_attribute_is_read(void **state)
 	char *copy = strdup(every_attribute);
 
 	(void)state;
-	assert_null(policy_parse(copy, strlen(copy), &req));
+	assert_null(request_parse(copy, strlen(copy), &req));
 	assert_string_equal(req.request, "smtpd_access_policy");
 	assert_string_equal(req.client_address, "192.0.2.4");
 	assert_string_equal(req.sasl_username, "you");
@@ -69,7 +69,7 @@ parsing(void **state)
 	for (i = 0; i < COUNT(rows); i++) {
 		copy = malloc(rows[i].len + 1);
 		memcpy(copy, rows[i].text, rows[i].len);
-		wrong = policy_parse(copy, rows[i].len, &req);
+		wrong = request_parse(copy, rows[i].len, &req);
 		if (rows[i].wrong == NULL) {
 			assert_null(wrong);
 			assert_string_equal(req.sender, rows[i].sender);
@@ -82,17 +82,17 @@ parsing(void **state)
 static void
 too_many_attributes(void **state)
 {
-	char text[(POLICY_ATTRIBUTES_MAX + 1) * 4 + 1] = "";
+	char text[(REQUEST_ATTRIBUTES_MAX + 1) * 4 + 1] = "";
 	struct request req;
 	int i;
 
 	(void)state;
-	for (i = 0; i <= POLICY_ATTRIBUTES_MAX; i++)
+	for (i = 0; i <= REQUEST_ATTRIBUTES_MAX; i++)
 		memcpy(text + 4 * i, "a=b\n", 5);
-	assert_non_null(policy_parse(text, strlen(text), &req));
-	for (i = 0; i <= POLICY_ATTRIBUTES_MAX; i++)
+	assert_non_null(request_parse(text, strlen(text), &req));
+	for (i = 0; i <= REQUEST_ATTRIBUTES_MAX; i++)
 		memcpy(text + 4 * i, "a=b\n", 5);
-	assert_null(policy_parse(text, strlen(text) - 4, &req));
+	assert_null(request_parse(text, strlen(text) - 4, &req));
 }
 
 /* Three requests through a pipe, in pieces of every size. */
@@ -248,14 +248,14 @@ ask(const char *address, const char *name, const char *reverse,
 	static struct policy_answer answer;
 	struct request req;
 
-	policy_request_init(&req);
+	request_init(&req);
 	req.request = "smtpd_access_policy";
 	req.client_address = address;
 	req.client_name = name;
 	req.reverse_client_name = reverse;
 	req.sasl_username = user;
 	req.instance = instance;
-	policy_request_start(&req, &cfg);
+	request_start(&req, cfg.filter.deadline);
 	policy_walk(&policy, &req, &answer);
 	return answer.reply;
 }

@@ -48,7 +48,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(lseek(fd, 0, SEEK_SET) == 0);
 	policy_stream_init(&stream, fd);
 	while (policy_read(&stream, &req) == POLICY_REQUEST) {
-		policy_request_start(&req, &cfg);
+		request_start(&req, cfg.filter.deadline);
 		req.passive = true;
 		policy_walk(&policy, &req, &answer);
 		n = strlen(answer.reply);
