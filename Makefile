@@ -24,13 +24,14 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
+SHARED  = accounts.c action.c address.c authbl.c cache.c child.c command.c config.c \
+	  dnsquery.c dnszone.c fetch.c file.c geocount.c \
 	  lock.c log.c place.c policy.c process.c reputation.c \
 	  request.c rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
 	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
+	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
 	  abuseipdb.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
@@ -48,8 +49,8 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
-SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd,$(call small,sqlite3) \
-	  $(call small,maxminddb) $(call small,md)) -lm
+SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares,$(call small,sqlite3) \
+	  $(call small,maxminddb) $(call small,md) $(call small,cares)) -lm
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
 CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
@@ -118,7 +119,7 @@ FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm
+	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lm
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

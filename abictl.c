@@ -52,6 +52,11 @@ static const struct command {
 	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED },
 	    "config [-n] [--json] [section.key ...]",
 	    "the configuration in force; checks it" },
+	{ "accounts", abictl_accounts, { OPTION_JSON },
+	    "accounts list | show USER | add USER [NOTE] | release USER",
+	    "the list of compromised accounts" },
+	{ "run-command", abictl_command, { 0 }, "run-command USER",
+	    "run accounts.command as the filter does" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
 	    "logins [--countries N] [--report NAME] [--json | --csv] [USER] | "

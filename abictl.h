@@ -27,8 +27,10 @@ struct abictl {
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
  * behind the noun. */
+int abictl_accounts(struct abictl *ctl, int argc, char **argv);
 int abictl_cache(struct abictl *ctl, int argc, char **argv);
 int abictl_check(struct abictl *ctl, int argc, char **argv);
+int abictl_command(struct abictl *ctl, int argc, char **argv);
 int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
 int abictl_logins(struct abictl *ctl, int argc, char **argv);

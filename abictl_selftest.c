@@ -364,7 +364,7 @@ postconf(const char *option, const char *names[], int count)
 	if (access(argv[0], X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0)
 		return NULL;
 	out = malloc(size);
-	if (out != NULL && process_start(argv, ends[1], -1) == 0) {
+	if (out != NULL && process_start(argv, ends[1], -1, NULL) == 0) {
 		close(ends[1]);
 		p.fd = ends[0];
 		while (len < size - 1 && poll(&p, 1, POSTCONF_TIMEOUT) > 0 &&

@@ -52,6 +52,14 @@ struct check {
 	/* Judges a request within request_left(). v->reason is always set. */
 	enum outcome (*run)(const struct config *cfg, const struct request *req,
 	    struct verdict *v);
+
+	/*
+	 * What was found out for the first recipient of a message holds for
+	 * the others, unless this is set: then it is asked for each further
+	 * one until the check acts.
+	 */
+	enum outcome (*run_again)(const struct config *cfg,
+	    const struct request *req, struct verdict *v);
 };
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "action.h"
 #include "address.h"
+#include "dnszone.h"
 #include "file.h"
 #include "log.h"
 #include "text.h"
@@ -29,7 +30,7 @@ static const char *const level_choices[] = { "error", "warning", "info",
 /* Name, type, field, default, min, max, choices, help: see config.h. */
 const struct config_option config_options[] = {
 	{ "filter", "checks", CONFIG_WORDS, AT(filter.checks),
-	    "geocount whitelist reputation", 0, 0, NULL,
+	    "accounts authbl geocount whitelist reputation", 0, 0, NULL,
 	    "the checks to make, in this order" },
 	{ "filter", "deadline", CONFIG_DURATION, AT(filter.deadline), "10s", 1,
 	    90, NULL, "longest waiting for one request" },
@@ -119,10 +120,38 @@ const struct config_option config_options[] = {
 	    "over the limit of addresses, if different" },
 	{ "geocount", "rate", CONFIG_RATE, AT(geocount.rate), "1/1h", 0, 0,
 	    NULL, "messages that pass over a limit" },
+	{ "geocount", "mark", CONFIG_BOOL, AT(geocount.mark), "no", 0, 0, NULL,
+	    "put the account on the list of compromised ones" },
+
+	{ "authbl", "apikey", CONFIG_SECRET, AT(authbl.apikey), "", 0, 0, NULL,
+	    "key that $apikey stands for in a zone" },
+	{ "authbl", "zones", CONFIG_ZONES, AT(authbl.zones),
+	    "$apikey.authbl.mail.abusix.zone=127.0.0.4", 0, 0, NULL,
+	    "where client addresses are looked up" },
+	{ "authbl", "recipient_zones", CONFIG_ZONES, AT(authbl.recipient_zones),
+	    "$apikey.authbl-rcpt.mail.abusix.zone=127.0.0.[2..254]", 0, 0, NULL,
+	    "where recipients are looked up" },
+	{ "authbl", "resolver", CONFIG_SERVER, AT(authbl.resolver), "", 0, 0,
+	    NULL, "DNS server, if not the system's" },
+	{ "authbl", "timeout", CONFIG_DURATION, AT(authbl.timeout), "3s", 1, 60,
+	    NULL, "longest waiting for the zones" },
+
+	{ "accounts", "action", CONFIG_ACTION, AT(accounts.action), "log", 0, 0,
+	    NULL, "answer to a compromised account" },
+	{ "accounts", "ttl", CONFIG_DURATION, AT(accounts.ttl), "0", 0,
+	    3650 * DAY, NULL, "it stays on the list so long, 0 = for ever" },
+	{ "accounts", "grace", CONFIG_DURATION, AT(accounts.grace), "1d", 0,
+	    365 * DAY, NULL,
+	    "after a release its old address does not list it again" },
+	{ "accounts", "command", CONFIG_PATH, AT(accounts.command), "", 0, 0,
+	    NULL, "program to run once for each" },
+	{ "accounts", "command_timeout", CONFIG_DURATION,
+	    AT(accounts.command_timeout), "60s", 1, 3600, NULL,
+	    "longest time for it" },
 
 	{ "store", "url", CONFIG_STORE, AT(store.url),
 	    "sqlite:" LOCALSTATEDIR "/lib/abichecker/abichecker.db", 0, 0,
-	    store_choices, "where logins are remembered" },
+	    store_choices, "where logins and accounts are remembered" },
 	{ "store", "timeout", CONFIG_DURATION, AT(store.timeout), "1s", 1, 60,
 	    NULL, "longest waiting for the store" },
 };
@@ -211,6 +240,29 @@ blocks_check(const char *v)
 	return NULL;
 }
 
+/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT */
+static const char *
+server_check(const char *v)
+{
+	char host[ADDRESS_TEXT_MAX];
+	const char *end = v + strlen(v), *port = end;
+	struct address a;
+	long number;
+
+	if (*v == '[') {
+		end = strchr(++v, ']');
+		if (end == NULL || (end[1] != ':' && end[1] != '\0'))
+			return "not an address";
+		port = end + 1;
+	} else if (strchr(v, ':') == strrchr(v, ':') && strchr(v, ':') != NULL)
+		end = port = strchr(v, ':');
+	snprintf(host, sizeof(host), "%.*s", (int)(end - v), v);
+	if (!address_parse(host, &a))
+		return "not an address";
+	return *port == '\0' || text_number(port + 1, 1, 65535, &number) ?
+	    NULL : "the port must be a number";
+}
+
 static const char *
 store_check(const char *const *schemes, const char *v)
 {
@@ -248,7 +300,9 @@ bool_parse(const char *v, bool *out)
 static const char *
 text_check(const struct config_option *o, const char *v)
 {
+	struct dnszone zones[DNSZONE_MAX];
 	long limit, period;
+	int count;
 
 	switch (o->type) {
 	case CONFIG_PATH:
@@ -268,6 +322,10 @@ text_check(const struct config_option *o, const char *v)
 		return words_check(o->fallback, v);
 	case CONFIG_BLOCKS:
 		return blocks_check(v);
+	case CONFIG_ZONES:
+		return dnszone_parse(v, NULL, zones, &count);
+	case CONFIG_SERVER:
+		return server_check(v);
 	case CONFIG_STORE:
 		return store_check(o->choices, v);
 	case CONFIG_RATE:
@@ -319,7 +377,8 @@ may_be_unset(enum config_type type)
 {
 	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
 	    type == CONFIG_PATH || type == CONFIG_PROXY ||
-	    type == CONFIG_BLOCKS;
+	    type == CONFIG_BLOCKS || type == CONFIG_ZONES ||
+	    type == CONFIG_SERVER;
 }
 
 /* Sets a row from text that somebody wrote: an empty one means not set. */
@@ -573,6 +632,8 @@ config_hidden(const struct config *cfg, int row)
 		host = strstr(v, "://");
 		at = host != NULL ? strrchr(host, '@') : NULL;
 		return at != NULL;
+	case CONFIG_ZONES:
+		return dnszone_has_key(v);
 	default:
 		return false;
 	}

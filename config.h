@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define CONFIG_OPTIONS_MAX 64
+#define CONFIG_OPTIONS_MAX 96
 #define CONFIG_OVERRIDES_MAX 64
 #define CONFIG_LINE_MAX 8192
 #define CONFIG_FILE_MAX (1024 * 1024)
@@ -29,7 +29,7 @@ enum config_on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
 
 /*
  * What is in force. Strings belong to this struct. Those of the types text,
- * secret, path, proxy and blocks are NULL where the option is not set;
+ * secret, path, proxy, server and blocks are NULL where the option is not set;
  * durations are seconds.
  */
 struct config {
@@ -78,7 +78,22 @@ struct config {
 		const char *action;
 		const char *address_action; /* NULL: as action */
 		const char *rate;
+		bool mark;
 	} geocount;
+	struct {
+		const char *apikey;
+		const char *zones;
+		const char *recipient_zones;
+		const char *resolver;
+		long timeout;
+	} authbl;
+	struct {
+		const char *action;
+		long ttl;
+		long grace;
+		const char *command;
+		long command_timeout;
+	} accounts;
 	struct {
 		const char *url;
 		long timeout;
@@ -104,6 +119,8 @@ enum config_type {
 	CONFIG_URL,      /* http or https; a secret if it has a password */
 	CONFIG_PROXY,    /* the same with curl's proxy schemes */
 	CONFIG_STORE,    /* one of `choices`, a colon, and what it wants */
+	CONFIG_ZONES,    /* see dnszone.h; a secret if a key is in it */
+	CONFIG_SERVER,   /* address, or address:port */
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
 	CONFIG_RATE,     /* "N/PERIOD" or "0" */
 	CONFIG_ACTION,   /* access(5), see action.h */

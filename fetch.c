@@ -5,13 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "process.h"
+#include "child.h"
 #include "rest.h"
 #include "text.h"
 
@@ -70,48 +69,26 @@ fetch_parse(char *text, struct cache_score *s, struct fetch_rest *rest)
 }
 
 /*
- * Starts abictl with the options that we were given, the lock and a pipe for
- * its answer. The reading end of the pipe, or -1 with reason set.
+ * Starts `abictl fetch' with the lock and a pipe for its answer. The reading
+ * end of the pipe, or -1 with reason set.
  */
 static int
-child_start(const struct config *cfg, const char *address, int lock,
+fetch_start(const struct config *cfg, const char *address, int lock,
     char *reason, size_t size)
 {
-	char program[PATH_MAX];
-	char *argv[2 * CONFIG_OVERRIDES_MAX + 8];
-	int ends[2], n = 0, i, rc = 0;
+	const char *const args[] = { "fetch",
+		lock >= 0 ? "--lock-fd=3" : "--no-lock", address, NULL };
+	int ends[2], rc;
 
-	if (cfg->filter.abictl != NULL)
-		snprintf(program, sizeof(program), "%s", cfg->filter.abictl);
-	else if (process_sibling("abictl", program, sizeof(program)) != 0)
-		rc = errno;
-	argv[n++] = program;
-	if (cfg->file != NULL) {
-		argv[n++] = (char *)"-c";
-		argv[n++] = (char *)cfg->file;
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		snprintf(reason, size, "no pipe: %s", strerror(errno));
+		return -1;
 	}
-	for (i = 0; i < cfg->override_count; i++) {
-		argv[n++] = (char *)"-o";
-		argv[n++] = (char *)cfg->overrides[i];
-	}
-	argv[n++] = (char *)"fetch";
-	if (lock >= 0)
-		argv[n++] = (char *)"--lock-fd=3";
-	else
-		argv[n++] = (char *)"--no-lock";
-	argv[n++] = (char *)address;
-	argv[n] = NULL;
-	if (rc == 0 && pipe2(ends, O_CLOEXEC) != 0)
-		rc = errno;
-	if (rc == 0) {
-		rc = process_start(argv, ends[1], lock);
-		close(ends[1]);
-		if (rc == 0)
-			return ends[0];
-		close(ends[0]);
-	}
-	snprintf(reason, size, "cannot start %.120s: %s", program,
-	    strerror(rc));
+	rc = child_start(cfg, args, ends[1], lock, NULL, reason, size);
+	close(ends[1]);
+	if (rc == 0)
+		return ends[0];
+	close(ends[0]);
 	return -1;
 }
 
@@ -156,7 +133,7 @@ child_ask(const struct config *cfg, struct statedir *d,
 	int fd, rc;
 
 	address_text(&req->client, address, sizeof(address));
-	fd = child_start(cfg, address, lock, reason, size);
+	fd = fetch_start(cfg, address, lock, reason, size);
 	if (fd < 0) {
 		rest_set(d, REST_API, req->now, time(NULL) + FETCH_REST_API,
 		    reason);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "action.h"
 #include "check.h"
 #include "file.h"
@@ -200,9 +201,11 @@ login_record(struct login *l, struct store *s, char *why, size_t size)
 		.since = l->req->now - l->cfg->geocount.window,
 		.peek = l->req->passive,
 	};
-
+	time_t released = accounts_released(l->cfg, l->req);
 	enum store_result result;
 
+	if (released > login.since)
+		login.since = released;
 	store_wait(s, l->store_end);
 	result = s->driver->login(s, &login, &l->counts);
 	if (!l->req->passive)
@@ -354,6 +357,19 @@ purge_sometimes(const struct config *cfg, struct store *s,
 	s->driver->purge(s, &purge, &removed);
 }
 
+/* Over the limit: puts the account on the list, if so wanted. */
+static void
+login_mark(const struct login *l, struct text *t)
+{
+	char note[STORE_ERROR_MAX + 64], reason[STORE_TEXT_MAX];
+
+	if (!l->cfg->geocount.mark)
+		return;
+	snprintf(reason, sizeof(reason), "%s", t->buf);
+	accounts_mark(l->cfg, l->req, "geocount", reason, note, sizeof(note));
+	text_add(t, note);
+}
+
 static enum outcome
 geocount_run(const struct config *cfg, const struct request *req,
     struct verdict *v)
@@ -389,6 +405,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 	if (action != NULL) {
 		v->news = "pass";
 		v->action = action;
+		login_mark(&l, &t);
 		outcome = login_rate(&l, action, s, &t);
 	}
 	if (outcome != OUTCOME_ERROR)

@@ -14,11 +14,15 @@
 #include "log.h"
 #include "text.h"
 
+extern const struct check accounts_check;
+extern const struct check authbl_check;
 extern const struct check geocount_check;
 extern const struct check whitelist_check;
 extern const struct check reputation_check;
 
 const struct check *const policy_checks[] = {
+	&accounts_check,
+	&authbl_check,
 	&geocount_check,
 	&whitelist_check,
 	&reputation_check,
@@ -225,18 +229,23 @@ step_skip(const struct policy *p, const struct check *check,
 static void
 step_run(struct policy *p, struct policy_step *step, const struct request *req)
 {
+	const struct check *check = step->check;
 	bool first = step->skipped != NULL;
 	int64_t start;
 
-	step->remembered = !first;
-	if (!first)
+	step->remembered = !first &&
+	    (check->run_again == NULL || step->outcome == OUTCOME_ACT);
+	if (step->remembered)
 		return;
-	step->skipped = step_skip(p, step->check, req);
+	step->skipped = step_skip(p, check, req);
 	if (step->skipped != NULL)
 		return;
+	if (!first)
+		memset(&step->verdict, 0, sizeof(step->verdict));
 	step->verdict.score = -1;
 	start = monotonic_usec();
-	step->outcome = step->check->run(p->cfg, req, &step->verdict);
+	step->outcome = (first ? check->run : check->run_again)(p->cfg, req,
+	    &step->verdict);
 	step->usec = (long)(monotonic_usec() - start);
 	step->only_log = step->outcome == OUTCOME_ACT &&
 	    action_only_logs(step->verdict.action);
@@ -257,22 +266,6 @@ step_action(const struct policy_step *step, const struct request *req,
 		.client_name = req->client_name,
 		.sasl_username = req->sasl_username, .score = score,
 		.country = v->country, .reason = v->reason });
-}
-
-/*
- * Appends ` name=<value>` with a value that comes from the client: what would
- * end it, or look like the next field, is replaced.
- */
-static void
-add_value(struct text *t, const char *name, const char *value, size_t max)
-{
-	char shown[256];
-	char *s;
-
-	snprintf(shown, sizeof(shown), "%.*s", (int)max, value);
-	for (s = shown; (s = strpbrk(s, "<>\"")) != NULL; s++)
-		*s = '?';
-	text_addf(t, " %s=<%s>", name, shown);
 }
 
 /*
@@ -297,14 +290,14 @@ step_log(const struct policy_step *step, const struct request *req,
 	    req->client_name[0] != '\0' ? req->client_name : "unknown",
 	    req->client_address);
 	if (req->sasl_username[0] != '\0')
-		add_value(&t, "user", req->sasl_username, 120);
+		text_add_field(&t, "user", req->sasl_username, 120);
 	if (v->score >= 0)
 		text_addf(&t, " score=%d", v->score);
 	if (v->country[0] != '\0')
 		text_addf(&t, " country=%s", v->country);
-	add_value(&t, "from", req->sender, 254);
-	add_value(&t, "to", req->recipient, 254);
-	add_value(&t, "helo", req->helo_name, 128);
+	text_add_field(&t, "from", req->sender, 254);
+	text_add_field(&t, "to", req->recipient, 254);
+	text_add_field(&t, "helo", req->helo_name, 128);
 	text_addf(&t, " reason=\"%s\"", v->reason);
 	if (action != NULL)
 		text_addf(&t, " action=\"%s\"", action);

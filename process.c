@@ -107,9 +107,10 @@ process_sibling(const char *name, char *out, size_t size)
 }
 
 int
-process_start(char *const argv[], int out_fd, int keep_fd)
+process_start(char *const argv[], int out_fd, int keep_fd,
+    char *const environment[])
 {
-	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin",
+	static char *const fixed[] = { (char *)"PATH=/usr/bin:/bin",
 		NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -129,8 +130,7 @@ process_start(char *const argv[], int out_fd, int keep_fd)
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr,
 	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-	    POSIX_SPAWN_SETPGROUP);
-	posix_spawnattr_setpgroup(&attr, 0);
+	    POSIX_SPAWN_SETSID);
 	posix_spawn_file_actions_init(&files);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(&files, out_fd >= 0 ? out_fd : 0, 1);
@@ -139,7 +139,8 @@ process_start(char *const argv[], int out_fd, int keep_fd)
 	if (keep_fd >= 0)
 		posix_spawn_file_actions_adddup2(
 		    &files, keep_fd, PROCESS_KEEP_FD);
-	rc = posix_spawn(&pid, argv[0], &files, &attr, argv, environment);
+	rc = posix_spawn(&pid, argv[0], &files, &attr, argv,
+	    environment != NULL ? environment : fixed);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return rc;

@@ -33,10 +33,12 @@ int process_sibling(const char *name, char *out, size_t size);
 /*
  * Starts a program whose descriptor 0 and 2 are the null device and 1 is
  * out_fd (-1: the null device). keep_fd, if not -1, is there as descriptor 3.
- * Its environment is a fixed PATH. It has a process group of its own, so that
- * it goes on when spawn(8) kills ours, and is reaped by itself. 0, or errno.
+ * Its environment is the given one, or with NULL a fixed PATH. It has a session
+ * of its own, so that it goes on when spawn(8) kills our process group, and is
+ * reaped by itself. 0, or errno.
  */
-int process_start(char *const argv[], int out_fd, int keep_fd);
+int process_start(char *const argv[], int out_fd, int keep_fd,
+    char *const environment[]);
 
 #define PROCESS_KEEP_FD 3
 

@@ -4,6 +4,7 @@
 #include "rest.h"
 
 #include <errno.h>
+#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,15 @@ static struct own {
 } own[8];
 
 #define OWN_COUNT (sizeof(own) / sizeof(own[0]))
+
+void
+rest_name(const char *prefix, const char *secret, char *what, size_t size)
+{
+	char digest[SHA256_DIGEST_STRING_LENGTH];
+
+	SHA256Data((const uint8_t *)secret, strlen(secret), digest);
+	snprintf(what, size, "%s%.16s", prefix, digest);
+}
 
 int
 rest_parse(char *text, time_t now, time_t *until, char *reason, size_t size)

@@ -18,12 +18,21 @@
 #define REST_IP "ip-"    /* + address: the API for this one */
 #define REST_PREFETCH "prefetch" /* the API's blacklist */
 #define REST_STORE "store-" /* + hash of its URL: the store */
+#define REST_ZONE "zone-"   /* + hash of its name: a DNS zone */
+#define REST_TOLD "told-"   /* + the same: its odd answers have been logged */
 #define REST_PURGE "purge" /* the clean-up of the store has been done */
 #define REST_PREFIX ".rest-"
 
 #define REST_WHAT_MAX 64
 #define REST_REASON_MAX 160
 #define REST_MAX (7 * 86400) /* longest rest believed, seconds */
+
+/*
+ * The name of a marker for something whose own name may hold a key or a
+ * password: prefix and the first 16 hex digits of the SHA-256 of that.
+ */
+void rest_name(const char *prefix, const char *secret, char *what, size_t
+    size);
 
 /*
  * Until when `what` rests: 0 when it does not, else the second, and why in

@@ -110,17 +110,13 @@ static struct {
 	bool failed; /* told already */
 } shared;
 
-/* Names the marker after the URL's hash: the URL may hold a password. */
 static void
 marker_prepare(const struct config *cfg)
 {
-	char digest[SHA256_DIGEST_STRING_LENGTH];
-
 	if (shared.what[0] != '\0')
 		return;
-	SHA256Data((const uint8_t *)cfg->store.url, strlen(cfg->store.url),
-	    digest);
-	snprintf(shared.what, sizeof(shared.what), REST_STORE "%.16s", digest);
+	rest_name(REST_STORE, cfg->store.url, shared.what,
+	    sizeof(shared.what));
 	statedir_init(&shared.markers, cfg->reputation.cache_dir);
 }
 

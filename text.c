@@ -54,6 +54,18 @@ text_addf(struct text *t, const char *fmt, ...)
 	t->buf[t->len] = '\0';
 }
 
+void
+text_add_field(struct text *t, const char *name, const char *value, size_t max)
+{
+	char shown[256];
+	char *s;
+
+	snprintf(shown, sizeof(shown), "%.*s", (int)max, value);
+	for (s = shown; (s = strpbrk(s, "<>\"")) != NULL; s++)
+		*s = '?';
+	text_addf(t, " %s=<%s>", name, shown);
+}
+
 /* Length of the valid UTF-8 sequence at s, 0 if there is none (RFC 3629). */
 static size_t
 utf8_length(const unsigned char *s)

@@ -27,6 +27,13 @@ void text_addf(struct text *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
+ * Appends ` name=<value>` with a value that comes from a client, cut to max
+ * bytes: what would end it, or look like the next field, is replaced.
+ */
+void text_add_field(struct text *t, const char *name, const char *value,
+    size_t max);
+
+/*
  * Copies in to out for a log line: control characters and bytes that are not
  * valid UTF-8 become '?'. Returns the length of out; what does not fit is cut.
  */

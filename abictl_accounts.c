@@ -1,0 +1,190 @@
+/*
+ * abictl accounts - the list of compromised accounts.
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "abictl.h"
+#include "accounts.h"
+#include "store.h"
+#include "text.h"
+
+#define EXIT_UNKNOWN 1 /* no such account */
+
+struct listing {
+	const struct abictl *ctl;
+	cJSON *json; /* NULL: a table */
+	time_t now;
+	long count;
+};
+
+static void
+time_text(time_t t, char *out, size_t size)
+{
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static cJSON *
+account_json(const struct abictl *ctl, const struct store_account *a,
+    time_t now)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(o, "user", a->user);
+	cJSON_AddBoolToObject(o, "listed", accounts_listed(&ctl->cfg, a, now));
+	cJSON_AddNumberToObject(o, "since", (double)a->since);
+	cJSON_AddNumberToObject(o, "released", (double)a->released);
+	cJSON_AddStringToObject(o, "check", a->check);
+	cJSON_AddStringToObject(o, "address", a->address);
+	cJSON_AddStringToObject(o, "reason", a->reason);
+	cJSON_AddBoolToObject(o, "command_ran", a->command_ran);
+	return o;
+}
+
+static bool
+list_row(void *arg, const struct store_row *row)
+{
+	const struct store_account *a = &row->u.account;
+	char since[32], user[STORE_USER_MAX], reason[STORE_TEXT_MAX];
+	struct listing *l = arg;
+
+	if (!accounts_listed(&l->ctl->cfg, a, l->now))
+		return true;
+	if (l->json != NULL) {
+		cJSON_AddItemToArray(l->json, account_json(l->ctl, a, l->now));
+		return true;
+	}
+	if (l->count++ == 0)
+		printf("%-30s %-20s %-8s %-15s %-7s %s\n", "USER", "SINCE",
+		    "BY", "ADDRESS", "COMMAND", "REASON");
+	time_text(a->since, since, sizeof(since));
+	text_printable(user, sizeof(user), a->user);
+	text_printable(reason, sizeof(reason), a->reason);
+	printf("%-30s %-20s %-8s %-15s %-7s %s\n", user, since, a->check,
+	    a->address[0] != '\0' ? a->address : "-",
+	    a->command_ran ? "ran" : "-", reason);
+	return true;
+}
+
+static int
+list(struct abictl *ctl, struct store *s)
+{
+	struct listing l = { .ctl = ctl, .now = time(NULL) };
+
+	if (ctl->json)
+		l.json = cJSON_CreateArray();
+	if (s->driver->iterate(s, STORE_ACCOUNT, "", list_row, &l) ==
+	    STORE_ERROR) {
+		cJSON_Delete(l.json);
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	}
+	if (ctl->json)
+		return abictl_json(l.json);
+	if (l.count == 0)
+		puts("no account is on the list");
+	return EX_OK;
+}
+
+static int
+unknown(const char *user)
+{
+	return abictl_fail(EXIT_UNKNOWN, "%s: not on the list", user);
+}
+
+static int
+show(struct abictl *ctl, struct store *s, const char *user)
+{
+	struct store_account a;
+	enum store_result r = s->driver->account_find(s, user, &a);
+	time_t now = time(NULL);
+	char when[32], text[STORE_TEXT_MAX];
+
+	if (r == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	if (r == STORE_ABSENT)
+		return unknown(user);
+	if (ctl->json)
+		return abictl_json(account_json(ctl, &a, now));
+	text_printable(text, sizeof(text), a.user);
+	printf("%-12s %s\n", "user", text);
+	printf("%-12s %s\n", "listed", accounts_listed(&ctl->cfg, &a, now) ?
+		"yes" : a.released != 0 ? "no, released" :
+					  "no, accounts.ttl is over");
+	time_text(a.since, when, sizeof(when));
+	printf("%-12s %s\n", "since", when);
+	if (a.released != 0) {
+		time_text(a.released, when, sizeof(when));
+		printf("%-12s %s\n", "released", when);
+	}
+	printf("%-12s %s\n", "found by", a.check);
+	printf("%-12s %s\n", "address", a.address[0] != '\0' ? a.address : "-");
+	text_printable(text, sizeof(text), a.reason);
+	printf("%-12s %s\n", "reason", text);
+	printf("%-12s %s\n", "command", a.command_ran ? "ran" : "did not run");
+	return EX_OK;
+}
+
+static int
+add(struct abictl *ctl, struct store *s, const char *user, const char *note)
+{
+	struct store_account a = { .since = time(NULL),
+		.check = ACCOUNTS_BY_HAND };
+	long ttl = ctl->cfg.accounts.ttl;
+
+	snprintf(a.user, sizeof(a.user), "%s", user);
+	text_printable(a.reason, sizeof(a.reason), note);
+	switch (s->driver->account_add(s, &a, ttl != 0 ? a.since - ttl : 0)) {
+	case STORE_ABSENT:
+		return EX_OK;
+	case STORE_FOUND:
+		fprintf(stderr, "abictl: %s: was on the list already\n", user);
+		return EX_OK;
+	default:
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	}
+}
+
+static int
+release(struct store *s, const char *user)
+{
+	switch (s->driver->account_release(s, user, time(NULL))) {
+	case STORE_FOUND:
+		return EX_OK;
+	case STORE_ABSENT:
+		return unknown(user);
+	default:
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	}
+}
+
+int
+abictl_accounts(struct abictl *ctl, int argc, char **argv)
+{
+	const char *verb = argc > 0 ? argv[0] : "list";
+	char error[STORE_ERROR_MAX], user[STORE_USER_MAX] = "";
+	struct store *s;
+	int status = EX_USAGE;
+
+	if (argc > 1)
+		store_user(argv[1], user, sizeof(user));
+	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
+	if (s == NULL)
+		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+	if (strcmp(verb, "list") == 0 && argc <= 1)
+		status = list(ctl, s);
+	else if (user[0] == '\0')
+		;
+	else if (strcmp(verb, "show") == 0 && argc == 2)
+		status = show(ctl, s, user);
+	else if (strcmp(verb, "add") == 0 && argc <= 3)
+		status = add(ctl, s, user, argc == 3 ? argv[2] : "");
+	else if (strcmp(verb, "release") == 0 && argc == 2)
+		status = release(s, user);
+	s->driver->close(s);
+	return status;
+}

@@ -1,0 +1,239 @@
+/*
+ * accounts - is this account known to be compromised?
+ *
+ * The list is in the store. Checks that find an account compromised put it
+ * there; this one then stops it from whatever address it comes, until the entry
+ * is too old or somebody releases it.
+ */
+#include "accounts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "log.h"
+#include "text.h"
+
+#define COMMAND_RETRY 3600 /* seconds: who claims a command somebody else has
+                            * not started is not later than this */
+#define SAME_NETWORK 64    /* bits of IPv6 that are one client */
+
+/* What was found for the request at hand. */
+static struct {
+	int64_t deadline; /* of that request, 0 = nothing */
+	char user[STORE_USER_MAX];
+	enum store_result result;
+	struct store_account account;
+	char error[STORE_ERROR_MAX];
+} found;
+
+bool
+accounts_listed(const struct config *cfg, const struct store_account *a,
+    time_t now)
+{
+	return a->released == 0 && (cfg->accounts.ttl == 0 ||
+	    a->since > now - cfg->accounts.ttl);
+}
+
+/* The entry of a request's account, looked up once for each request. */
+static enum store_result
+look_up(const struct config *cfg, const struct request *req)
+{
+	char user[STORE_USER_MAX];
+	struct store *s;
+
+	store_user(req->sasl_username, user, sizeof(user));
+	if (found.deadline == req->deadline && strcmp(found.user, user) == 0)
+		return found.result;
+	found.deadline = req->deadline;
+	snprintf(found.user, sizeof(found.user), "%s", user);
+	memset(&found.account, 0, sizeof(found.account));
+	found.result = STORE_ERROR;
+	s = store_get(cfg, req->now, request_left(req), !req->passive,
+	    found.error, sizeof(found.error));
+	if (s == NULL)
+		return STORE_ERROR;
+	found.result = s->driver->account_find(s, user, &found.account);
+	if (!req->passive)
+		store_done(cfg, s, req->now, found.result, found.error,
+		    sizeof(found.error));
+	else if (found.result == STORE_ERROR)
+		snprintf(found.error, sizeof(found.error), "%s", s->error);
+	return found.result;
+}
+
+time_t
+accounts_released(const struct config *cfg, const struct request *req)
+{
+	return look_up(cfg, req) == STORE_FOUND ? found.account.released : 0;
+}
+
+/* Is the request's client the one that gave the account away? */
+static bool
+same_client(const struct store_account *a, const struct request *req)
+{
+	struct address before, now = req->client;
+
+	if (!req->client_known || !address_parse(a->address, &before))
+		return false;
+	if (before.family == AF_INET6) {
+		address_mask(&before, SAME_NETWORK);
+		address_mask(&now, SAME_NETWORK);
+	}
+	return address_compare(&before, &now) == 0;
+}
+
+/* Starts the command, if nobody else has. */
+static void
+command_once(const struct config *cfg, const struct request *req,
+    const char *check, const char *reason)
+{
+	char error[STORE_ERROR_MAX];
+	struct store *s;
+
+	if (cfg->accounts.command == NULL)
+		return;
+	s = store_get(cfg, req->now, request_left(req), true, error,
+	    sizeof(error));
+	if (s == NULL || store_done(cfg, s, req->now,
+		s->driver->account_ran(s, found.user), error, sizeof(error)) !=
+		STORE_FOUND)
+		return;
+	found.account.command_ran = true;
+	if (!command_start(cfg, req, found.user, check, reason, error,
+		sizeof(error)))
+		log_error("command: user=<%s> %s: %s", found.user,
+		    cfg->accounts.command, error);
+}
+
+/* Tells that an account is on the list now. */
+static void
+tell(const struct request *req, const char *check, const char *reason)
+{
+	char line[LOG_LINE_MAX];
+	struct text t;
+
+	text_init(&t, line, sizeof(line));
+	text_addf(&t, "compromised: check=%s client=%.255s[%.64s]", check,
+	    req->client_name[0] != '\0' ? req->client_name : "unknown",
+	    req->client_address);
+	text_add_field(&t, "user", found.user, sizeof(found.user));
+	text_addf(&t, " reason=\"%s\"", reason);
+	log_info("%s", line);
+}
+
+/* Puts the account on the list. */
+static enum store_result
+put(const struct config *cfg, const struct request *req, const char *check,
+    const char *reason, char *error, size_t size)
+{
+	struct store_account a = { .since = req->now };
+	struct store *s;
+
+	snprintf(a.user, sizeof(a.user), "%s", found.user);
+	snprintf(a.check, sizeof(a.check), "%s", check);
+	snprintf(a.reason, sizeof(a.reason), "%s", reason);
+	if (req->client_known)
+		address_text(&req->client, a.address, sizeof(a.address));
+	s = store_get(cfg, req->now, request_left(req), true, error, size);
+	if (s == NULL)
+		return STORE_ERROR;
+	found.deadline = 0; /* what is known is no longer true */
+	return store_done(cfg, s, req->now, s->driver->account_add(s, &a,
+		cfg->accounts.ttl != 0 ? req->now - cfg->accounts.ttl : 0),
+	    error, size);
+}
+
+enum accounts_mark
+accounts_mark(const struct config *cfg, const struct request *req,
+    const char *check, const char *reason, char *note, size_t size)
+{
+	const struct store_account *a = &found.account;
+	char error[STORE_ERROR_MAX];
+	enum store_result r = look_up(cfg, req);
+
+	*note = '\0';
+	if (r == STORE_FOUND && a->released != 0 && same_client(a, req) &&
+	    req->now - a->released < cfg->accounts.grace) {
+		snprintf(note, size, "; the account was released %lld s ago, "
+		    "this address is not held against it",
+		    (long long)(req->now - a->released));
+		return ACCOUNTS_GRACE;
+	}
+	if (req->passive || cfg->filter.dry_run)
+		return ACCOUNTS_LEFT;
+	snprintf(error, sizeof(error), "%s", found.error);
+	if (r != STORE_ERROR)
+		r = put(cfg, req, check, reason, error, sizeof(error));
+	if (r == STORE_ERROR) {
+		snprintf(note, size, "; not remembered: %s", error);
+		return ACCOUNTS_ERROR;
+	}
+	if (r == STORE_FOUND)
+		return ACCOUNTS_KNOWN;
+	tell(req, check, reason);
+	command_once(cfg, req, check, reason);
+	return ACCOUNTS_NEW;
+}
+
+/* --- the check --- */
+
+static enum outcome
+accounts_run(const struct config *cfg, const struct request *req,
+    struct verdict *v)
+{
+	const struct store_account *a = &found.account;
+	char since[32];
+	struct tm tm;
+
+	switch (look_up(cfg, req)) {
+	case STORE_ERROR:
+		snprintf(v->reason, sizeof(v->reason), "not looked up: %.200s",
+		    found.error);
+		return OUTCOME_ERROR;
+	case STORE_ABSENT:
+		snprintf(v->reason, sizeof(v->reason), "not on the list");
+		return OUTCOME_NONE;
+	case STORE_FOUND:
+		break;
+	}
+	if (!accounts_listed(cfg, a, req->now)) {
+		snprintf(v->reason, sizeof(v->reason), a->released != 0 ?
+			"released" : "no longer on the list");
+		return OUTCOME_NONE;
+	}
+	gmtime_r(&a->since, &tm);
+	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(v->reason, sizeof(v->reason),
+	    "compromised since %s, found by %s%s%.160s", since, a->check,
+	    a->reason[0] != '\0' ? ": " : "", a->reason);
+	/* Whoever found it may have died before it started the command. */
+	if (!a->command_ran && !req->passive && !cfg->filter.dry_run &&
+	    strcmp(a->check, ACCOUNTS_BY_HAND) != 0 &&
+	    req->now - a->since < COMMAND_RETRY)
+		command_once(cfg, req, a->check, a->reason);
+	v->action = cfg->accounts.action;
+	return OUTCOME_ACT;
+}
+
+static const char *
+accounts_inactive(const struct config *cfg)
+{
+	(void)cfg;
+	return NULL;
+}
+
+static enum audience
+accounts_audience(const struct config *cfg)
+{
+	(void)cfg;
+	return AUDIENCE_AUTHENTICATED;
+}
+
+const struct check accounts_check = {
+	.name = "accounts",
+	.help = "is this account known to be compromised?",
+	.audience = accounts_audience,
+	.inactive = accounts_inactive,
+	.run = accounts_run,
+};

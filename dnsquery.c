@@ -1,0 +1,215 @@
+/*
+ * dnsquery - several DNS questions for A records at once, in one time limit.
+ */
+#include "dnsquery.h"
+
+#include <ares.h>
+#include <arpa/nameser.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lock.h"
+
+#define TRIES 2 /* the second one waits twice as long */
+#define RECORD_MIN 16 /* bytes of an A record in an answer */
+
+/* The channel that is kept, and what it was made for. */
+static struct {
+	ares_channel channel;
+	bool open;
+	const char *server;
+	long timeout_ms;
+} kept;
+
+/* What is under way. */
+struct pending {
+	const struct dnsquery *query;
+	size_t *left;
+};
+
+int
+dnsquery_parse(const unsigned char *answer, int len, struct in_addr *records,
+    size_t max)
+{
+	struct ares_addrttl *found;
+	int n = len / RECORD_MIN + 1, i, rc;
+
+	found = calloc((size_t)n, sizeof(*found));
+	if (found == NULL)
+		return -1;
+	rc = ares_parse_a_reply(answer, len, NULL, found, &n);
+	if (rc == ARES_ENODATA) /* a CNAME to nothing, or no record */
+		n = 0;
+	else if (rc != ARES_SUCCESS)
+		n = -1;
+	for (i = 0; i < n && (size_t)i < max; i++)
+		records[i] = found[i].ipaddr;
+	free(found);
+	return n < 0 ? -1 : i;
+}
+
+/* An answer that has come whole. */
+static void
+answer_tell(const struct dnsquery *q, const unsigned char *answer, int len)
+{
+	static struct in_addr records[DNSQUERY_RECORDS_MAX];
+	int n = dnsquery_parse(answer, len, records, DNSQUERY_RECORDS_MAX);
+
+	if (n < 0)
+		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "not readable");
+	else
+		q->fn(q->arg, DNSQUERY_ANSWER, records, (size_t)n, "answer");
+}
+
+static void
+answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
+{
+	struct pending *p = arg;
+	const struct dnsquery *q = p->query;
+
+	(void)timeouts;
+	--*p->left;
+	switch (status) {
+	case ARES_SUCCESS:
+		answer_tell(q, answer, len);
+		break;
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+		q->fn(q->arg, DNSQUERY_ANSWER, NULL, 0, "no such record");
+		break;
+	case ARES_ESERVFAIL:
+		q->fn(q->arg, DNSQUERY_SERVFAIL, NULL, 0, "SERVFAIL");
+		break;
+	case ARES_EREFUSED:
+		q->fn(q->arg, DNSQUERY_REFUSED, NULL, 0, "REFUSED");
+		break;
+	case ARES_ETIMEOUT:
+	case ARES_ECANCELLED:
+		q->fn(q->arg, DNSQUERY_NO_ANSWER, NULL, 0, "no answer in time");
+		break;
+	case ARES_ECONNREFUSED:
+		q->fn(q->arg, DNSQUERY_NO_ANSWER, NULL, 0,
+		    "the DNS server is not there");
+		break;
+	case ARES_EBADRESP:
+	case ARES_EFORMERR:
+	case ARES_ENOTIMP:
+		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "not readable");
+		break;
+	default:
+		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, ares_strerror(status));
+	}
+}
+
+void
+dnsquery_close(void)
+{
+	if (kept.open)
+		ares_destroy(kept.channel);
+	kept.open = false;
+}
+
+/* The channel for this server and time. False when there is none. */
+static bool
+channel_open(const char *server, long timeout_ms)
+{
+	struct ares_options options = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+		.tries = TRIES,
+		/* Two tries, the second twice as long, make the whole. */
+		.timeout = (int)(timeout_ms / 3 + 1),
+	};
+
+	if (kept.open && kept.server == server && kept.timeout_ms == timeout_ms)
+		return true;
+	dnsquery_close();
+	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+		return false;
+	if (ares_init_options(&kept.channel, &options, ARES_OPT_FLAGS |
+		ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS) != ARES_SUCCESS)
+		return false;
+	kept.open = true;
+	kept.server = server;
+	kept.timeout_ms = timeout_ms;
+	if (server != NULL &&
+	    ares_set_servers_ports_csv(kept.channel, server) != ARES_SUCCESS) {
+		dnsquery_close();
+		return false;
+	}
+	return true;
+}
+
+/* Milliseconds until c-ares wants to look at its own time limits. */
+static long
+next_wait(int64_t end)
+{
+	struct timeval next = { 0, 0 }, *wait;
+	int64_t left = end - lock_clock_ms();
+
+	wait = ares_timeout(kept.channel, NULL, &next);
+	if (wait != NULL && wait->tv_sec * 1000 + wait->tv_usec / 1000 < left)
+		left = wait->tv_sec * 1000 + wait->tv_usec / 1000 + 1;
+	return left > 0 ? (long)left : 0;
+}
+
+/* Waits once for the sockets of the channel and handles what came. */
+static void
+channel_wait(int64_t end)
+{
+	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
+	struct pollfd fds[ARES_GETSOCK_MAXNUM];
+	int wanted, i, n = 0;
+
+	wanted = ares_getsock(kept.channel, sockets, ARES_GETSOCK_MAXNUM);
+	for (i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+		fds[n].events = 0;
+		if (ARES_GETSOCK_READABLE(wanted, i))
+			fds[n].events |= POLLIN;
+		if (ARES_GETSOCK_WRITABLE(wanted, i))
+			fds[n].events |= POLLOUT;
+		if (fds[n].events == 0)
+			continue;
+		fds[n].revents = 0;
+		fds[n++].fd = sockets[i];
+	}
+	if (poll(fds, (nfds_t)n, (int)next_wait(end)) <= 0)
+		ares_process_fd(kept.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	else
+		for (i = 0; i < n; i++)
+			if (fds[i].revents != 0)
+				ares_process_fd(kept.channel, fds[i].fd,
+				    (fds[i].revents & POLLOUT) != 0 ?
+				    fds[i].fd : ARES_SOCKET_BAD);
+}
+
+int
+dnsquery_run(const char *server, const struct dnsquery *queries, size_t count,
+    long timeout_ms, long left_ms)
+{
+	int64_t end = lock_clock_ms() +
+	    (left_ms < timeout_ms ? left_ms : timeout_ms);
+	struct pending *pending = calloc(count, sizeof(*pending));
+	size_t left = count, i;
+
+	if (pending == NULL || !channel_open(server, timeout_ms)) {
+		for (i = 0; i < count; i++)
+			queries[i].fn(queries[i].arg, DNSQUERY_FAILED, NULL, 0,
+			    "no resolver");
+		free(pending);
+		return -1;
+	}
+	for (i = 0; i < count; i++) {
+		pending[i].query = &queries[i];
+		pending[i].left = &left;
+		ares_query(kept.channel, queries[i].name, ns_c_in, ns_t_a,
+		    answered, &pending[i]);
+	}
+	while (left > 0 && lock_clock_ms() < end)
+		channel_wait(end);
+	ares_cancel(kept.channel);
+	free(pending);
+	return 0;
+}

@@ -1,0 +1,57 @@
+/*
+ * dnsquery - several DNS questions for A records at once, in one time limit.
+ *
+ * By c-ares: it chooses query identifiers, checks that an answer belongs to
+ * its question, follows CNAMEs, and asks again over TCP when an answer was
+ * truncated.
+ */
+#ifndef DNSQUERY_H
+#define DNSQUERY_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+
+#define DNSQUERY_RECORDS_MAX 4096 /* an answer of 64 KiB holds no more */
+
+enum dnsquery_status {
+	DNSQUERY_ANSWER,    /* with or without A records: see count */
+	DNSQUERY_SERVFAIL,
+	DNSQUERY_REFUSED,
+	DNSQUERY_NO_ANSWER, /* in time, or nobody is there */
+	DNSQUERY_MALFORMED, /* an answer that cannot be read */
+	DNSQUERY_FAILED,    /* could not be asked */
+};
+
+/*
+ * Told once for each question. records are only good during the call. why: the
+ * status for people, a constant text.
+ */
+typedef void dnsquery_fn(void *arg, enum dnsquery_status status,
+    const struct in_addr *records, size_t count, const char *why);
+
+struct dnsquery {
+	const char *name;
+	dnsquery_fn *fn;
+	void *arg;
+};
+
+/*
+ * Asks all of them, anew where nothing comes within parts of timeout_ms
+ * milliseconds, and waits at most that long, or left_ms if that is less.
+ * server: as in the configuration, NULL = the system's (/etc/resolv.conf). 0,
+ * or -1 when nothing could be asked; fn is called in every case.
+ */
+int dnsquery_run(const char *server, const struct dnsquery *queries,
+    size_t count, long timeout_ms, long left_ms);
+
+/* Lets go of what dnsquery_run() keeps for the next time. */
+void dnsquery_close(void);
+
+/*
+ * Reads an answer as it came from the network: the number of A records that
+ * are in it, -1 if it cannot be read.
+ */
+int dnsquery_parse(const unsigned char *answer, int len,
+    struct in_addr *records, size_t max);
+
+#endif
