@@ -12,6 +12,7 @@ PREFIX        = /usr/local
 SBINDIR       = $(PREFIX)/sbin
 MANDIR        = $(PREFIX)/share/man
 DOCDIR        = $(PREFIX)/share/doc/abichecker
+DATADIR       = $(PREFIX)/share/abichecker
 SYSCONFDIR    = /etc
 LOCALSTATEDIR = /var
 DESTDIR       =
@@ -31,7 +32,8 @@ SHARED  = accounts.c action.c address.c authbl.c cache.c child.c command.c confi
 	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
+	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_selftest_postfix.c \
+	  abictl_selftest_zones.c abictl_store.c \
 	  abuseipdb.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
@@ -148,6 +150,8 @@ STATE = $(DESTDIR)$(LOCALSTATEDIR)/lib/abichecker
 CRON  = $(DESTDIR)$(SYSCONFDIR)/cron.d
 DOCS  = README.md LICENSE master.cf.example abichecker.conf.example \
 	whitelist.txt
+# Samples for accounts.command.
+SAMPLES = report-account lock-account lock-account-root
 # An administrator's file is never touched again.
 KEEP  = test -e $(2) || install $(3) $(1) $(2)
 
@@ -155,11 +159,14 @@ KEEP  = test -e $(2) || install $(3) $(1) $(2)
 # there may be no such user, everything stays the installing user's.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man5 \
-	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(ETC)
+	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(ETC)
 	install -m 755 $(BIN)abichecker $(BIN)abictl $(DESTDIR)$(SBINDIR)
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	install -m 755 $(addprefix commands/,$(SAMPLES)) $(DESTDIR)$(DATADIR)
+	sed -i 's|/usr/local/share/abichecker|$(DATADIR)|g' \
+	 $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))
 	@set -e; owner=; group=; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  if [ -z "$(DESTDIR)" ] && ! id -u $(INSTALL_USER) >/dev/null 2>&1; then \
@@ -186,6 +193,8 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(wildcard man/*.5)))
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(wildcard man/*.8)))
 	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))
+	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 	@if [ -e $(CRON)/abichecker ]; then \
 	  echo 'left: $(CRON)/abichecker'; fi
 	@for dir in $(ETC) $(CACHE) $(STATE); do \

@@ -6,9 +6,7 @@
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,23 +23,21 @@
 #include "place.h"
 #include "process.h"
 #include "rest.h"
+#include "selftest.h"
 #include "store.h"
 #include "text.h"
 #include "whitelist.h"
 
 #define PROBE_ADDRESS "1.1.1.1" /* a public resolver */
 #define LIMITS_FILE_MAX (16 * 1024 * 1024)
-#define POSTCONF_TIMEOUT 10000  /* milliseconds */
-
-enum level { OK, SKIP, WARN, FAIL };
 
 static struct {
 	cJSON *json; /* NULL: print lines */
 	bool failed;
 } report;
 
-static void __attribute__((format(printf, 3, 4)))
-say(enum level level, const char *subject, const char *fmt, ...)
+void
+say(enum selftest_level level, const char *subject, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "skip", "warn", "FAIL" };
 	char raw[1024], text[1024];
@@ -346,125 +342,6 @@ test_api(const struct config *cfg, struct statedir *d)
 		rest_set(d, REST_API, now, answer.rest_until, answer.reason);
 }
 
-/* --- Postfix --- */
-
-/* The output of postconf, for the caller to free; NULL when there is none. */
-static char *
-postconf(const char *option, const char *names[], int count)
-{
-	char *argv[16] = { (char *)"/usr/sbin/postconf", (char *)option };
-	struct pollfd p = { .events = POLLIN };
-	size_t len = 0, size = 256 * 1024;
-	char *out;
-	int ends[2], i;
-	ssize_t n;
-
-	for (i = 0; i < count && i < 12; i++)
-		argv[2 + i] = (char *)names[i];
-	if (access(argv[0], X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0)
-		return NULL;
-	out = malloc(size);
-	if (out != NULL && process_start(argv, ends[1], -1, NULL) == 0) {
-		close(ends[1]);
-		p.fd = ends[0];
-		while (len < size - 1 && poll(&p, 1, POSTCONF_TIMEOUT) > 0 &&
-		    (n = read(ends[0], out + len, size - 1 - len)) > 0)
-			len += (size_t)n;
-		out[len] = '\0';
-	} else {
-		close(ends[1]);
-		free(out);
-		out = NULL;
-	}
-	close(ends[0]);
-	return out;
-}
-
-/* Finds the spawn service that runs abichecker; its name into `name`. */
-static bool
-service_find(char *services, char *name, size_t size)
-{
-	char *line;
-
-	while ((line = text_line(&services, NULL)) != NULL)
-		if (strstr(line, " spawn ") != NULL &&
-		    strstr(line, "abichecker") != NULL) {
-			snprintf(name, size, "%.*s",
-			    (int)strcspn(line, " \t"), line);
-			return true;
-		}
-	return false;
-}
-
-/* Is there a spawn service that runs abichecker, and may it run long? */
-static bool
-test_master(void)
-{
-	char *services = postconf("-M", NULL, 0), *value;
-	char name[128], limit[160];
-	const char *limits[] = { limit };
-	long seconds;
-	bool found;
-
-	if (services == NULL) {
-		say(SKIP, "Postfix", "no /usr/sbin/postconf here");
-		return false;
-	}
-	found = service_find(services, name, sizeof(name));
-	free(services);
-	if (!found) {
-		say(WARN, "Postfix", "no spawn service runs abichecker; see "
-		    "master.cf.example");
-		return false;
-	}
-	say(OK, "Postfix", "the spawn service %s runs abichecker", name);
-	snprintf(limit, sizeof(limit), "%s_time_limit", name);
-	value = postconf("-xh", limits, 1);
-	if (value == NULL ||
-	    !text_duration(text_trim(value), 1001, 366 * 86400L, &seconds))
-		say(WARN, "Postfix", "set %s = 3600 in main.cf: the filter is "
-		    "killed after command_time_limit otherwise", limit);
-	free(value);
-	return true;
-}
-
-/* Do the settings that postconf prints so ask the filter? */
-static bool
-asks_us(const char *option, const char *names[], int count)
-{
-	char *value = postconf(option, names, count);
-	bool asks = value != NULL &&
-	    strstr(value, "check_policy_service") != NULL &&
-	    strstr(value, "abichecker") != NULL;
-
-	free(value);
-	return asks;
-}
-
-static void
-test_postfix(void)
-{
-	const char *restrictions[] = { "smtpd_client_restrictions",
-		"smtpd_helo_restrictions", "smtpd_sender_restrictions",
-		"smtpd_relay_restrictions", "smtpd_recipient_restrictions" };
-	const char *delay[] = { "smtpd_delay_reject" };
-	char *value;
-
-	if (!test_master())
-		return;
-	if (asks_us("-xh", restrictions, 5))
-		say(OK, "Postfix", "main.cf asks abichecker");
-	else if (asks_us("-xP", NULL, 0))
-		say(OK, "Postfix", "a service in master.cf asks abichecker");
-	else
-		say(WARN, "Postfix", "no smtpd_*_restrictions ask abichecker");
-	value = postconf("-xh", delay, 1);
-	if (value != NULL && strncmp(value, "yes", 3) != 0)
-		say(WARN, "Postfix", "smtpd_delay_reject is not yes: in client "
-		    "restrictions the SASL user is not known yet");
-	free(value);
-}
-
 int
 abictl_selftest(struct abictl *ctl, int argc, char **argv)
 {
@@ -485,11 +362,13 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 		test_geocount(&ctl->cfg);
 		test_blocks(ctl->cfg.geocount.whitelist_file);
 		test_limits(ctl->cfg.geocount.users_file);
-		test_store(&ctl->cfg);
 	}
+	test_store(&ctl->cfg);
 	test_abictl(&ctl->cfg);
 	test_api(&ctl->cfg, &dir);
-	test_postfix();
+	selftest_zones(&ctl->cfg, &dir);
+	selftest_command(&ctl->cfg);
+	selftest_postfix();
 	if (report.json != NULL)
 		abictl_json(report.json);
 	return report.failed ? 1 : EX_OK;

@@ -49,6 +49,7 @@ struct lookup {
 	const struct request *req;
 	struct question question[2 * DNSZONE_MAX];
 	int count;
+	bool in_full; /* the zones have authbl.timeout to answer */
 };
 
 static void
@@ -108,9 +109,11 @@ questions_ask(struct lookup *l)
 	struct dnsquery queries[2 * DNSZONE_MAX];
 	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
 	struct question *q;
+	long left = request_left(l->req);
 	size_t n = 0;
 	int i;
 
+	l->in_full = left >= cfg->authbl.timeout * 1000;
 	for (i = 0; i < l->count; i++) {
 		q = &l->question[i];
 		rest_name(REST_ZONE, q->zone->name, rest, sizeof(rest));
@@ -122,7 +125,7 @@ questions_ask(struct lookup *l)
 	}
 	if (n > 0)
 		dnsquery_run(cfg->authbl.resolver, queries, n,
-		    cfg->authbl.timeout * 1000, request_left(l->req));
+		    cfg->authbl.timeout * 1000, left);
 }
 
 /* --- what came of it --- */
@@ -160,8 +163,10 @@ question_failed(const struct question *q)
 			"wrong", text);
 		return;
 	}
-	tell_once(l, q->zone, q->status == DNSQUERY_NO_ANSWER ? "silent" :
-		q->why, q->why);
+	/* Silence means something only if there was time enough. */
+	if (q->status == DNSQUERY_NO_ANSWER && !l->in_full)
+		return;
+	tell_once(l, q->zone, q->why, q->why);
 	if (q->status != DNSQUERY_NO_ANSWER || l->req->passive)
 		return;
 	rest_name(REST_ZONE, q->zone->name, rest, sizeof(rest));

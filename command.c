@@ -74,6 +74,8 @@ ours(const char *string)
 	const char *name, *value;
 	size_t n = strcspn(string, "="), i;
 
+	if (string[n] != '=')
+		return false;
 	if ((n == 5 && memcmp(string, "check", n) == 0) ||
 	    (n == 6 && memcmp(string, "reason", n) == 0))
 		return true;

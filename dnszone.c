@@ -89,15 +89,16 @@ code_parse(const char *s, struct dnszone_code *code)
 static const char *
 codes_parse(const char *s, const char *end, struct dnszone *z)
 {
-	do {
+	for (;; s++) {
 		if (z->code_count == DNSZONE_CODES_MAX)
 			return "too many codes of a zone";
 		s = code_parse(s, &z->code[z->code_count]);
-		if (s == NULL || s > end)
+		if (s == NULL || s > end || (s < end && *s != ','))
 			return "a code looks like 127.0.0.4 or 127.0.0.[2..9]";
 		z->code_count++;
-	} while (s < end && *s++ == ',');
-	return s == end ? NULL : "a code ends in something else";
+		if (s == end)
+			return NULL;
+	}
 }
 
 /* Is this label the place of the key? */
