@@ -20,7 +20,7 @@
 
 /* What was found for the request at hand. */
 static struct {
-	int64_t deadline; /* of that request, 0 = nothing */
+	unsigned long request; /* its number, 0 = none */
 	char user[STORE_USER_MAX];
 	enum store_result result;
 	struct store_account account;
@@ -43,9 +43,9 @@ look_up(const struct config *cfg, const struct request *req)
 	struct store *s;
 
 	store_user(req->sasl_username, user, sizeof(user));
-	if (found.deadline == req->deadline && strcmp(found.user, user) == 0)
+	if (found.request == req->number && strcmp(found.user, user) == 0)
 		return found.result;
-	found.deadline = req->deadline;
+	found.request = req->number;
 	snprintf(found.user, sizeof(found.user), "%s", user);
 	memset(&found.account, 0, sizeof(found.account));
 	found.result = STORE_ERROR;
@@ -138,7 +138,7 @@ put(const struct config *cfg, const struct request *req, const char *check,
 	s = store_get(cfg, req->now, request_left(req), true, error, size);
 	if (s == NULL)
 		return STORE_ERROR;
-	found.deadline = 0; /* what is known is no longer true */
+	found.request = 0; /* what is known is no longer true */
 	return store_done(cfg, s, req->now, s->driver->account_add(s, &a,
 		cfg->accounts.ttl != 0 ? req->now - cfg->accounts.ttl : 0),
 	    error, size);

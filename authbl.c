@@ -49,7 +49,7 @@ struct lookup {
 	const struct request *req;
 	struct question question[2 * DNSZONE_MAX];
 	int count;
-	bool in_full; /* the zones have authbl.timeout to answer */
+	bool fair; /* the zones have time enough to answer */
 };
 
 static void
@@ -109,11 +109,13 @@ questions_ask(struct lookup *l)
 	struct dnsquery queries[2 * DNSZONE_MAX];
 	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
 	struct question *q;
-	long left = request_left(l->req);
+	long left = request_left(l->req), most = cfg->authbl.timeout;
 	size_t n = 0;
 	int i;
 
-	l->in_full = left >= cfg->authbl.timeout * 1000;
+	if (cfg->filter.deadline < most)
+		most = cfg->filter.deadline;
+	l->fair = left >= most * 1000 / 2;
 	for (i = 0; i < l->count; i++) {
 		q = &l->question[i];
 		rest_name(REST_ZONE, q->zone->name, rest, sizeof(rest));
@@ -164,7 +166,7 @@ question_failed(const struct question *q)
 		return;
 	}
 	/* Silence means something only if there was time enough. */
-	if (q->status == DNSQUERY_NO_ANSWER && !l->in_full)
+	if (q->status == DNSQUERY_NO_ANSWER && !l->fair)
 		return;
 	tell_once(l, q->zone, q->why, q->why);
 	if (q->status != DNSQUERY_NO_ANSWER || l->req->passive)

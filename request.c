@@ -141,6 +141,9 @@ request_each(const struct request *req, size_t i, const char **value)
 void
 request_start(struct request *req, long deadline)
 {
+	static unsigned long number;
+
+	req->number = ++number;
 	req->now = time(NULL);
 	req->deadline = lock_clock_ms() + deadline * 1000;
 	req->client_known = address_parse(req->client_address, &req->client);

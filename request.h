@@ -62,6 +62,7 @@ struct request {
 	time_t now;       /* wall clock: everything is judged by this */
 	int64_t deadline; /* of request_left(): milliseconds, monotonic clock */
 	bool passive;     /* explain only: fetch, learn and change nothing */
+	unsigned long number; /* of this process's requests, from 1 */
 };
 
 /* What is left for waiting in this request, in milliseconds, never below 0. */
