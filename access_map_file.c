@@ -21,9 +21,10 @@
 #include "tool.h"
 
 #define OTHER_MAX    ((size_t)64 << 20) /* everybody else's lines */
-#define LOCK_WAIT_MS 15000
 #define ACL          "system.posix_acl_access"
 #define NEW_MODE     0644 /* as Postfix makes its maps */
+
+long access_lock_wait_ms = 15000;
 
 /* -1, with a message that begins with the setting. */
 int
@@ -78,6 +79,33 @@ access_place_parse(const char *map, struct access_place *at)
 	return NULL;
 }
 
+/*
+ * Whether only root (or who runs this) can say what stands under a path: links
+ * are theirs, and in no directory others may write, except where a sticky bit
+ * keeps them from what is not theirs.
+ */
+static bool
+path_safe(const char *path)
+{
+	char part[PATH_MAX];
+	struct stat st;
+	size_t n = 0;
+
+	while (path[n] != '\0') {
+		n += strspn(path + n, "/");
+		n += strcspn(path + n, "/");
+		snprintf(part, sizeof(part), "%.*s", (int)n, path);
+		if (lstat(part, &st) != 0)
+			return true; /* opening it tells why */
+		if (st.st_uid != 0 && st.st_uid != geteuid())
+			return false;
+		if (S_ISDIR(st.st_mode) && (st.st_mode & S_ISVTX) == 0 &&
+		    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+			return false;
+	}
+	return true;
+}
+
 /* Opens the directory, which must be safe to work in. */
 static int
 dir_open(struct access_job *j)
@@ -88,7 +116,8 @@ dir_open(struct access_job *j)
 	if (j->dir < 0 || fstat(j->dir, &st) != 0)
 		return access_job_fail(j, "directory %s: %s", j->at.dir,
 		    strerror(errno));
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
+	if (!path_safe(j->at.dir) ||
+	    (st.st_uid != 0 && st.st_uid != geteuid()) ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return access_job_fail(j, "directory %s: others than root may write "
 		    "there; a map is only kept where they may not", j->at.dir);
@@ -111,7 +140,7 @@ lock_take(struct access_job *j)
 	if (!S_ISREG(st.st_mode))
 		return access_job_fail(j, "%s/%s: not a regular file", j->at.dir,
 		    name);
-	if (lock_byte(j->lock, 0, LOCK_WAIT_MS) == 0)
+	if (lock_byte(j->lock, 0, access_lock_wait_ms) == 0)
 		return 0;
 	if (errno == EAGAIN)
 		return access_job_fail(j, "busy: somebody else is writing it");

@@ -1,6 +1,6 @@
 /*
  * access_map_file - the files of an access map: read, made anew, replaced.
- * Only access_map.c uses this.
+ * Only access_map.c and its tests use this.
  */
 #ifndef ACCESS_MAP_FILE_H
 #define ACCESS_MAP_FILE_H
@@ -49,6 +49,9 @@ struct access_job {
 	bool in_force; /* whole, the first, and in the index */
 	struct access_map_result *result;
 };
+
+/* How long another writer is waited for; only tests change it. */
+extern long access_lock_wait_ms;
 
 /* Takes a setting apart; NULL, or what is wrong with it, a constant text. */
 const char *access_place_parse(const char *map, struct access_place *at);

@@ -58,7 +58,7 @@ token_next(const char *at, const char *end)
 	return t;
 }
 
-/* Results by which a client passes: OK, a number, DUNNO, permit... */
+/* Results by which a client passes: OK, a number (but 4NN, 5NN), DUNNO, permit... */
 static bool
 accepts(struct token t)
 {
@@ -67,6 +67,8 @@ accepts(struct token t)
 	for (digits = 0; digits < t.len; digits++)
 		if (!isdigit((unsigned char)t.at[digits]))
 			break;
+	if (t.len == 3 && (t.at[0] == '4' || t.at[0] == '5'))
+		digits = 0;
 	return t.len > 0 &&
 	    (digits == t.len || (t.len == 2 && !strncasecmp(t.at, "OK", 2)) ||
 		(t.len == 5 && !strncasecmp(t.at, "DUNNO", 5)) ||
