@@ -24,6 +24,45 @@ time_same(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+/* Takes a setting apart; NULL, or what is wrong with it. */
+const char *
+access_place_parse(const char *map, struct access_place *at)
+{
+	static const struct {
+		const char *type, *suffix;
+	} types[] = { { "hash", ".db" }, { "btree", ".db" },
+		{ "lmdb", ".lmdb" }, { "cdb", ".cdb" }, { "cidr", NULL } };
+	const char *colon = strchr(map, ':'), *slash, *c;
+	size_t i, n = colon != NULL ? (size_t)(colon - map) : 0;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (n == strlen(types[i].type) &&
+		    memcmp(map, types[i].type, n) == 0)
+			break;
+	if (i == sizeof(types) / sizeof(types[0]))
+		return "not TYPE:/PATH with TYPE hash, btree, lmdb, cdb or "
+		       "cidr";
+	snprintf(at->type, sizeof(at->type), "%s", types[i].type);
+	at->suffix = types[i].suffix;
+	if (colon[1] != '/')
+		return "not an absolute path";
+	for (c = colon + 1; *c != '\0'; c++)
+		if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == ',')
+			return "blanks, commas and control characters cannot "
+			       "be in the name of a map";
+	slash = strrchr(colon, '/');
+	n = (size_t)(slash - colon);
+	if (slash[1] == '\0' || strcmp(slash, "/.") == 0 ||
+	    strcmp(slash, "/..") == 0)
+		return "not the path of a file";
+	if (n >= sizeof(at->dir) || strlen(slash) > sizeof(at->name) - 32)
+		return "path too long";
+	snprintf(at->dir, sizeof(at->dir), "%.*s", n > 1 ? (int)n - 1 : 1,
+	    colon + 1);
+	snprintf(at->name, sizeof(at->name), "%s", slash + 1);
+	return NULL;
+}
+
 bool
 access_map_check(const char *map, char *error, size_t size)
 {
@@ -37,8 +76,8 @@ access_map_check(const char *map, char *error, size_t size)
 
 /* Writes the new file; h says afterwards what is in it. */
 static int
-fresh_write(struct access_job *j, const struct address_block *blocks, size_t count,
-    struct access_header *h)
+fresh_write(struct access_job *j, const struct address_block *blocks,
+    size_t count, struct access_header *h)
 {
 	bool cidr = j->at.suffix == NULL;
 	struct access_others *o;
@@ -52,7 +91,8 @@ fresh_write(struct access_job *j, const struct address_block *blocks, size_t cou
 	rc = o == NULL ? -1 : access_text_write(f, h, blocks, count, cidr, o,
 	    j->other, j->other_len, j->result);
 	if (rc != 0)
-		access_job_fail(j, "%s/%s: %s", j->at.dir, j->fresh, strerror(errno));
+		access_job_fail(j, "%s/%s: %s", j->at.dir, j->fresh,
+		    strerror(errno));
 	access_others_free(o);
 	if (fclose(f) != 0 && rc == 0)
 		rc = access_job_fail(j, "%s/%s: %s", j->at.dir, j->fresh,
@@ -62,8 +102,8 @@ fresh_write(struct access_job *j, const struct address_block *blocks, size_t cou
 
 /* One attempt at our block with these lines. */
 static int
-block_put(struct access_job *j, const struct address_block *blocks, size_t count,
-    int64_t generation)
+block_put(struct access_job *j, const struct address_block *blocks,
+    size_t count, int64_t generation)
 {
 	struct access_header h = { generation, 0 };
 	bool same_lines;
@@ -87,18 +127,15 @@ static int
 block_remove(struct access_job *j)
 {
 	int rc = access_job_read(j);
+	FILE *f;
 
 	if (rc == 0 && j->had_block) {
-		FILE *f = access_job_new(j);
-
-		if (f == NULL)
-			rc = access_job_fail(j, "%s", strerror(errno));
-		else if (fwrite(j->other, 1, j->other_len, f) !=
-		    j->other_len)
-			rc = access_job_fail(j, "%s", strerror(errno));
-		if (f != NULL && fclose(f) != 0 && rc == 0)
-			rc = access_job_fail(j, "%s", strerror(errno));
-		if (rc == 0)
+		f = access_job_new(j);
+		if (f == NULL || (fwrite(j->other, 1, j->other_len, f) !=
+		    j->other_len) | (fclose(f) != 0))
+			rc = access_job_fail(j, "%s/%s: %s", j->at.dir,
+			    j->fresh, strerror(errno));
+		else
 			rc = access_job_finish(j, false);
 	}
 	access_job_clear(j);
@@ -257,6 +294,7 @@ access_map_remove(const char *map, char *error, size_t size)
 		rc = block_remove(&j);
 	if (rc == ACCESS_AGAIN)
 		rc = access_job_fail(&j, "it changes while it is read");
+	j.lock_goes = rc == 0;
 	access_job_close(&j);
 	return rc;
 }

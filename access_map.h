@@ -12,7 +12,7 @@
  * nanosecond; so whoever edits the file, or runs postmap, has it made anew.
  *
  * Temporary names, beside NAME: .NAME.abichecker-new, that with the suffix of
- * the index, and .NAME.abichecker-lock, which stays.
+ * the index, and .NAME.abichecker-lock, which goes with our block.
  */
 #ifndef ACCESS_MAP_H
 #define ACCESS_MAP_H
@@ -40,7 +40,7 @@ struct access_map_entry {
 struct access_map_result {
 	size_t lines;   /* in our block */
 	size_t others;  /* blocks left out because of somebody else's lines */
-	size_t unfit;   /* blocks that no key, or not every form, is there for */
+	size_t unfit;   /* blocks that the keys say not at all or not wholly */
 	size_t cut;     /* entries beyond max */
 	bool changed;   /* other lines than before: a cidr map wants a reload */
 	bool rewritten; /* the file is a new one */

@@ -40,45 +40,6 @@ access_job_fail(struct access_job *j, const char *fmt, ...)
 	return -1;
 }
 
-/* Takes a setting apart; NULL, or what is wrong with it. */
-const char *
-access_place_parse(const char *map, struct access_place *at)
-{
-	static const struct {
-		const char *type, *suffix;
-	} types[] = { { "hash", ".db" }, { "btree", ".db" },
-		{ "lmdb", ".lmdb" }, { "cdb", ".cdb" }, { "cidr", NULL } };
-	const char *colon = strchr(map, ':'), *slash, *c;
-	size_t i, n = colon != NULL ? (size_t)(colon - map) : 0;
-
-	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (n == strlen(types[i].type) &&
-		    memcmp(map, types[i].type, n) == 0)
-			break;
-	if (i == sizeof(types) / sizeof(types[0]))
-		return "not TYPE:/PATH with TYPE hash, btree, lmdb, cdb or "
-		       "cidr";
-	snprintf(at->type, sizeof(at->type), "%s", types[i].type);
-	at->suffix = types[i].suffix;
-	if (colon[1] != '/')
-		return "not an absolute path";
-	for (c = colon + 1; *c != '\0'; c++)
-		if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == ',')
-			return "blanks, commas and control characters cannot "
-			       "be in the name of a map";
-	slash = strrchr(colon, '/');
-	n = (size_t)(slash - colon);
-	if (slash[1] == '\0' || strcmp(slash, "/.") == 0 ||
-	    strcmp(slash, "/..") == 0)
-		return "not the path of a file";
-	if (n >= sizeof(at->dir) || strlen(slash) > sizeof(at->name) - 32)
-		return "path too long";
-	snprintf(at->dir, sizeof(at->dir), "%.*s", n > 1 ? (int)n - 1 : 1,
-	    colon + 1);
-	snprintf(at->name, sizeof(at->name), "%s", slash + 1);
-	return NULL;
-}
-
 /*
  * Whether only root (or who runs this) can say what stands under a path: links
  * are theirs, and in no directory others may write, except where a sticky bit
@@ -119,32 +80,51 @@ dir_open(struct access_job *j)
 	if (!path_safe(j->at.dir) ||
 	    (st.st_uid != 0 && st.st_uid != geteuid()) ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return access_job_fail(j, "directory %s: others than root may write "
-		    "there; a map is only kept where they may not", j->at.dir);
+		return access_job_fail(j, "directory %s: others than root may "
+		    "write there; a map is only kept where they may not",
+		    j->at.dir);
 	return 0;
 }
 
-/* Opens and locks the lock file. */
+/* Opens the lock file. */
 static int
-lock_take(struct access_job *j)
+lock_open(struct access_job *j, const char *name)
 {
-	char name[NAME_MAX + 32];
 	struct stat st;
 
-	snprintf(name, sizeof(name), ".%s.abichecker-lock", j->at.name);
 	j->lock = openat(j->dir, name, O_RDWR | O_CREAT | O_NOFOLLOW |
 	    O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (j->lock < 0 || fstat(j->lock, &st) != 0)
 		return access_job_fail(j, "%s/%s: %s", j->at.dir, name,
 		    strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return access_job_fail(j, "%s/%s: not a regular file", j->at.dir,
-		    name);
-	if (lock_byte(j->lock, 0, access_lock_wait_ms) == 0)
-		return 0;
+		return access_job_fail(j, "%s/%s: not a regular file",
+		    j->at.dir, name);
+	return 0;
+}
+
+/* Takes the lock; once more when the file was removed by who had it. */
+static int
+lock_take(struct access_job *j)
+{
+	struct stat ours, there;
+
+	for (;;) {
+		if (lock_open(j, j->lock_name) != 0)
+			return -1;
+		if (lock_byte(j->lock, 0, access_lock_wait_ms) != 0)
+			break;
+		if (fstat(j->lock, &ours) == 0 &&
+		    fstatat(j->dir, j->lock_name, &there,
+			AT_SYMLINK_NOFOLLOW) == 0 &&
+		    ours.st_ino == there.st_ino)
+			return 0;
+		close(j->lock);
+	}
 	if (errno == EAGAIN)
 		return access_job_fail(j, "busy: somebody else is writing it");
-	return access_job_fail(j, "%s/%s: %s", j->at.dir, name, strerror(errno));
+	return access_job_fail(j, "%s/%s: %s", j->at.dir, j->lock_name,
+	    strerror(errno));
 }
 
 /* Removes the temporary files, also those of a run that was killed. */
@@ -166,19 +146,21 @@ access_job_clear(struct access_job *j)
 }
 
 int
-access_job_open(struct access_job *j, const char *map, struct access_map_result *result,
-    char *error, size_t size)
+access_job_open(struct access_job *j, const char *map,
+    struct access_map_result *result, char *error, size_t size)
 {
 	const char *what, *suffix;
 
-	*j = (struct access_job){ .map = map, .error = error, .error_size = size,
-		.dir = -1, .lock = -1, .old_fd = -1, .fresh_fd = -1,
-		.result = result };
+	*j = (struct access_job){ .map = map, .error = error,
+		.error_size = size, .dir = -1, .lock = -1, .old_fd = -1,
+		.fresh_fd = -1, .result = result };
 	what = access_place_parse(map, &j->at);
 	if (what != NULL)
 		return access_job_fail(j, "%s", what);
 	suffix = j->at.suffix != NULL ? j->at.suffix : "";
 	snprintf(j->index, sizeof(j->index), "%s%s", j->at.name, suffix);
+	snprintf(j->lock_name, sizeof(j->lock_name), ".%s.abichecker-lock",
+	    j->at.name);
 	snprintf(j->fresh, sizeof(j->fresh), ".%s.abichecker-new", j->at.name);
 	snprintf(j->fresh_index, sizeof(j->fresh_index), "%s%s", j->fresh,
 	    suffix);
@@ -206,6 +188,8 @@ access_job_close(struct access_job *j)
 	access_job_forget(j);
 	if (j->fresh_fd >= 0)
 		access_job_clear(j);
+	if (j->lock >= 0 && j->lock_goes)
+		unlinkat(j->dir, j->lock_name, 0);
 	if (j->lock >= 0)
 		close(j->lock);
 	if (j->dir >= 0)
@@ -448,7 +432,8 @@ publish(struct access_job *j, bool with_index)
 		return access_job_fail(j, "%s: %s", j->index, strerror(errno));
 	if (renameat(j->dir, j->fresh, j->dir, j->at.name) != 0 ||
 	    fsync(j->dir) != 0)
-		return access_job_fail(j, "%s: %s", j->at.name, strerror(errno));
+		return access_job_fail(j, "%s: %s", j->at.name,
+		    strerror(errno));
 	j->result->rewritten = true;
 	return 0;
 }

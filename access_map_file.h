@@ -38,6 +38,8 @@ struct access_job {
 	char *error;
 	size_t error_size;
 	int dir, lock;
+	bool lock_goes; /* its file too, at the end */
+	char lock_name[NAME_MAX + 32];
 	char index[NAME_MAX + 16], fresh[NAME_MAX + 32];
 	char fresh_index[NAME_MAX + 48];
 	struct access_seen old, old_index;

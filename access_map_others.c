@@ -58,7 +58,7 @@ token_next(const char *at, const char *end)
 	return t;
 }
 
-/* Results by which a client passes: OK, a number (but 4NN, 5NN), DUNNO, permit... */
+/* Results by which a client passes: OK, numbers but 4NN, 5NN, DUNNO, permit. */
 static bool
 accepts(struct token t)
 {
@@ -322,22 +322,30 @@ cidr_before(const struct cidr_rule *rules, size_t count,
 	return low > 0 ? &rules[low - 1] : NULL;
 }
 
+/* The last address of a block, as a block of its own. */
+static struct address_block
+last_of(const struct address_block *b)
+{
+	struct address_block last = *b;
+	unsigned char *bytes = last.base.bytes;
+	int i;
+
+	last.bits = address_bits(&b->base);
+	for (i = b->bits; i < last.bits; i++)
+		bytes[i / 8] = (unsigned char)(bytes[i / 8] | 0x80 >> i % 8);
+	return last;
+}
+
 static bool
 cidr_wins(const struct access_others *o, const struct address_block *b)
 {
 	const struct cidr_rule *r;
-	struct address_block last = *b;
+	struct address_block last = last_of(b);
 	size_t i;
 
 	r = cidr_before(o->blocks, o->count, b);
 	if (r != NULL && block_compare(&r->block, b) == 0)
 		return true;
-	/* The last address of ours, as a block of its own. */
-	for (i = 0; i < (size_t)address_bits(&b->base) / 8; i++)
-		last.base.bytes[i] |= (unsigned char)(b->bits >= (int)i * 8 + 8 ?
-		    0 : b->bits <= (int)i * 8 ? 0xff :
-		    0xff >> (b->bits - (int)i * 8));
-	last.bits = address_bits(&b->base);
 	r = cidr_before(o->accepted, o->accepted_count, &last);
 	if (r != NULL &&
 	    (contains(&r->block, b) || contains(b, &r->block)))

@@ -5,11 +5,13 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "text.h"
 
 #define BEGIN_MARK "# BEGIN abichecker blacklist, generation "
+#define SUM_MARK   ", sum "
 #define END_MARK   "# END abichecker blacklist"
 #define REMARK                                                                \
 	"# Kept by abictl, which replaces all lines from BEGIN to END: do not" \
@@ -40,24 +42,28 @@ static int
 header_text(const struct access_header *h, char *out)
 {
 	return snprintf(out, ACCESS_HEADER_MAX,
-	    BEGIN_MARK "%" PRId64 ", sum %016" PRIx64 "\n", h->generation,
+	    BEGIN_MARK "%" PRId64 SUM_MARK "%016" PRIx64 "\n", h->generation,
 	    h->sum);
 }
 
 size_t
 access_header_read(const char *text, size_t len, struct access_header *h)
 {
-	char line[ACCESS_HEADER_MAX], again[ACCESS_HEADER_MAX];
-	const char *end = memchr(text, '\n', len);
+	char line[ACCESS_HEADER_MAX], again[ACCESS_HEADER_MAX], *sum;
+	const char *end = len > 0 ? memchr(text, '\n', len) : NULL;
 	size_t n = end != NULL ? (size_t)(end - text) + 1 : 0;
 
-	if (n == 0 || n >= sizeof(line))
+	if (n < strlen(BEGIN_MARK) || n >= sizeof(line))
 		return 0;
 	memcpy(line, text, n);
 	line[n] = '\0';
-	if (sscanf(line, BEGIN_MARK "%18" SCNd64 ", sum %16" SCNx64,
-		&h->generation, &h->sum) != 2 || h->generation < 0 ||
-	    (size_t)header_text(h, again) != n || strcmp(line, again) != 0)
+	h->generation = strtoll(line + strlen(BEGIN_MARK), &sum, 10);
+	if (strncmp(sum, SUM_MARK, strlen(SUM_MARK)) != 0)
+		return 0;
+	h->sum = strtoull(sum + strlen(SUM_MARK), NULL, 16);
+	/* It is ours if it is what we would write. */
+	if (h->generation < 0 || (size_t)header_text(h, again) != n ||
+	    strcmp(line, again) != 0)
 		return 0;
 	return n;
 }
@@ -135,7 +141,7 @@ const char *
 access_text_others(char *text, size_t *len, long *line)
 {
 	const char *p = text, *end = text + *len;
-	bool loose = true; /* what continues now would continue a line of ours */
+	bool loose = true; /* what continues now continues a line of ours */
 	size_t n, kept = 0;
 
 	/* Said before anything is moved, so that the number is right. */
@@ -177,6 +183,8 @@ struct sink {
 static void
 put(struct sink *to, const char *data, size_t len)
 {
+	if (len == 0)
+		return;
 	to->sum = access_sum(to->sum, data, len);
 	fwrite(data, 1, len, to->f); /* errors stay with the file */
 }

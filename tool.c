@@ -154,12 +154,10 @@ run_and_judge(const char *name, struct running *r, int seconds, char *error,
 	if (!ended)
 		snprintf(error, size, "%s: not done within %d s, killed", name,
 		    seconds);
-	else if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		snprintf(error, size, "%s", line);
 	else if (WIFSIGNALED(status))
 		snprintf(error, size, "%s: killed by signal %d%s%s", name,
 		    WTERMSIG(status), *line != '\0' ? ": " : "", line);
-	else if (*line != '\0')
+	else if (*line != '\0' || WEXITSTATUS(status) == 0)
 		snprintf(error, size, "%s", line);
 	else
 		snprintf(error, size, "%s: exit status %d", name,
