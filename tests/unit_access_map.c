@@ -1002,6 +1002,35 @@ killed(void **state)
 	assert_true(killed_rounds >= 20);
 }
 
+/* A postmap that outlives us has the map for itself until it ends. */
+static void
+orphan(void **state)
+{
+	const char *map = map_of("hash", "access");
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(shell("mkfifo begun go"), 0);
+	program("postmap", "#!/bin/sh\necho > begun; read x < go\n"
+	    "echo index > \"${1#hash:}.db\"\n");
+	pid = fork();
+	if (pid == 0)
+		_exit(write_many(map, 1, 1) != 0);
+	assert_int_equal(shell("timeout 20 cat begun"), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	access_lock_wait_ms = 20;
+	assert_int_equal(write_many(map, 1, 2), -1);
+	assert_non_null(strstr(error, "busy"));
+	access_lock_wait_ms = 15000;
+	assert_int_equal(shell("timeout 20 sh -c 'echo > go'"), 0);
+	program("postmap", "#!/bin/sh\necho index > \"${1#hash:}.db\"\n");
+	if (write_many(map, 1, 2) != 0)
+		fail_msg("%s", error);
+	assert_tidy();
+	assert_int_equal(access_map_generation(map), 2);
+}
+
 /* The moment between the two renames, made by hand. */
 static void
 between(void **state)
@@ -1110,6 +1139,7 @@ main(void)
 		TEST(busy),
 		TEST(writers),
 		TEST(killed),
+		TEST(orphan),
 		TEST(between),
 		TEST(disk_full),
 		TEST(edited_meanwhile),
