@@ -25,16 +25,19 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = accounts.c action.c address.c authbl.c cache.c child.c command.c config.c \
-	  dnsquery.c dnszone.c fetch.c file.c geocount.c \
+SHARED  = accounts.c action.c address.c authbl.c cache.c child.c command.c \
+	  config.c dnsquery.c dnszone.c fetch.c file.c geocount.c \
 	  lock.c log.c place.c policy.c process.c reputation.c \
 	  request.c rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
 	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_selftest_postfix.c \
-	  abictl_selftest_zones.c abictl_store.c \
-	  abuseipdb.c
+	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c \
+	  abictl_selftest.c abictl_selftest_postfix.c abictl_selftest_zones.c \
+	  abictl_store.c $(TESTED)
+# Of these the unit tests and fuzzers know, besides SHARED.
+TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
+	  access_map_others.c access_map_text.c tool.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
@@ -101,7 +104,7 @@ $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
-$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
+$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,$(TESTED) $(SHARED))
 	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
 
 # Built on the way, and of use afterwards.
@@ -118,10 +121,10 @@ FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	     -fno-sanitize-recover=all $(DEFINES) -I.
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lm
+	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lm
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

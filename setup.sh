@@ -25,7 +25,7 @@ targets='all install uninstall clean demo check torture bench fuzz lint'
 packages_of()
 {
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
-	    libsqlite3-dev libmaxminddb-dev libmd-dev'
+	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev'
 	mail='postfix python3'
 	check='libcmocka-dev mandoc openssl procps
 	    libmaxmind-db-writer-perl'

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """See the filter at work: a real Postfix on loopback runs it by spawn(8), a stand-in plays the
-AbuseIPDB API, and clients of all kinds come to deliver a message, among them a botnet that has
-the password of an account.
+AbuseIPDB API, another one a DNS list, and clients of all kinds come to deliver a message, among
+them a botnet that has the password of an account, and a thief whom the list knows.
 
     python3 tests/demo.py
 
@@ -19,6 +19,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
+import dnsstub  # noqa: E402
 import mmdb  # noqa: E402
 import testenv  # noqa: E402
 from apistub import ApiStub, score  # noqa: E402
@@ -71,6 +72,13 @@ BOTNET = (("81.2.69.142", "GB"), ("89.160.20.112", "SE"), ("216.160.83.56", "US"
           ("202.196.224.9", "PH"))
 COMPROMISED = "554 5.7.1 .*Your mail account .eva@example.org. was compromised"
 
+# One with a stolen password, at an address that a DNS list knows, and then elsewhere.
+STOLEN = "max@example.org"
+THIEF, ELSEWHERE = "89.160.20.112", "81.2.69.142"
+ZONE = "authbl.example.net"
+LOCKED = "554 5.7.1 Account locked, please call us"
+LOCKED_REPLY = f"554 5.7.1 .*{LOCKED[10:]}"
+
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
 
 NEXT = """\
@@ -78,9 +86,10 @@ That is all there is to it. To have it in front of your own Postfix:
 
   sudo sh setup.sh install        programs, manuals, a user, a configuration
   /etc/abichecker/abichecker.conf
-                                  your AbuseIPDB key (a free one will do) and,
-                                  to be careful, dry_run = yes: all mail
-                                  passes, the log says what would be refused
+                                  your AbuseIPDB key (a free one will do), the
+                                  key of a DNS list, if you have one, and, to be
+                                  careful, dry_run = yes: all mail passes, the
+                                  log says what would be refused
   README.md, Install into Postfix
                                   the lines for master.cf and main.cf
   sudo abictl selftest            is everything in place?
@@ -138,7 +147,11 @@ class Demo:
         testenv.at_exit(self.stub.stop)
         places = os.path.join(testenv.new_directory("places"), "countries.mmdb")
         mmdb.write(places, dict(BOTNET))
-        self.site = testenv.Site(self.stub.url, {"geocount.database": places}, WHITELIST)
+        self.dns = dnsstub.DnsStub().start()
+        testenv.at_exit(self.dns.stop)
+        self.site = testenv.Site(self.stub.url, {
+            "geocount.database": places, "authbl.zones": f"{ZONE}=127.0.0.4",
+            "authbl.resolver": self.dns.resolver, "accounts.action": LOCKED}, WHITELIST)
         self.mail = MailServer(self.site).start()
         self.wrong = []
         self.whole_line_shown = False
@@ -208,6 +221,30 @@ class Demo:
         self.explain("Is she the only one?",
                      ("logins", "--report", "suspects"), VICTIM)
 
+    def stolen(self, number):
+        """An account that a DNS list gives away, stopped everywhere, and released."""
+        self.dns.answers[f"{'.'.join(reversed(THIEF.split('.')))}.{ZONE}"] = dnsstub.a("127.0.0.4")
+        logged = len(self.site.log())
+        replies = [*self.mail.submit(THIEF, login=STOLEN).recipients,
+                   *self.mail.submit(ELSEWHERE, login=STOLEN).recipients]
+        self.screen.title(number, "A stolen account", *VERDICTS[replies[0][0]])
+        self.screen.wrap(f"Somebody logs in as {STOLEN} from an address that a DNS list has for "
+                         "stolen passwords. From then on the account is stopped, from wherever "
+                         "it comes.")
+        for count, (address, reply) in enumerate(zip((THIEF, ELSEWHERE), replies), 1):
+            self.screen.row(f"login {count}", f"{address:15} {reply}", VERDICTS[reply[0]][1])
+        self.show_log(self.site.log()[logged:].splitlines())
+        self.explain("What is known about it?", ("accounts", "show", STOLEN), THIEF)
+        self.explain("Max has a new password, and comes from that address himself:", ("accounts", "release", STOLEN), "")
+        logged = len(self.site.log())
+        replies += self.mail.submit(THIEF, login=STOLEN).recipients
+        self.screen.print()
+        self.screen.row("login 3", f"{THIEF:15} {replies[2]}", VERDICTS[replies[2][0]][1])
+        self.show_log(self.site.log()[logged:].splitlines())
+        for reply, pattern in zip(replies, (LOCKED_REPLY, LOCKED_REPLY, ACCEPTED)):
+            if not re.match(pattern, reply):
+                self.fail(f"the reply should have been like {pattern}")
+
     def explain(self, question, arguments, answer):
         """A question of the administrator, and how abictl answers it."""
         self.screen.print(f"\n   {question}")
@@ -253,7 +290,8 @@ def main():
     screen = Screen(sys.stdout)
     screen.print("abichecker: a demonstration", "bold")
     screen.wrap("A real Postfix on loopback runs the filter by spawn(8), a stand-in plays the "
-                "AbuseIPDB API. Nothing leaves this machine, nothing stays on it.", 0)
+                "AbuseIPDB API and a DNS list. Nothing leaves this machine, nothing stays on it.",
+                0)
     demo = Demo(screen)
     for number, client in enumerate(CLIENTS, 1):
         demo.play(number, client)
@@ -262,6 +300,7 @@ def main():
                          ("check", "client_address=1.2.3.5", "client_name=mx.notpaypal.com"),
                          "521 5.7.1")
     demo.botnet(len(CLIENTS) + 1)
+    demo.stolen(len(CLIENTS) + 2)
     demo.end()
     screen.print("\n" + "-" * WIDTH)
     if demo.wrong:

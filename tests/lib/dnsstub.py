@@ -295,7 +295,8 @@ class _Tcp(socketserver.ThreadingTCPServer):
 class DnsStub:
     """A server of all zones. tcp: False, and connections are refused."""
 
-    def __init__(self, port=0, tcp=True):
+    def __init__(self, port=0, tcp=True, host="127.0.0.1"):
+        self.host = host
         self.port = port
         self.tcp = tcp
         self.answers = {}
@@ -308,7 +309,7 @@ class DnsStub:
 
     @property
     def resolver(self):
-        return f"127.0.0.1:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def start(self):
         self.stopping.clear()
@@ -322,13 +323,15 @@ class DnsStub:
 
     def _listen(self):
         """Servers for UDP and TCP on the same port, any if none was given."""
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        _Udp.address_family = _Tcp.address_family = family
         for last in (False,) * 20 + (True,):
-            udp = _Udp(("127.0.0.1", self.port), _Udp.Handler)
+            udp = _Udp((self.host, self.port), _Udp.Handler)
             if not self.tcp:
                 return [udp]
             _Tcp.allow_reuse_address = bool(self.port)
             try:
-                return [udp, _Tcp(udp.server_address, _Tcp.Handler)]
+                return [udp, _Tcp(udp.server_address[:2], _Tcp.Handler)]
             except OSError:  # somebody else has this one for TCP
                 udp.server_close()
                 if last or self.port:
