@@ -29,7 +29,8 @@ enum service {
  *   %p  [address]:port, the client of postscreen
  *   %a  an address of its own
  *   %h  a host name      %q  a queue id or NOQUEUE    %s  a stage, as RCPT
- *   %n  a number         %m  a SASL mechanism         %.  the end of a word
+ *   %n  a number         %m  a SASL mechanism
+ *   %$  the line's end   %:  that, or a colon and more
  */
 static const struct row {
 	unsigned services;
@@ -45,46 +46,52 @@ static const struct row {
 	    MAILLOG_AUTH_FAILURE, maillog_login },
 	{ IN(SMTPD), "warning: hostname %h does not resolve to address %a",
 	    MAILLOG_HOSTNAME_MISMATCH, maillog_lookup },
-	{ IN(SMTPD), "lost connection after AUTH from %c%.",
+	{ IN(SMTPD), "lost connection after AUTH from %c%$",
 	    MAILLOG_LOST_AFTER_AUTH, maillog_plain },
-	{ IN(SMTPD), "too many errors after %s from %c%.",
+	{ IN(SMTPD), "too many errors after %s from %c%$",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD), "improper command pipelining after %s from %c%.",
+	{ IN(SMTPD), "improper command pipelining after %s from %c%:",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD), "warning: non-SMTP command from %c: ",
+	{ IN(SMTPD), "warning: non-SMTP command from %c%:",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD), "warning: Connection rate limit exceeded: %n from %c%.",
+	{ IN(SMTPD),
+	    "warning: Connection rate limit exceeded: "
+	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
 	{ IN(SMTPD),
 	    "warning: Message delivery request rate limit exceeded: "
-	    "%n from %c%.",
+	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
 	{ IN(SMTPD),
-	    "warning: Recipient address rate limit exceeded: %n from %c%.",
+	    "warning: Recipient address rate limit exceeded: "
+	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
 	{ IN(SMTPD),
-	    "warning: New TLS session rate limit exceeded: %n from %c%.",
+	    "warning: New TLS session rate limit exceeded: "
+	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(SMTPD), "warning: AUTH command rate limit exceeded: %n from %c%.",
+	{ IN(SMTPD),
+	    "warning: AUTH command rate limit exceeded: "
+	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
 	{ IN(POSTSCREEN), "%q: reject: %s from %p: ", MAILLOG_RULES,
 	    maillog_reject },
-	{ IN(POSTSCREEN), "PREGREET %n after %n from %p: ", MAILLOG_PREGREET,
+	{ IN(POSTSCREEN), "PREGREET %n after %n from %p%:", MAILLOG_PREGREET,
 	    maillog_plain },
-	{ IN(POSTSCREEN), "HANGUP after %n from %p%.", MAILLOG_PREGREET,
+	{ IN(POSTSCREEN), "HANGUP after %n from %p in ", MAILLOG_PREGREET,
 	    maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND TIME LIMIT from %p%.",
+	{ IN(POSTSCREEN), "COMMAND TIME LIMIT from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND COUNT LIMIT from %p%.",
+	{ IN(POSTSCREEN), "COMMAND COUNT LIMIT from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND LENGTH LIMIT from %p%.",
+	{ IN(POSTSCREEN), "COMMAND LENGTH LIMIT from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND PIPELINING from %p%.",
+	{ IN(POSTSCREEN), "COMMAND PIPELINING from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "NON-SMTP COMMAND from %p%.", MAILLOG_PROTOCOL_ABUSE,
-	    maillog_plain },
-	{ IN(POSTSCREEN), "BARE NEWLINE from %p%.", MAILLOG_PROTOCOL_ABUSE,
-	    maillog_plain },
+	{ IN(POSTSCREEN), "NON-SMTP COMMAND from %p after ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ IN(POSTSCREEN), "BARE NEWLINE from %p after ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))

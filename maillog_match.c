@@ -155,11 +155,12 @@ match_piece(char piece, const char *p, const char *end, struct maillog_hit *hit)
 		return skip_queue_id(p, end);
 	case 's':
 		return skip_stage(p, end);
-	case '.':
-		return p == end || *p == ' ' || *p == ':' || *p == ';' ||
-		        *p == ','
-		    ? p
-		    : NULL;
+	case '$':
+		return p == end ? p : NULL;
+	case ':':
+		if (p < end && *p == ':')
+			return p + 1 == end || p[1] == ' ' ? p + 1 : NULL;
+		return p == end ? p : NULL;
 	default:
 		return NULL;
 	}

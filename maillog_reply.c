@@ -118,6 +118,9 @@ maillog_lookup(const char *p, const char *end, struct maillog_hit *hit)
 		return true;
 	if (!maillog_begins(p, end, ": "))
 		return false;
+	/* A name with blanks, which Postfix lets through no more than we do. */
+	if (find(p, end, " does not resolve to address ") != NULL)
+		return false;
 	hit->text = maillog_part(p + 2, end);
 	hit->temporary = !begins_any(p + 2, end, permanent);
 	return true;
