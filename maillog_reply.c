@@ -11,8 +11,8 @@
  */
 static const struct reply {
 	const char *begins;
-	const char *holds; /* further on, "" = nothing */
-	bool whole;        /* `begins' is part of the text */
+	const char *then; /* right behind that */
+	bool whole;       /* `begins' is part of the text */
 	enum maillog_rule rule;
 } replies[] = {
 	{ "Recipient address rejected: ", "Relay access denied", false,
@@ -174,7 +174,7 @@ find_reply(const char *p, const char *end)
 
 	for (r = replies; r < replies + REPLY_COUNT; r++) {
 		if (maillog_begins(p, end, r->begins) &&
-		    maillog_begins(p + strlen(r->begins), end, r->holds))
+		    maillog_begins(p + strlen(r->begins), end, r->then))
 			return r;
 	}
 	return NULL;

@@ -530,11 +530,17 @@ stamps_are_read_in_their_zone_and_year(void **state)
 		if (when != rows[i].when)
 			fail_msg("%s in %s is %ld, not %ld", rows[i].stamp,
 			    rows[i].tz, (long)when, (long)rows[i].when);
-		/* once more, now that the day is known */
+		/* Once more, now that the day is known. */
 		read_stamp(&m, rows[i].stamp, &when);
 		assert_true(when == rows[i].when);
 	}
 	zone("UTC0");
+	/* A day of which half is more than a day after now. */
+	maillog_init(&m, 1795176000);
+	assert_true(read_stamp(&m, "Nov 21 11:00:00", &when));
+	assert_true(when == 1795258800);
+	assert_true(read_stamp(&m, "Nov 21 13:00:00", &when));
+	assert_true(when == 1763730000);
 }
 
 /* A log of a night in which the clock changes, a line every 7 minutes. */
