@@ -13,6 +13,9 @@
 #define QUEUED "%q: " /* a pattern's beginning */
 #define QUEUE_ID_MAX 32
 
+#define TROUBLE_SECONDS 300 /* of a SASL server, after a line that says so:
+                             * the time that Postfix waits for a client */
+
 /* What writes the line: the last part of the tag. */
 enum service {
 	SMTPD,
@@ -28,8 +31,10 @@ enum service {
  *   %c  name[address], the client of smtpd, and :port where that is logged
  *   %p  [address]:port, the client of postscreen
  *   %a  an address of its own
- *   %h  a host name      %q  a queue id or NOQUEUE    %s  a stage, as RCPT
- *   %n  a number         %m  a SASL mechanism
+ *   %h  a host name, or a SASL mechanism, which has no other characters
+ *   %q  a queue id or NOQUEUE
+ *   %s  a stage, as RCPT or DATA content; %r one that is refused
+ *   %n  a number
  *   %$  the line's end   %:  that, or a colon and more
  */
 static const struct row {
@@ -38,11 +43,11 @@ static const struct row {
 	enum maillog_rule rule;
 	maillog_finish *finish;
 } rows[] = {
-	{ IN(SMTPD), "%q: reject: %s from %c: ", MAILLOG_RULES,
+	{ IN(SMTPD), "%q: reject: %r from %c: ", MAILLOG_RULES,
 	    maillog_reject },
 	{ IN(SMTPD) | IN(CLEANUP), "%q: milter-reject: %s from %c: ",
 	    MAILLOG_MILTER_REJECTED, maillog_milter },
-	{ IN(SMTPD), "warning: %c: SASL %m authentication failed:",
+	{ IN(SMTPD), "warning: %c: SASL %h authentication failed:",
 	    MAILLOG_AUTH_FAILURE, maillog_login },
 	{ IN(SMTPD), "warning: hostname %h does not resolve to address %a",
 	    MAILLOG_HOSTNAME_MISMATCH, maillog_lookup },
@@ -74,7 +79,7 @@ static const struct row {
 	    "warning: AUTH command rate limit exceeded: "
 	    "%n from %c for service ",
 	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(POSTSCREEN), "%q: reject: %s from %p: ", MAILLOG_RULES,
+	{ IN(POSTSCREEN), "%q: reject: %r from %p: ", MAILLOG_RULES,
 	    maillog_reject },
 	{ IN(POSTSCREEN), "PREGREET %n after %n from %p%:", MAILLOG_PREGREET,
 	    maillog_plain },
@@ -234,6 +239,7 @@ candidates(const struct maillog *m, enum service service, const char *p,
 	return m->rows[0][service][(unsigned char)*p];
 }
 
+/* Also when there is none, rule and temporary of *hit are set. */
 static bool
 read_message(const struct maillog *m, enum service service, const char *p,
     const char *end, struct maillog_hit *hit)
@@ -242,6 +248,7 @@ read_message(const struct maillog *m, enum service service, const char *p,
 	const struct row *row;
 	const char *rest;
 
+	hit->rule = MAILLOG_RULES;
 	for (; left != 0; left &= left - 1) {
 		row = &rows[__builtin_ctz(left)];
 		memset(hit, 0, sizeof(*hit));
@@ -254,6 +261,16 @@ read_message(const struct maillog *m, enum service service, const char *p,
 	return false;
 }
 
+/*
+ * Whether a login failed because of the SASL server. Clients whose login fails
+ * like that hang up, and are then lost after AUTH.
+ */
+static bool
+sasl_trouble(const struct maillog_hit *hit)
+{
+	return hit->rule == MAILLOG_AUTH_FAILURE && hit->temporary;
+}
+
 bool
 maillog_line(struct maillog *m, const char *line, size_t len,
     struct maillog_hit *hit)
@@ -261,6 +278,7 @@ maillog_line(struct maillog *m, const char *line, size_t len,
 	size_t stamp = maillog_stamp(line, len);
 	const char *p, *end = line + len;
 	enum service service;
+	bool found;
 
 	if (stamp == 0)
 		return false;
@@ -270,10 +288,20 @@ maillog_line(struct maillog *m, const char *line, size_t len,
 	if (end[-1] == '\r')
 		end--;
 	p = skip_id(p, end);
-	if (p == end || !read_message(m, service, p, end, hit))
+	if (p == end)
+		return false;
+	found = read_message(m, service, p, end, hit);
+	if (!found && !sasl_trouble(hit))
 		return false;
 	hit->line = maillog_part(line, line + len);
-	return maillog_time(&m->clock, line, stamp, &hit->when);
+	if (!maillog_time(&m->clock, line, stamp, &hit->when))
+		return false;
+	if (sasl_trouble(hit))
+		m->trouble = hit->when;
+	else if (hit->rule == MAILLOG_LOST_AFTER_AUTH && m->trouble != 0)
+		hit->temporary = hit->when >= m->trouble &&
+		    hit->when - m->trouble <= TROUBLE_SECONDS;
+	return found;
 }
 
 bool

@@ -80,6 +80,7 @@ struct maillog_clock {
 /* A reader of lines. Large; nothing in it needs to be released. */
 struct maillog {
 	struct maillog_clock clock;
+	time_t trouble; /* when the SASL server was last said to have it */
 	uint64_t lines; /* whole lines seen by maillog_next() */
 	uint32_t rows[2][3][256]; /* of the patterns: with a queue id before
 	                           * them, by service, by first byte */

@@ -5,7 +5,6 @@
 #include "maillog_parse.h"
 
 #define HOST_NAME_MAX_LEN 255 /* VALID_HOSTNAME_LEN of Postfix */
-#define MECHANISM_MAX 100     /* "%.100s" */
 #define STAGE_MAX 20
 
 static bool
@@ -41,10 +40,6 @@ skip_queue_id(const char *p, const char *end)
 	return p == from ? NULL : p;
 }
 
-/*
- * ETRN is none: of that Postfix logs what the client sent before it logs who
- * the client is.
- */
 static const char *
 skip_stage(const char *p, const char *end)
 {
@@ -52,10 +47,21 @@ skip_stage(const char *p, const char *end)
 
 	while (p < end && (maillog_upper(*p) || *p == '-'))
 		p++;
-	if (p == from || p - from > STAGE_MAX ||
-	    maillog_begins(from, p, "ETRN"))
+	if (p == from || p - from > STAGE_MAX)
 		return NULL;
-	return maillog_begins(p, end, " content") ? p + strlen(" content") : p;
+	if (maillog_begins(p, end, " content"))
+		p += strlen(" content");
+	return p;
+}
+
+/*
+ * ETRN is none: refusing it, Postfix logs what the client sent before it logs
+ * who the client is.
+ */
+static const char *
+skip_refused_stage(const char *p, const char *end)
+{
+	return maillog_begins(p, end, "ETRN") ? NULL : skip_stage(p, end);
 }
 
 const char *
@@ -66,16 +72,6 @@ maillog_skip_number(const char *p, const char *end)
 	while (p < end && (maillog_digit(*p) || *p == '.'))
 		p++;
 	return p == from ? NULL : p;
-}
-
-static const char *
-skip_mechanism(const char *p, const char *end)
-{
-	const char *from = p;
-
-	while (p < end && *p != ' ')
-		p++;
-	return p == from || p - from > MECHANISM_MAX ? NULL : p;
 }
 
 static const char *
@@ -145,14 +141,14 @@ match_piece(char piece, const char *p, const char *end, struct maillog_hit *hit)
 		return read_client(p, end, hit);
 	case 'h':
 		return maillog_skip_name(p, end);
-	case 'm':
-		return skip_mechanism(p, end);
 	case 'n':
 		return maillog_skip_number(p, end);
 	case 'p':
 		return read_bracketed(p, end, hit);
 	case 'q':
 		return skip_queue_id(p, end);
+	case 'r':
+		return skip_refused_stage(p, end);
 	case 's':
 		return skip_stage(p, end);
 	case '$':

@@ -79,14 +79,17 @@ maillog_login(const char *p, const char *end, struct maillog_hit *hit)
 		"Internal authentication failure", "generic failure",
 		"transient failure", "no mechanism available",
 		"remote authentication server unavailable", NULL };
+	static const char lost[] = "Connection lost to authentication server";
 	static const char key[] = ", sasl_username=";
 	const char *user;
 
 	if (p < end && *p == ' ')
 		p++;
-	if (maillog_begins(p, end, "Connection lost to authentication server"))
-		return false;
 	hit->temporary = begins_any(p, end, trouble);
+	if (maillog_begins(p, end, lost)) {
+		hit->temporary = true;
+		return false;
+	}
 	user = find(p, end, key);
 	hit->text = maillog_part(p, user != NULL ? user : end);
 	if (user == NULL)

@@ -157,6 +157,7 @@ check(const struct line *l, const struct expected *e, const char *client)
 	struct maillog_hit hit;
 
 	assert_non_null(copy);
+	maillog_init(&reader, NOW);
 	memcpy(copy + 1, l->s, l->len); /* not aligned, and ends there */
 	if (maillog_line(&reader, copy + 1, l->len, &hit) != e->hit)
 		fail_msg("%s: %.*s", e->hit ? "not read" : "read",
@@ -666,6 +667,39 @@ long_lines_are_read(void **state)
 	free(buf);
 }
 
+/* Clients hang up when logins fail, whoever's fault that is. */
+static void
+nobody_is_lost_after_auth_in_a_sasl_servers_trouble(void **state)
+{
+#define AT(time) "Nov 20 15:" time " mx1 postfix/smtpd[1]: "
+#define LOST "lost connection after AUTH from h[192.0.2.1]\n"
+#define LOGIN "warning: h[192.0.2.1]: SASL "
+	static const char log[] = AT("41:00") LOST /* 0 */
+	    AT("41:01") LOGIN "PLAIN authentication failed: Connection lost to "
+	    "authentication server\n"
+	    AT("41:02") LOST                        /* 1: temporary */
+	    AT("46:01") LOST                        /* 2: temporary */
+	    AT("46:02") LOST                        /* 3 */
+	    AT("46:03") LOGIN "PLAIN authentication failed: x\n" /* 4 */
+	    AT("46:04") LOST                        /* 5 */
+	    AT("46:05") LOGIN "\"x authentication failed: Connection lost to "
+	    "authentication server\" authentication failed: x\n"
+	    AT("46:06") LOST                        /* 6 */
+	    AT("46:07") LOGIN "PLAIN authentication failed: generic failure\n"
+	    AT("46:08") LOST;                       /* 7, 8: temporary */
+	struct maillog_hit hit;
+	size_t pos = 0;
+	int i;
+
+	(void)state;
+	maillog_init(&reader, NOW);
+	for (i = 0; maillog_next(&reader, log, strlen(log), &pos, &hit); i++) {
+		if (hit.temporary != (i == 1 || i == 2 || i == 7 || i == 8))
+			fail_msg("%d: %.*s", i, (int)hit.line.len, hit.line.s);
+	}
+	assert_int_equal(i, 9);
+}
+
 static void
 rules_have_names(void **state)
 {
@@ -692,6 +726,8 @@ main(void)
 		cmocka_unit_test(time_does_not_go_back),
 		cmocka_unit_test(lines_are_found_in_a_buffer),
 		cmocka_unit_test(long_lines_are_read),
+		cmocka_unit_test(
+		    nobody_is_lost_after_auth_in_a_sasl_servers_trouble),
 		cmocka_unit_test(rules_have_names),
 	};
 

@@ -284,7 +284,7 @@ raw(struct maillog *m, const uint8_t *data, size_t size, size_t start)
 		"postfix/postscreen[1]: ", "postfix/cleanup[1]: " };
 	const char *head = start == 0 ? "" : "Nov 20 15:41:07 mx1 ";
 	size_t len = strlen(head) + strlen(before[start]), pos = 0, from = 0;
-	char *log = malloc(len + size + 1);
+	char *log = malloc(len + size + 1), *end;
 	struct maillog single;
 	struct maillog_hit hit, again;
 
@@ -295,8 +295,15 @@ raw(struct maillog *m, const uint8_t *data, size_t size, size_t start)
 	len += size;
 	maillog_init(&single, NOW);
 	while (maillog_next(m, log, len, &pos, &hit)) {
+		/* The lines before it are no hits, one by one. */
+		while (log + from < hit.line.s) {
+			end = memchr(log + from, '\n', len - from);
+			HOLDS(end != NULL);
+			HOLDS(!maillog_line(&single, log + from,
+			    (size_t)(end - log) - from, &again));
+			from = (size_t)(end - log) + 1;
+		}
 		HOLDS(pos <= len && log[pos - 1] == '\n');
-		HOLDS(hit.line.s >= log + from);
 		HOLDS(hit.line.s + hit.line.len == log + pos - 1);
 		HOLDS(memchr(hit.line.s, '\n', hit.line.len) == NULL);
 		inside(&hit.address, &hit.line);
@@ -309,6 +316,7 @@ raw(struct maillog *m, const uint8_t *data, size_t size, size_t start)
 		stands_right(&hit);
 		HOLDS(maillog_line(&single, hit.line.s, hit.line.len, &again));
 		HOLDS(again.rule == hit.rule && again.when == hit.when);
+		HOLDS(again.temporary == hit.temporary);
 		from = pos;
 	}
 	HOLDS(pos <= len && (pos == 0 || log[pos - 1] == '\n'));
