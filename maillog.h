@@ -49,7 +49,9 @@ struct maillog_hit {
 	/*
 	 * Not the client's fault for certain: a 4xx reply (but for 454 4.7.1
 	 * Relay access denied, Postfix's default refusal), or a resolver, SASL
-	 * server or milter in trouble.
+	 * server or milter in trouble. Whose login fails for want of a SASL
+	 * server hangs up: lost-after-auth is temporary for five minutes after
+	 * such a line, if the same reader has seen it.
 	 */
 	bool temporary;
 
