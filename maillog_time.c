@@ -1,0 +1,263 @@
+/*
+ * maillog_time - time stamps of log lines.
+ *
+ * The traditional form has neither year nor zone. Its seconds are counted on
+ * the wall clock first, as if there were no zones, and the offset of the local
+ * zone is applied afterwards: once a day, and for each stamp on the few days
+ * on which it changes.
+ */
+#include "maillog.h"
+
+#include <string.h>
+
+#define DAY 86400
+#define HOUR 3600
+#define LATE 10 /* a line may be written so many seconds after a later one */
+
+#define TRADITIONAL 15 /* "Nov 20 15:41:07" */
+#define RFC3339_MIN 20 /* "2026-04-16T23:25:41Z" */
+#define RFC3339_MAX 40
+
+size_t
+maillog_stamp(const char *line, size_t len)
+{
+	const char *blank;
+
+	if (len <= RFC3339_MIN)
+		return 0;
+	if (line[15] == ' ' && line[12] == ':' && line[9] == ':' &&
+	    line[6] == ' ' && line[3] == ' ')
+		return TRADITIONAL;
+	if (line[4] != '-' || line[7] != '-' || line[10] != 'T')
+		return 0;
+	if (len > RFC3339_MAX + 1)
+		len = RFC3339_MAX + 1;
+	blank = memchr(line, ' ', len);
+	return blank == NULL || blank - line < RFC3339_MIN
+	    ? 0
+	    : (size_t)(blank - line);
+}
+
+static bool
+leap(int year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+static int
+days_of_month(int year, int month)
+{
+	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30,
+		31 };
+
+	return days[month - 1] + (month == 2 && leap(year));
+}
+
+/* Days since 1970-01-01. */
+static time_t
+day_number(int year, int month, int day)
+{
+	int i, before = year - 1;
+	time_t n = (time_t)365 * (year - 1970) + before / 4 - before / 100 +
+	    before / 400 - 477;
+
+	for (i = 1; i < month; i++)
+		n += days_of_month(year, i);
+	return n + day - 1;
+}
+
+/* A number of exactly n digits; -1 = none. */
+static int
+digits(const char *s, int n)
+{
+	int value = 0;
+
+	for (; n > 0; n--, s++) {
+		if (*s < '0' || *s > '9')
+			return -1;
+		value = value * 10 + (*s - '0');
+	}
+	return value;
+}
+
+/* "15:41:07" as seconds of the day; -1 = none. A leap second is one. */
+static long
+time_of_day(const char *s)
+{
+	int hour = digits(s, 2), minute = digits(s + 3, 2);
+	int second = digits(s + 6, 2);
+
+	if (s[2] != ':' || s[5] != ':' || hour < 0 || hour > 23 || minute < 0 ||
+	    minute > 59 || second < 0 || second > 60)
+		return -1;
+	return (long)hour * HOUR + minute * 60L + second;
+}
+
+/* "Z", "+02:00", "+0200", "+02" as seconds east of UTC. */
+static bool
+zone_parse(const char *s, size_t len, long *east)
+{
+	int hours, minutes = 0;
+
+	*east = 0;
+	if (len == 1 && s[0] == 'Z')
+		return true;
+	if ((len != 3 && len != 5 && len != 6) || (*s != '+' && *s != '-') ||
+	    (len == 6 && s[3] != ':'))
+		return false;
+	hours = digits(s + 1, 2);
+	if (len > 3)
+		minutes = digits(s + len - 2, 2);
+	if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+		return false;
+	*east = (long)hours * HOUR + minutes * 60L;
+	if (*s == '-')
+		*east = -*east;
+	return true;
+}
+
+static bool
+rfc3339(const char *s, size_t len, time_t *when)
+{
+	int year = digits(s, 4), month = digits(s + 5, 2);
+	int day = digits(s + 8, 2);
+	long second = time_of_day(s + 11), east;
+	size_t i = 19;
+
+	if (year < 1970 || month < 1 || month > 12 || day < 1 ||
+	    day > days_of_month(year, month) || second < 0)
+		return false;
+	if (s[i] == '.') {
+		for (i++; i < len && s[i] >= '0' && s[i] <= '9'; i++)
+			;
+		if (i == 20)
+			return false;
+	}
+	if (!zone_parse(s + i, len - i, &east))
+		return false;
+	*when = day_number(year, month, day) * DAY + second - east;
+	return true;
+}
+
+/* Seconds east of UTC at a time. */
+static time_t
+offset_at(time_t t)
+{
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) == NULL)
+		return 0;
+	return (time_t)tm.tm_gmtoff;
+}
+
+/* The first moment after `from' and not after `to' with to's offset. */
+static time_t
+change_between(time_t from, time_t to)
+{
+	time_t offset = offset_at(to), middle;
+
+	while (to - from > 1) {
+		middle = from + (to - from) / 2;
+		if (offset_at(middle) == offset)
+			to = middle;
+		else
+			from = middle;
+	}
+	return to;
+}
+
+/*
+ * A time of the wall clock on a day on which the zone's offset changes. An
+ * hour that never was is the moment of the change. Of an hour that was twice
+ * it is the first, unless a line before was later than that; without a line
+ * before, the second if that is what the clock shows.
+ */
+static time_t
+wall_changing(const struct maillog_clock *c, time_t wall)
+{
+	time_t before = offset_at(wall - DAY), after = offset_at(wall + DAY);
+	time_t first = wall - before, second = wall - after;
+	bool first_is, second_is;
+
+	if (before == after)
+		return first;
+	first_is = offset_at(first) == before;
+	second_is = offset_at(second) == after;
+	if (first_is && second_is) {
+		if (c->last != 0)
+			return first >= c->last - LATE ? first : second;
+		return second <= c->now + LATE && c->now - second < HOUR
+		    ? second
+		    : first;
+	}
+	if (first_is || second_is)
+		return first_is ? first : second;
+	return change_between(second - 1, first);
+}
+
+static int
+month_number(const char *s)
+{
+	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int i;
+
+	for (i = 0; i < 12; i++) {
+		if (memcmp(s, names + i * 3, 3) == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
+/*
+ * The wall clock's time of a traditional stamp in the latest year in which it
+ * is at most a day after now; a 29th of February may be years ago.
+ */
+static bool
+dated(struct maillog_clock *c, const char *s, long second, time_t *when)
+{
+	time_t ahead = c->now + DAY, midnight, first;
+	int month = month_number(s), year, oldest;
+	int day = s[4] == ' ' ? digits(s + 5, 1) : digits(s + 4, 2);
+	struct tm tm;
+
+	if (month == 0 || day < 1 || localtime_r(&ahead, &tm) == NULL)
+		return false;
+	year = tm.tm_year + 1900;
+	for (oldest = year - 8; year >= oldest && year >= 1970; year--) {
+		if (day > days_of_month(year, month))
+			continue;
+		midnight = day_number(year, month, day) * DAY;
+		*when = wall_changing(c, midnight + second);
+		if (*when > ahead)
+			continue;
+		first = offset_at(midnight - DAY);
+		c->midnight = midnight - first;
+		c->plain = first == offset_at(midnight + (time_t)2 * DAY) &&
+		    c->midnight + DAY <= ahead;
+		memcpy(c->date, s, sizeof(c->date));
+		return true;
+	}
+	return false;
+}
+
+bool
+maillog_time(struct maillog_clock *c, const char *stamp, size_t len,
+    time_t *when)
+{
+	long second;
+
+	if (len != TRADITIONAL) {
+		if (!rfc3339(stamp, len, when))
+			return false;
+	} else {
+		second = time_of_day(stamp + 7);
+		if (second < 0)
+			return false;
+		if (c->plain && memcmp(c->date, stamp, sizeof(c->date)) == 0)
+			*when = c->midnight + second;
+		else if (!dated(c, stamp, second, when))
+			return false;
+	}
+	c->last = *when;
+	return true;
+}
