@@ -31,7 +31,10 @@ SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
-	  abuseipdb.c
+	  $(TESTED)
+# Parts of abictl that unit tests and fuzzers are linked with.
+TESTED  = abuseipdb.c journal.c journal_export.c logfile.c logsource.c \
+	  rotated.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
@@ -98,7 +101,7 @@ $(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
-$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,abuseipdb.c $(SHARED))
+$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,$(TESTED) $(SHARED))
 	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
 
 # Built on the way, and of use afterwards.
@@ -115,10 +118,10 @@ FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	     -fno-sanitize-recover=all $(DEFINES) -I.
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm
+	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^
