@@ -324,6 +324,19 @@ last_line(struct logfile *f, const char **text, size_t *len)
 	return give(f, f->len, of_file, text, len);
 }
 
+/* Keeps the last write that was seen; one in the future is from now. */
+static void
+newest_note(struct logfile *f, const struct timespec *written)
+{
+	struct timespec *newest = &f->mark.newest, now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (rotated_time_order(written, &now) < 0)
+		now = *written;
+	if (rotated_time_order(&now, newest) > 0)
+		*newest = now;
+}
+
 enum end { END_ERROR = -1, END_WAIT, END_AGAIN, END_LINE };
 
 /* At the end of the file: what now? */
@@ -342,10 +355,7 @@ file_end(struct logfile *f)
 	if ((uint64_t)st.st_size < f->mark.offset)
 		return file_find(f) != 0 ? END_ERROR :
 		    f->fd >= 0	     ? END_AGAIN : END_WAIT;
-	if (st.st_mtim.tv_sec > f->mark.newest.tv_sec ||
-	    (st.st_mtim.tv_sec == f->mark.newest.tv_sec &&
-		st.st_mtim.tv_nsec > f->mark.newest.tv_nsec))
-		f->mark.newest = st.st_mtim;
+	newest_note(f, &st.st_mtim);
 	if (stat(f->path, &path_st) == 0 && path_st.st_ino == st.st_ino &&
 	    path_st.st_dev == st.st_dev) {
 		f->mark.finished = false;

@@ -205,8 +205,8 @@ candidate_scheme(struct candidate *c, const char *base)
 		    c->age, sizeof(c->age));
 }
 
-static int
-time_order(const struct timespec *a, const struct timespec *b)
+int
+rotated_time_order(const struct timespec *a, const struct timespec *b)
 {
 	if (a->tv_sec != b->tv_sec)
 		return a->tv_sec < b->tv_sec ? -1 : 1;
@@ -218,7 +218,7 @@ static int
 age_order(const struct candidate *a, const struct candidate *b)
 {
 	if (a->scheme == SCHEME_NONE || a->scheme != b->scheme)
-		return time_order(&a->st.st_mtim, &b->st.st_mtim);
+		return rotated_time_order(&a->st.st_mtim, &b->st.st_mtim);
 	if (a->scheme == SCHEME_COUNTER && strlen(a->age) != strlen(b->age))
 		return strlen(a->age) > strlen(b->age) ? -1 : 1;
 	return a->scheme == SCHEME_COUNTER ? strcmp(b->age, a->age) :
@@ -277,7 +277,7 @@ better_copy(const struct candidate *c, const struct candidate *best)
 {
 	if ((c->scheme != SCHEME_NONE) != (best->scheme != SCHEME_NONE))
 		return c->scheme != SCHEME_NONE;
-	return time_order(&c->st.st_mtim, &best->st.st_mtim) > 0;
+	return rotated_time_order(&c->st.st_mtim, &best->st.st_mtim) > 0;
 }
 
 /* One look through the directory. */
@@ -291,9 +291,11 @@ find_once(DIR *dir, const struct place *p, const struct rotated_mark *m,
 	for (copy = 0; copy <= 1 && found < 0; copy++) {
 		rewinddir(dir);
 		while (candidate_read(dir, p->base, &c)) {
-			/* Nothing tells an unread file from its successor. */
+			/* With nothing read, only the name tells it from
+			 * another file that got its inode. */
 			if (strcmp(c.name, p->base) == 0 ||
-			    (m->head == 0 && c.scheme == SCHEME_NONE))
+			    (m->head == 0 && c.scheme == SCHEME_NONE &&
+				strncmp(c.name, p->base, strlen(p->base)) != 0))
 				continue;
 			fd = candidate_match(dir, &c, m, copy);
 			if (fd < 0)
@@ -345,14 +347,17 @@ standing_find(DIR *dir, const struct place *p, const struct rotated_mark *m,
 		close(fd);
 	else
 		memset(standing, 0, sizeof(*standing));
-	if (time_order(&standing->st.st_mtim, &m->newest) < 0)
+	if (rotated_time_order(&standing->st.st_mtim, &m->newest) < 0)
 		standing->st.st_mtim = m->newest;
 }
 
-/* The oldest one that is later than `standing`. */
+/*
+ * The oldest one that is later than `standing`, and was written to after
+ * everything that was read.
+ */
 static bool
 next_once(DIR *dir, const struct place *p, const struct candidate *standing,
-    struct candidate *best)
+    const struct rotated_mark *m, struct candidate *best)
 {
 	struct candidate c;
 	bool found = false;
@@ -360,7 +365,8 @@ next_once(DIR *dir, const struct place *p, const struct candidate *standing,
 	rewinddir(dir);
 	while (candidate_read(dir, p->base, &c)) {
 		if (c.scheme == SCHEME_NONE || c.st.st_size == 0 ||
-		    !later(&c, standing))
+		    !later(&c, standing) ||
+		    rotated_time_order(&c.st.st_mtim, &m->newest) < 0)
 			continue;
 		if (!found || later(best, &c))
 			*best = c;
@@ -382,7 +388,7 @@ next_open(DIR *dir, const struct place *p, const struct candidate *passed,
 	for (i = 0; i < ATTEMPTS && !agree; i++) {
 		standing_find(dir, p, m, &standing);
 		found = next_once(dir, p, passed != NULL ? passed : &standing,
-		    best);
+		    m, best);
 		ino = found ? best->st.st_ino : 0;
 		agree = i > 0 && ino == last;
 		last = ino;

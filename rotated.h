@@ -29,6 +29,9 @@ bool rotated_mark_parse(const char *text, struct rotated_mark *m);
 /* Writes it; size >= 256 is always enough. */
 void rotated_mark_format(const struct rotated_mark *m, char *out, size_t size);
 
+/* <0, 0, >0: a is before b, the same, after it. */
+int rotated_time_order(const struct timespec *a, const struct timespec *b);
+
 /* The fingerprint of so many bytes. */
 void rotated_print(char *print, const void *head, size_t len);
 
