@@ -33,8 +33,8 @@ CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
 	  $(TESTED)
 # Parts of abictl that unit tests and fuzzers are linked with.
-TESTED  = abuseipdb.c journal.c journal_export.c logfile.c logsource.c \
-	  rotated.c
+TESTED  = abuseipdb.c filewatch.c journal.c journal_export.c logfile.c \
+	  logsource.c rotated.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))

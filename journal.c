@@ -290,7 +290,8 @@ entry_take(struct journal *j)
 	if (e->values[JOURNAL_CURSOR].cut ||
 	    !journal_position_parse(position, cursor) ||
 	    journal_export_time(e) == 0)
-		return failed(j, "journalctl", "an entry without cursor or time");
+		return failed(j, "journalctl",
+		    "an entry without cursor or time");
 	if (!j->begun && j->start[0] != '\0' && !j->again) {
 		known = strcmp(cursor, j->start) == 0;
 		if (!known)

@@ -15,9 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
+#include "filewatch.h"
 #include "log.h"
 #include "rotated.h"
 
@@ -133,6 +133,37 @@ file_lost(struct logfile *f, int live, struct stat *st)
 	return 0;
 }
 
+/* True when it has the name still. */
+static bool
+has_name(const struct logfile *f, const struct stat *st)
+{
+	struct stat now;
+
+	return stat(f->path, &now) == 0 && now.st_ino == st->st_ino &&
+	    now.st_dev == st->st_dev;
+}
+
+/*
+ * Begins with the file that has the name and of which nothing was read: it may
+ * have been copied and cut since, then the copy comes first.
+ */
+static void
+file_begin_unread(struct logfile *f, int live, struct stat *st)
+{
+	struct stat copy_st;
+	int copy = rotated_next(f->real, &f->mark, &copy_st);
+
+	/* If it was moved away meanwhile, that is what comes after it. */
+	if (copy >= 0 && has_name(f, st)) {
+		close(live);
+		file_begin(f, copy, &copy_st);
+		return;
+	}
+	if (copy >= 0)
+		close(copy);
+	file_begin(f, live, st);
+}
+
 /* Finds the file of the mark. -1 on an error; without a file fd is -1. */
 static int
 file_find(struct logfile *f)
@@ -148,14 +179,7 @@ file_find(struct logfile *f)
 		return -1;
 	same = live >= 0 && rotated_is(live, &st, &f->mark, false);
 	if (same && f->mark.head == 0) {
-		/* Nothing is known of it, it may have been cut since. */
-		other = rotated_next(f->real, &f->mark, &other_st);
-		if (other >= 0) {
-			close(live);
-			live = other;
-			st = other_st;
-		}
-		file_begin(f, live, &st);
+		file_begin_unread(f, live, &st);
 		return 0;
 	}
 	/* Written anew by an editor, or brought back from a backup. */
@@ -219,7 +243,7 @@ logfile_open(const char *path, const char *position, char *error, size_t size)
 		rc = -1;
 	} else if (position[0] == '\0') {
 		/* Older than now is what was rotated before. */
-		clock_gettime(CLOCK_REALTIME_COARSE, &f->mark.newest);
+		clock_gettime(CLOCK_REALTIME, &f->mark.newest);
 		fd = live_open(f, &st);
 		if (fd >= 0)
 			file_begin(f, fd, &st);
@@ -330,7 +354,7 @@ newest_note(struct logfile *f, const struct timespec *written)
 {
 	struct timespec *newest = &f->mark.newest, now;
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	clock_gettime(CLOCK_REALTIME, &now);
 	if (rotated_time_order(written, &now) < 0)
 		now = *written;
 	if (rotated_time_order(&now, newest) > 0)
@@ -356,8 +380,7 @@ file_end(struct logfile *f)
 		return file_find(f) != 0 ? END_ERROR :
 		    f->fd >= 0	     ? END_AGAIN : END_WAIT;
 	newest_note(f, &st.st_mtim);
-	if (stat(f->path, &path_st) == 0 && path_st.st_ino == st.st_ino &&
-	    path_st.st_dev == st.st_dev) {
+	if (has_name(f, &st)) {
 		f->mark.finished = false;
 		return END_WAIT;
 	}
@@ -458,49 +481,19 @@ logfile_read(struct logfile *f, const char **text, size_t *len, char *error,
 int
 logfile_watch(struct logfile *f, bool *look)
 {
-	char name[PATH_MAX];
-	char *slash;
-
-	*look = false;
-	if (f->watch >= 0 && !f->watch_old)
+	*look = f->watch < 0 || f->watch_old;
+	if (!*look)
 		return f->watch;
 	if (f->watch >= 0)
 		close(f->watch);
 	f->watch_old = false;
-	f->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (f->watch < 0)
-		return -1;
-	if (f->fd >= 0) {
-		snprintf(name, sizeof(name), "/proc/self/fd/%d", f->fd);
-		inotify_add_watch(f->watch, name, IN_MODIFY);
-	}
-	inotify_add_watch(f->watch, f->path, IN_MODIFY);
-	snprintf(name, sizeof(name), "%s", f->real);
-	slash = strrchr(name, '/');
-	if (slash != NULL)
-		slash[slash == name ? 1 : 0] = '\0';
-	if (inotify_add_watch(f->watch, name,
-		IN_CREATE | IN_MOVE | IN_DELETE | IN_ONLYDIR) < 0) {
-		close(f->watch);
-		f->watch = -1;
-	}
-	*look = true;
+	f->watch = filewatch_open(f->fd, f->path, f->real);
 	return f->watch;
 }
 
 void
 logfile_woken(struct logfile *f)
 {
-	char events[4096] __attribute__((aligned(8)));
-	ssize_t n, i;
-
-	while ((n = read(f->watch, events, sizeof(events))) > 0)
-		for (i = 0; i < n;) {
-			const struct inotify_event *e =
-			    (const void *)(events + i);
-
-			if ((e->mask & IN_MODIFY) == 0)
-				f->watch_old = true;
-			i += (ssize_t)sizeof(*e) + e->len;
-		}
+	if (filewatch_take(f->watch))
+		f->watch_old = true;
 }

@@ -22,6 +22,7 @@
 #include "log.h"
 
 #define ATTEMPTS 20
+#define SLACK 10 /* seconds by which times of files may be out of order */
 
 /* How the name of a rotated file tells its age. */
 enum scheme {
@@ -170,7 +171,8 @@ static enum scheme
 age_read(const char *name, const char *prefix, size_t prefix_len,
     const char *suffix, char *age, size_t size)
 {
-	size_t len = strlen(name), suffix_len = strlen(suffix), n, i, digits = 0;
+	size_t len = strlen(name), suffix_len = strlen(suffix), digits = 0;
+	size_t n, i;
 
 	if (len < prefix_len + 1 + suffix_len + 1 ||
 	    strncmp(name, prefix, prefix_len) != 0 ||
@@ -352,8 +354,8 @@ standing_find(DIR *dir, const struct place *p, const struct rotated_mark *m,
 }
 
 /*
- * The oldest one that is later than `standing`, and was written to after
- * everything that was read.
+ * The oldest one that is later than `standing`. By whatever name, one that was
+ * not written to since has been read, or is none of these.
  */
 static bool
 next_once(DIR *dir, const struct place *p, const struct candidate *standing,
@@ -366,7 +368,7 @@ next_once(DIR *dir, const struct place *p, const struct candidate *standing,
 	while (candidate_read(dir, p->base, &c)) {
 		if (c.scheme == SCHEME_NONE || c.st.st_size == 0 ||
 		    !later(&c, standing) ||
-		    rotated_time_order(&c.st.st_mtim, &m->newest) < 0)
+		    c.st.st_mtim.tv_sec + SLACK < m->newest.tv_sec)
 			continue;
 		if (!found || later(best, &c))
 			*best = c;
