@@ -217,6 +217,7 @@ setup(void **state)
 	position[0] = '\0';
 	warnings = 0;
 	got_len = 0;
+	got[0] = '\0';
 	now = time(NULL);
 	log_open("unit", "none", LOG_LEVEL_INFO);
 	log_handler(warned);

@@ -358,6 +358,14 @@ last_line(void **state)
 	append("mail.log", "three\n");
 	scan("two\nthree\n");
 	scan("");
+	/* Until a line of the next was read, it stands at the one before. */
+	move("mail.log", "mail.log.0");
+	append("mail.log", "fou");
+	scan("");
+	assert_non_null(strstr(position, " finished"));
+	append("mail.log", "r\n");
+	scan("four\n");
+	assert_null(strstr(position, " finished"));
 }
 
 /* Several rotations since the last scan, read in their order. */
@@ -1149,25 +1157,29 @@ at_random(void **state)
 
 static atomic_int race_over;
 
+static void
+race_write(int fd, int lines)
+{
+	char line[64];
+
+	while (lines-- > 0) {
+		snprintf(line, sizeof(line), "line %ld\n", writer.lines++);
+		if (write(fd, line, strlen(line)) < 0)
+			abort();
+	}
+}
+
 static void *
 race_writer(void *arg)
 {
-	char block[64], from[256], to[256];
-	int i, k, line, fd;
+	char from[256], to[256];
+	int i, k, fd;
 
 	(void)arg;
 	writer.lines = 0;
 	for (i = 1; i <= RACE_ROTATIONS; i++) {
 		fd = open(mail, O_WRONLY | O_CREAT | O_APPEND, 0644);
-		for (line = 0; line < 300; line++) {
-			snprintf(block, sizeof(block), "line %ld\n",
-			    writer.lines++);
-			if (write(fd, block, strlen(block)) < 0)
-				abort();
-		}
-		close(fd);
-		if (i == RACE_ROTATIONS)
-			break;
+		race_write(fd, 300);
 		for (k = i - 1; k >= 0; k--) {
 			snprintf(from, sizeof(from), k > 0 ? "%s.%d" : "%s",
 			    mail, k);
@@ -1175,7 +1187,11 @@ race_writer(void *arg)
 			if (rename(from, to) != 0)
 				abort();
 		}
+		/* Writers go on with the one that they have open. */
+		race_write(fd, 20);
+		close(fd);
 	}
+	append("mail.log", "line end\n");
 	race_over = 1;
 	return NULL;
 }
@@ -1206,6 +1222,9 @@ race(void **state)
 		reader_kill();
 	read_all(reader.s);
 	logsource_close(reader.s);
+	assert_true(got_len > 9);
+	got_len -= 9;
+	assert_string_equal(got + got_len, "line end\n");
 	lines_check(0, -1);
 	assert_int_equal(warnings, 0);
 }
