@@ -53,7 +53,8 @@ static const struct command {
 	    "config [-n] [--json] [section.key ...]",
 	    "the configuration in force; checks it" },
 	{ "accounts", abictl_accounts, { OPTION_JSON },
-	    "accounts list | show USER | add USER [NOTE] | release USER",
+	    "accounts list [--json] | show [--json] USER | add USER [NOTE] | "
+	    "release USER",
 	    "the list of compromised accounts" },
 	{ "run-command", abictl_command, { 0 }, "run-command USER",
 	    "run accounts.command as the filter does" },

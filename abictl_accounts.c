@@ -134,11 +134,11 @@ add(struct abictl *ctl, struct store *s, const char *user, const char *note)
 {
 	struct store_account a = { .since = time(NULL),
 		.check = ACCOUNTS_BY_HAND };
-	long ttl = ctl->cfg.accounts.ttl;
 
 	snprintf(a.user, sizeof(a.user), "%s", user);
 	text_printable(a.reason, sizeof(a.reason), note);
-	switch (s->driver->account_add(s, &a, ttl != 0 ? a.since - ttl : 0)) {
+	switch (s->driver->account_add(s, &a,
+		accounts_expired(&ctl->cfg, a.since))) {
 	case STORE_ABSENT:
 		return EX_OK;
 	case STORE_FOUND:

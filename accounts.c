@@ -27,12 +27,17 @@ static struct {
 	char error[STORE_ERROR_MAX];
 } found;
 
+time_t
+accounts_expired(const struct config *cfg, time_t now)
+{
+	return cfg->accounts.ttl != 0 ? now - cfg->accounts.ttl + 1 : 0;
+}
+
 bool
 accounts_listed(const struct config *cfg, const struct store_account *a,
     time_t now)
 {
-	return a->released == 0 && (cfg->accounts.ttl == 0 ||
-	    a->since > now - cfg->accounts.ttl);
+	return a->released == 0 && a->since >= accounts_expired(cfg, now);
 }
 
 /* The entry of a request's account, looked up once for each request. */
@@ -140,7 +145,7 @@ put(const struct config *cfg, const struct request *req, const char *check,
 		return STORE_ERROR;
 	found.request = 0; /* what is known is no longer true */
 	return store_done(cfg, s, req->now, s->driver->account_add(s, &a,
-		cfg->accounts.ttl != 0 ? req->now - cfg->accounts.ttl : 0),
+		accounts_expired(cfg, req->now)),
 	    error, size);
 }
 

@@ -19,6 +19,9 @@
 bool accounts_listed(const struct config *cfg, const struct store_account *a,
     time_t now);
 
+/* Entries since before this time are too old; 0 = none is. */
+time_t accounts_expired(const struct config *cfg, time_t now);
+
 /*
  * When the account of this request was released, 0 if it was not or nobody
  * knows: what it did before is forgiven.

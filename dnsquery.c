@@ -3,6 +3,7 @@
  */
 #include "dnsquery.h"
 
+#define CARES_NO_DEPRECATED /* what c-ares 1.28 calls so is all 1.14 has */
 #include <ares.h>
 #include <arpa/nameser.h>
 #include <errno.h>
@@ -14,6 +15,12 @@
 #include "lock.h"
 
 #define TRIES 2 /* half of the time for each; over TCP there is only one */
+#ifdef ARES_OPT_QUERY_CACHE
+#define OPTIONS (ARES_OPT_FLAGS | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS | \
+		ARES_OPT_QUERY_CACHE)
+#else
+#define OPTIONS (ARES_OPT_FLAGS | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS)
+#endif
 #define RECORD_MIN 16 /* bytes of an A record in an answer */
 
 /* The channel that is kept, and what it was made for. */
@@ -116,6 +123,7 @@ dnsquery_close(void)
 static bool
 channel_open(const char *server, long timeout_ms)
 {
+	/* Later versions of c-ares would keep answers: resolvers do that. */
 	struct ares_options options = {
 		/* Without the last one SERVFAIL and REFUSED look like nobody
 		 * being there. */
@@ -123,6 +131,9 @@ channel_open(const char *server, long timeout_ms)
 		    ARES_FLAG_NOCHECKRESP,
 		.tries = TRIES,
 		.timeout = (int)(timeout_ms / TRIES),
+#ifdef ARES_OPT_QUERY_CACHE
+		.qcache_max_ttl = 0,
+#endif
 	};
 
 	if (kept.open && kept.server == server && kept.timeout_ms == timeout_ms)
@@ -130,8 +141,7 @@ channel_open(const char *server, long timeout_ms)
 	dnsquery_close();
 	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
 		return false;
-	if (ares_init_options(&kept.channel, &options, ARES_OPT_FLAGS |
-		ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS) != ARES_SUCCESS)
+	if (ares_init_options(&kept.channel, &options, OPTIONS) != ARES_SUCCESS)
 		return false;
 	kept.open = true;
 	kept.server = server;

@@ -507,6 +507,16 @@ class Answers(AccountTest):
                            owner=FILTER_USER)
         self.assert_quick(STOPPED, self.filter(site))
 
+    def test_without_a_cache_directory_a_zone_rests_for_the_process(self):
+        site = self.site(self.ONE_ZONE)
+        os.rmdir(site.cache)
+        self.dns.answers[f"*.{site.zone}"] = silence
+        filter_ = self.filter(site)
+        self.assert_quick(DUNNO, filter_, seconds=1 + LATE)
+        for address in ELSEWHERE:
+            self.assert_quick(DUNNO, filter_, address)
+        self.assertEqual(len(site.log_lines(" warning: authbl: ")), 1)
+
     def test_all_zones_dead_and_on_error_defer(self):
         site = self.site({"authbl.timeout": "1s", "filter.on_error": "defer"})
         self.dns.default = silence
@@ -514,6 +524,19 @@ class Answers(AccountTest):
         filter_ = self.filter(site)
         self.assert_quick(defer, filter_, seconds=1 + LATE)
         self.assert_quick(defer, filter_, ELSEWHERE[0])
+
+    def test_on_error_defer_is_for_all_recipients(self):
+        """Also where there is nothing more to look up for the next one."""
+        defer = b"action=DEFER_IF_PERMIT 4.3.0 Service temporarily unavailable\n\n"
+        for zones in (None, ""):
+            with self.subTest(recipient_zones=zones):
+                site = self.site({"authbl.timeout": "1s", "filter.on_error": "defer",
+                                  "authbl.recipient_zones": zones})
+                self.dns.default = rcode(dnsstub.SERVFAIL)
+                filter_ = self.filter(site)
+                for number in range(3):
+                    self.assert_quick(defer, filter_, instance="1.0",
+                                      recipient=f"user{number}@example.com")
 
     def test_zones_are_asked_at_once(self):
         """Eight slow zones take the time of one."""
@@ -1408,6 +1431,20 @@ class Commands(AccountTest):
         self.assert_quick(STOPPED, self.filter(site))
         self.assertRegex(site.log(), r"(warning|error): .*/nonexistent/abictl")
         self.assertEqual(command.runs(), [])
+
+    def test_by_hand(self):
+        """Nothing of the environment it is started in but what a request may have."""
+        command = Command("echo hello; exit 7")
+        site = self.command_site(command)
+        done = site.abictl("run-command", "--", USER, env={
+            "LD_PRELOAD": "/nonexistent/x.so", "PATH": "/nonexistent", "HOME": "/", "IFS": "x",
+            "sender": "a@example.com", "reason": "to see", "sasl_username": "other"})
+        self.assertEqual(done.returncode, 75, done)
+        self.assertEqual(command.runs(), [{
+            b"PATH": FIXED_PATH, b"sender": b"a@example.com", b"reason": b"to see",
+            b"sasl_username": b"other"}])
+        self.assertRegex(site.log(), rf"command: user=<{USER}> {command.path}: hello\n.*"
+                         "exited with status 7")
 
     def test_added_by_hand(self):
         """Nobody was detected: whoever adds an account knows it."""
