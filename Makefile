@@ -25,20 +25,22 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = accounts.c action.c address.c authbl.c cache.c child.c command.c \
+SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
+	  command.c \
 	  config.c dnsquery.c dnszone.c fetch.c file.c geocount.c \
 	  lock.c log.c place.c policy.c process.c reputation.c \
-	  request.c rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
+	  request.c rest.c rules.c snapshot.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
 	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_accounts.c abictl_command.c abictl_fetch.c abictl_logins.c \
+	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_scan.c \
 	  abictl_selftest.c abictl_selftest_postfix.c abictl_selftest_zones.c \
 	  abictl_store.c $(TESTED)
 # Of these the unit tests and fuzzers know, besides SHARED.
 TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  access_map_others.c access_map_text.c tool.c \
 	  maillog.c maillog_match.c maillog_reply.c maillog_time.c \
+	  dryrun.c exempt.c mapper.c publish.c scan.c \
 	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
@@ -56,8 +58,8 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
-SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares,$(call small,sqlite3) \
-	  $(call small,maxminddb) $(call small,md) $(call small,cares)) -lm
+SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
+	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
 CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
@@ -126,7 +128,7 @@ FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lm
+	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

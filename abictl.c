@@ -13,8 +13,11 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "mapper.h"
 #include "process.h"
 #include "text.h"
+
+#define BAN_MAX (3650 * 86400L) /* seconds */
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -30,6 +33,10 @@ enum command_option {
 	OPTION_CSV,
 	OPTION_COUNTRIES,
 	OPTION_REPORT,
+	OPTION_FOLLOW,
+	OPTION_DRY_RUN,
+	OPTION_ALL,
+	OPTION_BAN,
 	OPTION_CHANGED = 'n',
 };
 
@@ -58,6 +65,15 @@ static const struct command {
 	    "the list of compromised accounts" },
 	{ "run-command", abictl_command, { 0 }, "run-command USER",
 	    "run accounts.command as the filter does" },
+	{ "scan", abictl_scan,
+	    { OPTION_JSON, OPTION_FOLLOW, OPTION_DRY_RUN },
+	    "scan [--follow | --dry-run] [--json] [FILE ... | - | journal]",
+	    "count the offences in the mail log" },
+	{ "blacklist", abictl_blacklist,
+	    { OPTION_JSON, OPTION_ALL, OPTION_BAN },
+	    "blacklist list [--json] | show [--json] IP | add [--ban TIME] IP "
+	    "[NOTE] | remove IP | remove --all | export",
+	    "the offenders" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
 	    "logins [--countries N] [--report NAME] [--json | --csv] [USER] | "
@@ -122,6 +138,13 @@ command_find(const char *noun)
 	return NULL;
 }
 
+/* May it write blacklist.map? Then a part of it keeps root. */
+static bool
+command_maps(const struct command *c)
+{
+	return c->run == abictl_scan || c->run == abictl_blacklist;
+}
+
 static bool
 command_takes(const struct command *c, int option)
 {
@@ -158,6 +181,17 @@ option_apply(struct abictl *ctl, int option)
 		return true;
 	case OPTION_COUNTRIES:
 		return text_number(optarg, 0, 676, &ctl->countries);
+	case OPTION_FOLLOW:
+		ctl->follow = true;
+		return true;
+	case OPTION_DRY_RUN:
+		ctl->dry_run = true;
+		return true;
+	case OPTION_ALL:
+		ctl->all = true;
+		return true;
+	case OPTION_BAN:
+		return text_duration(optarg, 1, BAN_MAX, &ctl->ban);
 	case OPTION_LIMIT:
 		return text_number(optarg, 1, 1000000, &ctl->limit);
 	case OPTION_LOCK_FD:
@@ -176,6 +210,10 @@ static const struct option long_options[] = {
 	{ "csv", no_argument, NULL, OPTION_CSV },
 	{ "countries", required_argument, NULL, OPTION_COUNTRIES },
 	{ "report", required_argument, NULL, OPTION_REPORT },
+	{ "follow", no_argument, NULL, OPTION_FOLLOW },
+	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
+	{ "all", no_argument, NULL, OPTION_ALL },
+	{ "ban", required_argument, NULL, OPTION_BAN },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -223,7 +261,7 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 
 /* Configuration, log, identity: the same steps as in the filter. */
 static int
-prepare(struct abictl *ctl, const char *file)
+prepare(struct abictl *ctl, const char *file, bool map)
 {
 	char error[CONFIG_ERROR_MAX];
 
@@ -231,6 +269,8 @@ prepare(struct abictl *ctl, const char *file)
 		return abictl_fail(EX_CONFIG, "%s", error);
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
+	if (map && mapper_start(&ctl->cfg) != 0)
+		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
 	if (process_take_identity(ctl->cfg.reputation.cache_dir,
 	    ctl->cfg.store.url, log_fd()) != 0)
 		return abictl_fail(EX_OSERR, "cannot give up root: %s",
@@ -264,7 +304,7 @@ main(int argc, char **argv)
 			return abictl_fail(EX_USAGE,
 			    "an option does not go with this command: %s",
 			    command->usage);
-	status = prepare(&ctl, file);
+	status = prepare(&ctl, file, command_maps(command) && !ctl.dry_run);
 	if (status != EX_OK)
 		return status;
 	status = command->run(&ctl, argc - optind - 1, argv + optind + 1);

@@ -23,17 +23,23 @@ struct abictl {
 	bool csv;     /* --csv */
 	long countries; /* --countries, -1 = not given */
 	const char *report; /* --report, NULL = not given */
+	bool follow;  /* --follow */
+	bool dry_run; /* --dry-run */
+	bool all;     /* --all */
+	long ban;     /* --ban, seconds, 0 = for ever */
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
  * behind the noun. */
 int abictl_accounts(struct abictl *ctl, int argc, char **argv);
+int abictl_blacklist(struct abictl *ctl, int argc, char **argv);
 int abictl_cache(struct abictl *ctl, int argc, char **argv);
 int abictl_check(struct abictl *ctl, int argc, char **argv);
 int abictl_command(struct abictl *ctl, int argc, char **argv);
 int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
 int abictl_logins(struct abictl *ctl, int argc, char **argv);
+int abictl_scan(struct abictl *ctl, int argc, char **argv);
 int abictl_store(struct abictl *ctl, int argc, char **argv);
 int abictl_selftest(struct abictl *ctl, int argc, char **argv);
 

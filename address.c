@@ -76,7 +76,7 @@ address_block_parse(const char *text, struct address_block *b)
 	const char *slash = strchr(text, '/');
 	size_t n = slash != NULL ? (size_t)(slash - text) : strlen(text);
 	struct address whole;
-	long bits;
+	long bits, mapped;
 
 	if (n >= sizeof(buf))
 		return "not an address";
@@ -87,8 +87,11 @@ address_block_parse(const char *text, struct address_block *b)
 	b->bits = address_bits(&b->base);
 	if (slash == NULL)
 		return NULL;
-	if (!text_number(slash + 1, 0, b->bits, &bits))
+	/* ::ffff:127.0.0.0/104 is 127.0.0.0/8. */
+	mapped = b->base.family == AF_INET && strchr(buf, ':') != NULL ? 96 : 0;
+	if (!text_number(slash + 1, mapped, mapped + b->bits, &bits))
 		return "bad prefix length";
+	bits -= mapped;
 	whole = b->base;
 	b->bits = (int)bits;
 	address_mask(&b->base, b->bits);
@@ -149,4 +152,27 @@ address_public(const struct address *a)
 			return false;
 	}
 	return true;
+}
+
+bool
+address_block_overlap(const struct address_block *a,
+    const struct address_block *b)
+{
+	struct address x = a->base, y = b->base;
+	int bits = a->bits < b->bits ? a->bits : b->bits;
+
+	if (x.family != y.family)
+		return false;
+	address_mask(&x, bits);
+	address_mask(&y, bits);
+	return address_compare(&x, &y) == 0;
+}
+
+void
+address_block_text(const struct address_block *b, char *out, size_t size)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	address_text(&b->base, text, sizeof(text));
+	snprintf(out, size, "%s/%d", text, b->bits);
 }

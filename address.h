@@ -13,6 +13,7 @@
 #include <sys/socket.h> /* AF_INET, AF_INET6 */
 
 #define ADDRESS_TEXT_MAX 46 /* INET6_ADDRSTRLEN: longest text form with NUL */
+#define ADDRESS_BLOCK_TEXT_MAX (ADDRESS_TEXT_MAX + 4)
 
 struct address {
 	int family;              /* AF_INET, AF_INET6 */
@@ -44,6 +45,13 @@ int address_compare(const struct address *a, const struct address *b);
  * wrong with it, a constant text.
  */
 const char *address_block_parse(const char *text, struct address_block *b);
+
+/* True when two blocks have an address in common. */
+bool address_block_overlap(const struct address_block *a,
+    const struct address_block *b);
+
+/* Writes "ADDRESS/BITS"; size >= ADDRESS_BLOCK_TEXT_MAX. */
+void address_block_text(const struct address_block *b, char *out, size_t size);
 
 /*
  * True when the address is reachable from the whole Internet: in none of the

@@ -56,7 +56,7 @@ struct check {
 	/*
 	 * What was found out for the first recipient of a message holds for
 	 * the others, unless this is set: then it is asked for each further
-	 * one until the check acts.
+	 * one until the check acts. OUTCOME_NONE: nothing new.
 	 */
 	enum outcome (*run_again)(const struct config *cfg,
 	    const struct request *req, struct verdict *v);

@@ -15,6 +15,7 @@
 #include "dnszone.h"
 #include "file.h"
 #include "log.h"
+#include "rules.h"
 #include "text.h"
 
 #define DAY 86400L
@@ -30,7 +31,8 @@ static const char *const level_choices[] = { "error", "warning", "info",
 /* Name, type, field, default, min, max, choices, help: see config.h. */
 const struct config_option config_options[] = {
 	{ "filter", "checks", CONFIG_WORDS, AT(filter.checks),
-	    "accounts authbl geocount whitelist reputation", 0, 0, NULL,
+	    "accounts authbl geocount whitelist blacklist reputation", 0, 0,
+	    NULL,
 	    "the checks to make, in this order" },
 	{ "filter", "deadline", CONFIG_DURATION, AT(filter.deadline), "10s", 1,
 	    90, NULL, "longest waiting for one request" },
@@ -149,6 +151,35 @@ const struct config_option config_options[] = {
 	    AT(accounts.command_timeout), "60s", 1, 3600, NULL,
 	    "longest time for it" },
 
+	{ "blacklist", "logs", CONFIG_LOGS, AT(blacklist.logs), "auto", 0, 0,
+	    NULL, "the mail logs: auto, journal, or files" },
+	{ "blacklist", "rules", CONFIG_RULES, AT(blacklist.rules),
+	    "unknown-recipient=5/1d auth-failure=10/1d relay-denied=3/1d "
+	    "protocol-abuse=5/1d pregreet=3/1d", 0, 0, NULL,
+	    "how many offences of a kind in which time" },
+	{ "blacklist", "ban", CONFIG_DURATION, AT(blacklist.ban), "7d", 60,
+	    365 * DAY, NULL, "listed so long after the last offence" },
+	{ "blacklist", "ban_max", CONFIG_DURATION, AT(blacklist.ban_max), "30d",
+	    60, 3650 * DAY, NULL, "longest ban of who returns" },
+	{ "blacklist", "ipv4_prefix", CONFIG_NUMBER, AT(blacklist.ipv4_prefix),
+	    "32", 16, 32, NULL, "IPv4 block that is counted and listed" },
+	{ "blacklist", "ipv6_prefix", CONFIG_NUMBER, AT(blacklist.ipv6_prefix),
+	    "64", 32, 128, NULL, "IPv6 block that is counted and listed" },
+	{ "blacklist", "snapshot", CONFIG_PATH, AT(blacklist.snapshot),
+	    LOCALSTATEDIR "/lib/abichecker/blacklist.cdb", 0, 0, NULL,
+	    "file in which the filter looks addresses up" },
+	{ "blacklist", "action", CONFIG_ACTION, AT(blacklist.action), "REJECT",
+	    0, 0, NULL, "answer to an offender" },
+	{ "blacklist", "authenticated", CONFIG_BOOL,
+	    AT(blacklist.authenticated), "no", 0, 0, NULL,
+	    "judge authenticated clients too" },
+	{ "blacklist", "map", CONFIG_MAP, AT(blacklist.map), "", 0, 0, NULL,
+	    "access map of Postfix to keep as well" },
+	{ "blacklist", "map_max", CONFIG_NUMBER, AT(blacklist.map_max), "10000",
+	    1, 1000000, NULL, "lines of a cidr map" },
+	{ "blacklist", "reload", CONFIG_DURATION, AT(blacklist.reload), "0", 0,
+	    DAY, NULL, "postfix reload for a cidr map, so often at most" },
+
 	{ "store", "url", CONFIG_STORE, AT(store.url),
 	    "sqlite:" LOCALSTATEDIR "/lib/abichecker/abichecker.db", 0, 0,
 	    store_choices, "where logins and accounts are remembered" },
@@ -263,6 +294,37 @@ server_check(const char *v)
 	    NULL : "the port must be a number";
 }
 
+/* `auto', or `journal' and absolute paths. */
+static const char *
+logs_check(const char *v)
+{
+	size_t n;
+
+	if (strcmp(v, "auto") == 0)
+		return NULL;
+	for (v += strspn(v, " \t,"); *v != '\0'; v += strspn(v, " \t,")) {
+		n = strcspn(v, " \t,");
+		if (*v != '/' && !(n == 7 && strncmp(v, "journal", n) == 0))
+			return "must be auto, or journal and absolute paths";
+		v += n;
+	}
+	return NULL;
+}
+
+static const char *
+map_check(const char *v)
+{
+	static const char *const types[] = { "hash:/", "btree:/", "lmdb:/",
+		"cdb:/", "cidr:/" };
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strncmp(v, types[i], strlen(types[i])) == 0)
+			return NULL;
+	return "must be hash:, btree:, lmdb:, cdb: or cidr: and an absolute "
+	       "path";
+}
+
 static const char *
 store_check(const char *const *schemes, const char *v)
 {
@@ -301,6 +363,7 @@ static const char *
 text_check(const struct config_option *o, const char *v)
 {
 	struct dnszone zones[DNSZONE_MAX];
+	struct rules rules;
 	long limit, period;
 	int count;
 
@@ -326,6 +389,12 @@ text_check(const struct config_option *o, const char *v)
 		return dnszone_parse(v, NULL, zones, &count);
 	case CONFIG_SERVER:
 		return server_check(v);
+	case CONFIG_LOGS:
+		return logs_check(v);
+	case CONFIG_RULES:
+		return rules_parse(v, &rules);
+	case CONFIG_MAP:
+		return map_check(v);
 	case CONFIG_STORE:
 		return store_check(o->choices, v);
 	case CONFIG_RATE:
@@ -378,7 +447,8 @@ may_be_unset(enum config_type type)
 	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
 	    type == CONFIG_PATH || type == CONFIG_PROXY ||
 	    type == CONFIG_BLOCKS || type == CONFIG_ZONES ||
-	    type == CONFIG_SERVER;
+	    type == CONFIG_SERVER || type == CONFIG_MAP ||
+	    type == CONFIG_RULES;
 }
 
 /* Sets a row from text that somebody wrote: an empty one means not set. */

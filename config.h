@@ -29,7 +29,7 @@ enum config_on_error { ON_ERROR_DUNNO, ON_ERROR_DEFER };
 
 /*
  * What is in force. Strings belong to this struct. Those of the types text,
- * secret, path, proxy, server and blocks are NULL where the option is not set;
+ * secret, path, proxy, server, map and blocks are NULL where not set;
  * durations are seconds.
  */
 struct config {
@@ -95,6 +95,20 @@ struct config {
 		long command_timeout;
 	} accounts;
 	struct {
+		const char *logs;
+		const char *rules;
+		long ban;
+		long ban_max;
+		long ipv4_prefix;
+		long ipv6_prefix;
+		const char *snapshot;
+		const char *action;
+		bool authenticated;
+		const char *map;
+		long map_max;
+		long reload;
+	} blacklist;
+	struct {
 		const char *url;
 		long timeout;
 	} store;
@@ -122,6 +136,9 @@ enum config_type {
 	CONFIG_ZONES,    /* see dnszone.h; a secret if a key is in it */
 	CONFIG_SERVER,   /* address, or address:port */
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
+	CONFIG_LOGS,     /* auto, journal, absolute paths */
+	CONFIG_RULES,    /* see rules.h */
+	CONFIG_MAP,      /* TYPE:/PATH of a Postfix map */
 	CONFIG_RATE,     /* "N/PERIOD" or "0" */
 	CONFIG_ACTION,   /* access(5), see action.h */
 	CONFIG_WORDS,    /* words of the default, in any order, each once */

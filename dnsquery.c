@@ -176,7 +176,8 @@ channel_wait(int64_t end)
 	int wanted, i, n = 0;
 
 	wanted = ares_getsock(kept.channel, sockets, ARES_GETSOCK_MAXNUM);
-	for (i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+	/* The macros would shift a bit into the sign of the last one. */
+	for (i = 0; i < ARES_GETSOCK_MAXNUM - 1; i++) {
 		fds[n].events = 0;
 		if (ARES_GETSOCK_READABLE(wanted, i))
 			fds[n].events |= POLLIN;

@@ -103,40 +103,6 @@ static const struct row {
 
 _Static_assert(ROW_COUNT <= 32, "struct maillog has a bit for each");
 
-static const char *const names[MAILLOG_RULES] = {
-	[MAILLOG_UNKNOWN_RECIPIENT] = "unknown-recipient",
-	[MAILLOG_AUTH_FAILURE] = "auth-failure",
-	[MAILLOG_RELAY_DENIED] = "relay-denied",
-	[MAILLOG_HOSTNAME_MISMATCH] = "hostname-mismatch",
-	[MAILLOG_NO_REVERSE_NAME] = "no-reverse-name",
-	[MAILLOG_HELO_REJECTED] = "helo-rejected",
-	[MAILLOG_SENDER_REJECTED] = "sender-rejected",
-	[MAILLOG_BLOCKLISTED] = "blocklisted",
-	[MAILLOG_PROTOCOL_ABUSE] = "protocol-abuse",
-	[MAILLOG_PREGREET] = "pregreet",
-	[MAILLOG_RATE_LIMIT] = "rate-limit",
-	[MAILLOG_LOST_AFTER_AUTH] = "lost-after-auth",
-	[MAILLOG_MILTER_REJECTED] = "milter-rejected",
-};
-
-const char *
-maillog_rule_name(enum maillog_rule rule)
-{
-	return names[rule];
-}
-
-int
-maillog_rule_find(const char *name)
-{
-	int i;
-
-	for (i = 0; i < MAILLOG_RULES; i++) {
-		if (strcmp(names[i], name) == 0)
-			return i;
-	}
-	return -1;
-}
-
 /* Whether a tag ends in a service's name, and has something before it. */
 static inline bool
 tag_ends(const char *tag, const char *end, const char *with)

@@ -18,23 +18,7 @@
 #include <time.h>
 
 #include "address.h"
-
-enum maillog_rule {
-	MAILLOG_UNKNOWN_RECIPIENT,
-	MAILLOG_AUTH_FAILURE,
-	MAILLOG_RELAY_DENIED,
-	MAILLOG_HOSTNAME_MISMATCH,
-	MAILLOG_NO_REVERSE_NAME,
-	MAILLOG_HELO_REJECTED,
-	MAILLOG_SENDER_REJECTED,
-	MAILLOG_BLOCKLISTED,
-	MAILLOG_PROTOCOL_ABUSE,
-	MAILLOG_PREGREET,
-	MAILLOG_RATE_LIMIT,
-	MAILLOG_LOST_AFTER_AUTH,
-	MAILLOG_MILTER_REJECTED,
-	MAILLOG_RULES /* how many there are */
-};
+#include "rules.h"
 
 /* A part of a line, not a copy: good as long as the line is. len 0 = none. */
 struct maillog_text {
@@ -111,10 +95,6 @@ bool maillog_line(struct maillog *m, const char *line, size_t len,
  */
 bool maillog_next(struct maillog *m, const char *buf, size_t len, size_t *pos,
     struct maillog_hit *hit);
-
-/* The name of a rule, as in the configuration; and the rule, -1 = none. */
-const char *maillog_rule_name(enum maillog_rule rule);
-int maillog_rule_find(const char *name);
 
 /*
  * The length of the time stamp at the beginning of a line, judged by its

@@ -16,6 +16,7 @@
 
 extern const struct check accounts_check;
 extern const struct check authbl_check;
+extern const struct check blacklist_check;
 extern const struct check geocount_check;
 extern const struct check whitelist_check;
 extern const struct check reputation_check;
@@ -25,6 +26,7 @@ const struct check *const policy_checks[] = {
 	&authbl_check,
 	&geocount_check,
 	&whitelist_check,
+	&blacklist_check,
 	&reputation_check,
 	NULL,
 };
@@ -226,27 +228,52 @@ step_skip(const struct policy *p, const struct check *check,
 	return NULL;
 }
 
+static enum outcome
+check_run(const struct policy *p, struct policy_step *step,
+    const struct request *req, bool again, struct verdict *v)
+{
+	int64_t start = monotonic_usec();
+	enum outcome outcome;
+
+	memset(v, 0, sizeof(*v));
+	v->score = -1;
+	outcome = (again ? step->check->run_again : step->check->run)(p->cfg,
+	    req, v);
+	step->usec = (long)(monotonic_usec() - start);
+	return outcome;
+}
+
+/* A further recipient: only what is new about it changes the step. */
+static void
+step_run_again(const struct policy *p, struct policy_step *step,
+    const struct request *req)
+{
+	enum outcome outcome;
+	struct verdict v;
+
+	step->remembered = true;
+	if (step->check->run_again == NULL || step->outcome == OUTCOME_ACT)
+		return;
+	outcome = check_run(p, step, req, true, &v);
+	if (outcome == OUTCOME_NONE || outcome == step->outcome)
+		return;
+	step->remembered = false;
+	step->outcome = outcome;
+	step->verdict = v;
+}
+
 static void
 step_run(struct policy *p, struct policy_step *step, const struct request *req)
 {
-	const struct check *check = step->check;
-	bool first = step->skipped != NULL;
-	int64_t start;
-
-	step->remembered = !first &&
-	    (check->run_again == NULL || step->outcome == OUTCOME_ACT);
-	if (step->remembered)
-		return;
-	step->skipped = step_skip(p, check, req);
-	if (step->skipped != NULL)
-		return;
-	if (!first)
-		memset(&step->verdict, 0, sizeof(step->verdict));
-	step->verdict.score = -1;
-	start = monotonic_usec();
-	step->outcome = (first ? check->run : check->run_again)(p->cfg, req,
-	    &step->verdict);
-	step->usec = (long)(monotonic_usec() - start);
+	if (step->skipped == NULL) {
+		step_run_again(p, step, req);
+	} else {
+		step->remembered = false;
+		step->skipped = step_skip(p, step->check, req);
+		if (step->skipped != NULL)
+			return;
+		step->outcome = check_run(p, step, req, false, &step->verdict);
+	}
 	step->only_log = step->outcome == OUTCOME_ACT &&
 	    action_only_logs(step->verdict.action);
 }

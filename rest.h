@@ -20,7 +20,10 @@
 #define REST_STORE "store-" /* + hash of its URL: the store */
 #define REST_ZONE "zone-"   /* + hash of its name: a DNS zone */
 #define REST_TOLD "told-"   /* + the same: its odd answers have been logged */
+#define REST_PURGE_ALL "purge-all" /* the same, by abictl scan */
 #define REST_PURGE "purge" /* the clean-up of the store has been done */
+#define REST_RELOAD "reload"         /* of Postfix: done a while ago */
+#define REST_RELOAD_DUE "reload-due" /* and wanted again */
 #define REST_PREFIX ".rest-"
 
 #define REST_WHAT_MAX 64

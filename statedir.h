@@ -68,6 +68,7 @@ int statedir_lock(struct statedir *d, long byte, long wait_ms);
 /* Bytes below 2^32 belong to keys of the cache. */
 #define STATEDIR_LOCK_BUDGET (1L << 32)
 #define STATEDIR_LOCK_REST ((1L << 32) + 1)
+#define STATEDIR_LOCK_PUBLISH ((1L << 32) + 3)
 #define STATEDIR_LOCK_PROBE ((1L << 32) + 2) /* nobody needs it */
 
 /* The name of the lock, and what temporary files begin with. */

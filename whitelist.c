@@ -245,6 +245,27 @@ whitelist_address(const struct whitelist *w, const struct address *a,
 	return false;
 }
 
+bool
+whitelist_overlaps(const struct whitelist *w, const struct address_block *b,
+    char *entry, size_t size)
+{
+	char text[ADDRESS_TEXT_MAX];
+	size_t i;
+
+	if (whitelist_address(w, &b->base, entry, size))
+		return true;
+	if (b->bits == address_bits(&b->base))
+		return false;
+	for (i = 0; i < w->block_count; i++) {
+		if (!address_block_overlap(&w->blocks[i], b))
+			continue;
+		address_text(&w->blocks[i].base, text, sizeof(text));
+		snprintf(entry, size, "%s/%d", text, w->blocks[i].bits);
+		return true;
+	}
+	return false;
+}
+
 int
 whitelist_load(const char *path, struct whitelist **w, struct stat *st,
     void (*complain)(void *, int, const char *), void *arg)

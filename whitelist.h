@@ -29,6 +29,10 @@ bool whitelist_name(const struct whitelist *w, const char *name, char *entry,
 bool whitelist_address(const struct whitelist *w, const struct address *a,
     char *entry, size_t size);
 
+/* True if an entry is for an address within a block, or for all of it. */
+bool whitelist_overlaps(const struct whitelist *w,
+    const struct address_block *b, char *entry, size_t size);
+
 /* How many entries there are. */
 size_t whitelist_size(const struct whitelist *w);
 

@@ -27,7 +27,7 @@ import struct
 import threading
 import time
 
-A, CNAME, TXT, AAAA, OPT = 1, 5, 16, 28, 41
+A, CNAME, OPT = 1, 5, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 MEETING = 30  # seconds that questions wait for each other
 PLAIN_SIZE = 512  # bytes that an answer over UDP may have when the question allows no more
@@ -88,17 +88,6 @@ def slow(seconds, answer):
         if not exchange.stub.stopping.wait(seconds):
             answer(exchange)
     return later
-
-
-def in_turn(*answers):
-    """One after the other, the last one again and again."""
-    left, lock = list(answers), threading.Lock()
-
-    def answer(exchange):
-        with lock:
-            chosen = left.pop(0) if len(left) > 1 else left[0]
-        chosen(exchange)
-    return answer
 
 
 def together(count, answer):

@@ -1,0 +1,356 @@
+/*
+ * abictl blacklist - the offenders: who is listed, by hand on or off.
+ */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "abictl.h"
+#include "exempt.h"
+#include "publish.h"
+#include "snapshot.h"
+#include "store.h"
+#include "text.h"
+
+#define EXIT_UNKNOWN 1   /* no such block on the list */
+#define STORE_WAIT 30000 /* milliseconds */
+#define BY_HAND "manual"
+
+struct listing {
+	const struct abictl *ctl;
+	cJSON *json; /* NULL: a table */
+	time_t now;
+	long count;
+	bool all; /* those whose ban is over, too */
+};
+
+static cJSON *
+offender_json(const struct store_offender *o)
+{
+	cJSON *item = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(item, "block", o->block);
+	cJSON_AddBoolToObject(item, "listed", o->listed);
+	cJSON_AddStringToObject(item, "rule", o->rule);
+	cJSON_AddNumberToObject(item, "hits", (double)o->hits);
+	cJSON_AddNumberToObject(item, "times", (double)o->times);
+	cJSON_AddNumberToObject(item, "since", (double)o->since);
+	cJSON_AddNumberToObject(item, "last", (double)o->last);
+	cJSON_AddNumberToObject(item, "expires", (double)o->expires);
+	cJSON_AddStringToObject(item, "note", o->note);
+	return item;
+}
+
+static bool
+is_listed(const struct store_offender *o, time_t now)
+{
+	return o->listed && (o->expires == 0 || o->expires > now);
+}
+
+/* "2d" that are left, or "for ever". */
+static void
+left_text(const struct store_offender *o, time_t now, char *out, size_t size)
+{
+	if (o->expires == 0)
+		snprintf(out, size, "for ever");
+	else
+		text_age(out, size, (long)(o->expires - now));
+}
+
+static bool
+list_row(void *arg, const struct store_row *row)
+{
+	const struct store_offender *o = &row->u.offender;
+	char since[20], left[20], note[STORE_TEXT_MAX];
+	struct listing *l = arg;
+
+	if (!is_listed(o, l->now))
+		return true;
+	if (l->json != NULL) {
+		cJSON_AddItemToArray(l->json, offender_json(o));
+		return true;
+	}
+	if (l->count++ == 0)
+		printf("%-28s %-18s %6s %5s %6s %9s  %s\n", "BLOCK", "RULE",
+		    "HITS", "TIMES", "SINCE", "LEFT", "NOTE");
+	text_age(since, sizeof(since), (long)(l->now - o->since));
+	left_text(o, l->now, left, sizeof(left));
+	text_printable(note, sizeof(note), o->note);
+	printf("%-28s %-18s %6ld %5ld %6s %9s  %s\n", o->block, o->rule,
+	    o->hits, o->times, since, left, note);
+	return true;
+}
+
+static int
+list(struct abictl *ctl, struct store *s)
+{
+	struct listing l = { .ctl = ctl, .now = time(NULL) };
+
+	if (ctl->json)
+		l.json = cJSON_CreateArray();
+	if (s->driver->iterate(s, STORE_OFFENDER, "", list_row, &l) ==
+	    STORE_ERROR) {
+		cJSON_Delete(l.json);
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	}
+	if (ctl->json)
+		return abictl_json(l.json);
+	if (l.count == 0)
+		puts("nobody is listed");
+	return EX_OK;
+}
+
+static bool
+export_row(void *arg, const struct store_row *row)
+{
+	const struct store_offender *o = &row->u.offender;
+	const struct listing *l = arg;
+
+	if (is_listed(o, l->now))
+		printf("%s\n", o->block);
+	return true;
+}
+
+/* One block a line, for firewalls and other programs. */
+static int
+export(struct abictl *ctl, struct store *s)
+{
+	struct listing l = { .ctl = ctl, .now = time(NULL) };
+
+	return s->driver->iterate(s, STORE_OFFENDER, "", export_row, &l) ==
+		STORE_ERROR ? abictl_fail(EX_UNAVAILABLE, "%s", s->error) :
+	    EX_OK;
+}
+
+/* --- one block --- */
+
+/*
+ * "ADDRESS" stands for its block of the configured prefix; "ADDRESS/BITS" must
+ * be of that length. 0, or an exit status.
+ */
+static int
+block_parse(const struct config *cfg, const char *text,
+    struct address_block *b, char *out, size_t size)
+{
+	const char *wrong = address_block_parse(text, b);
+	int bits;
+
+	if (wrong != NULL)
+		return abictl_fail(EX_DATAERR, "%s: %s", text, wrong);
+	bits = (int)(b->base.family == AF_INET ? cfg->blacklist.ipv4_prefix :
+						 cfg->blacklist.ipv6_prefix);
+	if (strchr(text, '/') != NULL && b->bits != bits)
+		return abictl_fail(EX_DATAERR, "%s: blocks of this list have "
+		    "/%d (blacklist.ipv4_prefix, ipv6_prefix)", text, bits);
+	b->bits = bits;
+	address_mask(&b->base, bits);
+	address_block_text(b, out, size);
+	return 0;
+}
+
+struct details {
+	cJSON *json;
+	bool any;
+	time_t now;
+};
+
+static void
+time_print(const char *name, time_t t)
+{
+	char text[32];
+	struct tm tm;
+
+	localtime_r(&t, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%-10s %s\n", name, text);
+}
+
+static bool
+show_offender(void *arg, const struct store_row *row)
+{
+	const struct store_offender *o = &row->u.offender;
+	char note[STORE_TEXT_MAX];
+	struct details *d = arg;
+
+	d->any = true;
+	if (d->json != NULL) {
+		cJSON_AddItemToObject(d->json, "offender", offender_json(o));
+		return true;
+	}
+	text_printable(note, sizeof(note), o->note);
+	printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %ld\n%-10s %ld\n", "block",
+	    o->block, "listed", is_listed(o, d->now) ? "yes" : "no, its ban "
+	    "is over", "rule", o->rule, "hits", o->hits, "times", o->times);
+	time_print("since", o->since);
+	time_print("last", o->last);
+	if (o->expires != 0)
+		time_print("until", o->expires);
+	else
+		printf("%-10s for ever\n", "until");
+	if (note[0] != '\0')
+		printf("%-10s %s\n", "note", note);
+	return true;
+}
+
+static bool
+show_hit(void *arg, const struct store_row *row)
+{
+	const struct store_hit_row *h = &row->u.hit;
+	char key[STORE_TEXT_MAX], when[32];
+	struct details *d = arg;
+	struct tm tm;
+	cJSON *item;
+
+	text_printable(key, sizeof(key), h->key);
+	if (d->json != NULL) {
+		item = cJSON_CreateObject();
+		cJSON_AddStringToObject(item, "rule", h->rule);
+		cJSON_AddStringToObject(item, "key", key);
+		cJSON_AddNumberToObject(item, "time", (double)h->time);
+		cJSON_AddItemToArray(cJSON_GetObjectItem(d->json, "hits"),
+		    item);
+		d->any = true;
+		return true;
+	}
+	localtime_r(&h->time, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	printf("%-10s %s  %s  %s\n", "hit", when, h->rule,
+	    strcmp(h->rule, "unknown-recipient") == 0 ? key : "");
+	d->any = true;
+	return true;
+}
+
+static int
+show(struct abictl *ctl, struct store *s, const char *text)
+{
+	struct details d = { .now = time(NULL) };
+	char block[ADDRESS_BLOCK_TEXT_MAX];
+	struct snapshot snapshot = { 0 };
+	struct snapshot_entry e;
+	struct address_block b;
+	bool published;
+	int rc = block_parse(&ctl->cfg, text, &b, block, sizeof(block));
+
+	if (rc != 0)
+		return rc;
+	if (ctl->json) {
+		d.json = cJSON_CreateObject();
+		cJSON_AddStringToObject(d.json, "block", block);
+		cJSON_AddArrayToObject(d.json, "hits");
+	}
+	if (s->driver->iterate(s, STORE_OFFENDER, block, show_offender, &d) ==
+		STORE_ERROR ||
+	    s->driver->iterate(s, STORE_HIT, block, show_hit, &d) ==
+		STORE_ERROR) {
+		cJSON_Delete(d.json);
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	}
+	published = snapshot_refresh(&snapshot, ctl->cfg.blacklist.snapshot) &&
+	    snapshot_find(&snapshot, &b.base, d.now, &e);
+	snapshot_close(&snapshot);
+	if (d.json != NULL) {
+		cJSON_AddBoolToObject(d.json, "published", published);
+		rc = abictl_json(d.json);
+		return rc != EX_OK ? rc : d.any ? EX_OK : EXIT_UNKNOWN;
+	}
+	if (!d.any)
+		return abictl_fail(EXIT_UNKNOWN, "%s: not listed, no hits",
+		    block);
+	printf("%-10s %s\n", "published", published ? "yes, the filter "
+	    "refuses it" : "no");
+	return EX_OK;
+}
+
+/* --- changes --- */
+
+static int
+publish_now(struct abictl *ctl, struct store *s)
+{
+	char error[PUBLISH_ERROR_MAX];
+	struct publish_result result;
+
+	if (publish(&ctl->cfg, s, time(NULL), &result, error,
+		sizeof(error)) == 0)
+		return EX_OK;
+	return abictl_fail(EX_CANTCREAT, "%s", error);
+}
+
+static int
+add(struct abictl *ctl, struct store *s, const char *text, const char *note)
+{
+	struct store_offender o = { .rule = BY_HAND, .since = time(NULL),
+		.listed = true };
+	static struct exempt exempt;
+	struct address_block b;
+	const char *why;
+	int rc = block_parse(&ctl->cfg, text, &b, o.block, sizeof(o.block));
+
+	if (rc != 0)
+		return rc;
+	exempt_load(&exempt, &ctl->cfg);
+	why = exempt_why(&exempt, &b.base, &b, "");
+	if (why != NULL)
+		rc = abictl_fail(EX_DATAERR, "%s is never listed: %s", o.block,
+		    why);
+	exempt_free(&exempt);
+	if (rc != 0)
+		return rc;
+	o.last = o.since;
+	if (ctl->ban != 0)
+		o.expires = o.since + ctl->ban;
+	text_printable(o.note, sizeof(o.note), note);
+	if (s->driver->offender_add(s, &o) == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	return publish_now(ctl, s);
+}
+
+static int
+remove_block(struct abictl *ctl, struct store *s, const char *text)
+{
+	char block[ADDRESS_BLOCK_TEXT_MAX] = "";
+	struct address_block b;
+	enum store_result r;
+	int rc = 0;
+
+	if (text != NULL)
+		rc = block_parse(&ctl->cfg, text, &b, block, sizeof(block));
+	if (rc != 0)
+		return rc;
+	r = s->driver->offender_remove(s, block);
+	if (r == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	rc = publish_now(ctl, s);
+	if (rc == EX_OK && r == STORE_ABSENT && text != NULL)
+		rc = abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+	return rc;
+}
+
+int
+abictl_blacklist(struct abictl *ctl, int argc, char **argv)
+{
+	const char *verb = argc > 0 ? argv[0] : "list";
+	char error[STORE_ERROR_MAX];
+	struct store *s;
+	int status = EX_USAGE;
+
+	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
+	if (s == NULL)
+		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+	s->wait_ms = STORE_WAIT;
+	if (strcmp(verb, "list") == 0 && argc <= 1)
+		status = list(ctl, s);
+	else if (strcmp(verb, "export") == 0 && argc == 1)
+		status = export(ctl, s);
+	else if (strcmp(verb, "show") == 0 && argc == 2)
+		status = show(ctl, s, argv[1]);
+	else if (strcmp(verb, "add") == 0 && (argc == 2 || argc == 3))
+		status = add(ctl, s, argv[1], argc == 3 ? argv[2] : "");
+	else if (strcmp(verb, "remove") == 0 &&
+	    (argc == 2 ? !ctl->all : argc == 1 && ctl->all))
+		status = remove_block(ctl, s, argc == 2 ? argv[1] : NULL);
+	s->driver->close(s);
+	return status;
+}

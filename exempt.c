@@ -1,0 +1,114 @@
+/*
+ * exempt - who is never put on the blacklist.
+ */
+#include "exempt.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "file.h"
+#include "log.h"
+#include "text.h"
+#include "tool.h"
+#include "whitelist.h"
+
+#define POSTCONF_SECONDS 10
+#define NETWORKS_MAX 16384 /* bytes of mynetworks */
+
+/* "[2001:db8::]/32" to "2001:db8::/32", in place. */
+static void
+brackets_remove(char *word)
+{
+	char *close = strchr(word, ']');
+
+	if (word[0] != '[' || close == NULL)
+		return;
+	memmove(close, close + 1, strlen(close));
+	memmove(word, word + 1, strlen(word));
+}
+
+void
+exempt_networks(struct exempt *e, char *text)
+{
+	char *word, *save = NULL;
+
+	e->own_count = 0;
+	for (word = strtok_r(text, " \t\r\n,", &save); word != NULL;
+	     word = strtok_r(NULL, " \t\r\n,", &save)) {
+		brackets_remove(word);
+		if (e->own_count == EXEMPT_OWN_MAX) {
+			log_warning("mynetworks: more than %d networks; the "
+			    "others are passed over", EXEMPT_OWN_MAX);
+			return;
+		}
+		if (address_block_parse(word, &e->own[e->own_count]) == NULL)
+			e->own_count++;
+		else
+			log_warning("mynetworks: `%.100s' is passed over: only "
+			    "addresses and blocks are understood", word);
+	}
+}
+
+/* What Postfix regards as its own. */
+static void
+networks_load(struct exempt *e)
+{
+	const char *const argv[] = { "postconf", "-x", "-h", "mynetworks",
+		NULL };
+	static char text[NETWORKS_MAX];
+
+	if (tool_run(argv, -1, -1, POSTCONF_SECONDS, text, sizeof(text)) == 0)
+		exempt_networks(e, text);
+	else
+		log_warning("mynetworks is not known: %.200s", text);
+}
+
+void
+exempt_load(struct exempt *e, const struct config *cfg)
+{
+	const char *path = cfg->whitelist.file;
+
+	memset(e, 0, sizeof(*e));
+	networks_load(e);
+	if (path != NULL &&
+	    whitelist_load(path, &e->list, NULL, NULL, NULL) != 0 &&
+	    errno != ENOENT)
+		log_warning("%s: %s", path, strerror(errno));
+}
+
+void
+exempt_free(struct exempt *e)
+{
+	if (e->list != NULL)
+		whitelist_free(e->list);
+	memset(e, 0, sizeof(*e));
+}
+
+const char *
+exempt_why(const struct exempt *e, const struct address *client,
+    const struct address_block *block, const char *name)
+{
+	static char why[160];
+	char entry[128];
+	size_t i;
+
+	if (!address_public(client))
+		return "not a global address";
+	for (i = 0; i < e->own_count; i++)
+		if (address_block_overlap(&e->own[i], block)) {
+			address_block_text(&e->own[i], entry, sizeof(entry));
+			snprintf(why, sizeof(why), "%s is in mynetworks",
+			    entry);
+			return why;
+		}
+	if (e->list == NULL)
+		return NULL;
+	if (whitelist_overlaps(e->list, block, entry, sizeof(entry)) ||
+	    (name[0] != '\0' &&
+		whitelist_name(e->list, name, entry, sizeof(entry)))) {
+		snprintf(why, sizeof(why), "%s is whitelisted", entry);
+		return why;
+	}
+	return NULL;
+}

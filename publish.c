@@ -1,0 +1,143 @@
+/*
+ * publish - from the store's list of offenders to the snapshot that filters
+ * read, and to the access map that Postfix reads.
+ */
+#include "publish.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mapper.h"
+#include "rest.h"
+#include "snapshot.h"
+#include "statedir.h"
+
+#define LOCK_WAIT 30000 /* milliseconds for another one who publishes */
+#define DUE_DAY 86400   /* seconds that a reload may be due */
+
+/* A snapshot being written from the rows of the store. */
+struct writing {
+	struct snapshot_writer writer;
+	time_t now;
+	bool failed;
+	int error;
+};
+
+static bool
+row_write(void *arg, const struct store_row *row)
+{
+	const struct store_offender *o = &row->u.offender;
+	struct writing *w = arg;
+	struct snapshot_entry e = { .expires = o->expires, .since = o->since,
+		.hits = o->hits, .times = o->times };
+
+	if (!o->listed || (o->expires != 0 && o->expires <= w->now) ||
+	    address_block_parse(o->block, &e.block) != NULL)
+		return true;
+	snprintf(e.rule, sizeof(e.rule), "%s", o->rule);
+	snprintf(e.note, sizeof(e.note), "%.*s", SNAPSHOT_NOTE_MAX - 1,
+	    o->note);
+	if (snapshot_add(&w->writer, &e) == 0)
+		return true;
+	w->error = errno;
+	w->failed = true;
+	return false;
+}
+
+static int
+snapshot_write(const struct config *cfg, struct store *s, time_t now,
+    int64_t generation, char *error, size_t size)
+{
+	const char *path = cfg->blacklist.snapshot;
+	struct writing w = { .now = now };
+	enum store_result r;
+
+	if (snapshot_begin(&w.writer, path) != 0) {
+		snprintf(error, size, "%.200s.new: %s", path, strerror(errno));
+		return -1;
+	}
+	r = s->driver->iterate(s, STORE_OFFENDER, "", row_write, &w);
+	if (r != STORE_ERROR && !w.failed) {
+		if (snapshot_finish(&w.writer, generation) == 0)
+			return 0;
+		w.error = errno;
+	} else
+		snapshot_abandon(&w.writer);
+	snprintf(error, size, "%.200s: %s", path,
+	    r == STORE_ERROR ? s->error : strerror(w.error));
+	return -1;
+}
+
+/* The snapshot, unless it is up to date. */
+static int
+snapshot_publish(const struct config *cfg, struct store *s, time_t now,
+    struct publish_result *result, char *error, size_t size)
+{
+	struct snapshot there = { 0 };
+	int rc = 0;
+
+	if (s->driver->generation(s, &result->generation) == STORE_ERROR) {
+		snprintf(error, size, "%s", s->error);
+		return -1;
+	}
+	if (!snapshot_refresh(&there, cfg->blacklist.snapshot) ||
+	    there.generation != result->generation) {
+		rc = snapshot_write(cfg, s, now, result->generation, error,
+		    size);
+		result->snapshot_new = rc == 0;
+		snapshot_refresh(&there, cfg->blacklist.snapshot);
+	}
+	result->listed = there.count;
+	snapshot_close(&there);
+	return rc;
+}
+
+/* A reload now, or when the last one is long enough ago. */
+static void
+reload(const struct config *cfg, struct statedir *d, time_t now, bool changed)
+{
+	char why[REST_REASON_MAX], error[MAPPER_ERROR_MAX];
+
+	if (cfg->blacklist.reload == 0 ||
+	    strncmp(cfg->blacklist.map, "cidr:", 5) != 0)
+		return;
+	if (changed)
+		rest_set(d, REST_RELOAD_DUE, now, now + DUE_DAY,
+		    "the map has changed since the last reload");
+	else if (rest_until(d, REST_RELOAD_DUE, now, why, sizeof(why)) == 0)
+		return;
+	if (rest_until(d, REST_RELOAD, now, why, sizeof(why)) != 0)
+		return;
+	rest_set(d, REST_RELOAD, now, now + cfg->blacklist.reload,
+	    "Postfix was reloaded");
+	rest_clear(d, REST_RELOAD_DUE);
+	if (!mapper_reload(error, sizeof(error)))
+		log_warning("postfix reload: %s", error);
+}
+
+int
+publish(const struct config *cfg, struct store *s, time_t now,
+    struct publish_result *result, char *error, size_t size)
+{
+	struct statedir d;
+	int lock, rc;
+
+	memset(result, 0, sizeof(*result));
+	statedir_init(&d, cfg->reputation.cache_dir);
+	/* Without a lock the later one may be older: mended the next time. */
+	lock = statedir_usable(&d) ?
+	    statedir_lock(&d, STATEDIR_LOCK_PUBLISH, LOCK_WAIT) : -1;
+	rc = snapshot_publish(cfg, s, now, result, error, size);
+	if (rc == 0 && cfg->blacklist.map != NULL) {
+		rc = mapper_write(cfg, &result->map_new, error, size);
+		if (rc == 0)
+			reload(cfg, &d, now, result->map_new);
+	}
+	if (lock >= 0)
+		close(lock);
+	statedir_close(&d);
+	return rc;
+}

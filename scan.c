@@ -1,0 +1,293 @@
+/*
+ * scan - from log lines to hits: which lines count, against which block.
+ */
+#include "scan.h"
+
+#include <sha2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "access_map.h"
+#include "action.h"
+#include "text.h"
+
+#define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
+
+/* --- our own refusals --- */
+
+/*
+ * The text that an action gives to Postfix's log, up to the first variable;
+ * without a text of ours Postfix says "Access denied".
+ */
+static void
+own_add(struct scan *s, const char *action)
+{
+	char *out = s->own[s->own_count];
+	size_t n;
+
+	if (action == NULL || action_only_logs(action))
+		return;
+	/* Verb or code, and perhaps an enhanced status code. */
+	action += strcspn(action, " ");
+	action += strspn(action, " ");
+	n = strspn(action, "0123456789.");
+	if (n >= 5 && (action[n] == ' ' || action[n] == '\0'))
+		action += n + strspn(action + n, " ");
+	n = strcspn(action, "$");
+	snprintf(out, sizeof(s->own[0]), "%.*s", (int)n, action);
+	if (*text_trim(out) == '\0')
+		snprintf(out, sizeof(s->own[0]), "Access denied");
+	s->own_count++;
+}
+
+static bool
+is_own(const struct scan *s, const struct maillog_text *t)
+{
+	size_t n;
+	int i;
+
+	for (i = 0; i < s->own_count; i++) {
+		n = strlen(s->own[i]);
+		if (t->len >= n && strncasecmp(t->s, s->own[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* --- which lines count --- */
+
+void
+scan_init(struct scan *s, const struct config *cfg)
+{
+	memset(s, 0, sizeof(*s));
+	s->cfg = cfg;
+	if (cfg->blacklist.rules != NULL)
+		rules_parse(cfg->blacklist.rules, &s->rules);
+	snprintf(s->own[s->own_count++], sizeof(s->own[0]), "%s",
+	    ACCESS_MAP_TEXT);
+	own_add(s, cfg->reputation.action);
+	own_add(s, cfg->blacklist.action);
+	own_add(s, cfg->geocount.action);
+	own_add(s, cfg->geocount.address_action);
+	own_add(s, cfg->accounts.action);
+	if (getrandom(&s->nonce, sizeof(s->nonce), GRND_NONBLOCK) < 0)
+		s->nonce = (uint64_t)time(NULL);
+	scan_time(s, time(NULL));
+}
+
+void
+scan_forget(struct scan *s)
+{
+	exempt_free(&s->exempt);
+	s->exempt_known = false;
+}
+
+void
+scan_free(struct scan *s)
+{
+	scan_forget(s);
+}
+
+void
+scan_time(struct scan *s, time_t now)
+{
+	time_t trouble = s->log.trouble, last = s->log.clock.last;
+
+	maillog_init(&s->log, now);
+	s->log.trouble = trouble;
+	s->log.clock.last = last;
+}
+
+/* The distinct thing that a hit is about: a recipient, or the line itself. */
+static void
+key_make(struct scan *s, const struct maillog_hit *found, char *out)
+{
+	const struct maillog_text *r = &found->recipient;
+	char digest[SHA256_DIGEST_STRING_LENGTH];
+
+	if (found->rule != MAILLOG_UNKNOWN_RECIPIENT || r->len == 0)
+		snprintf(out, STORE_TEXT_MAX, "%016llx.%llu",
+		    (unsigned long long)s->nonce,
+		    (unsigned long long)++s->number);
+	else if (r->len <= KEY_PLAIN &&
+	    memchr(r->s, '\0', r->len) == NULL) {
+		char raw[KEY_PLAIN + 1];
+
+		snprintf(raw, sizeof(raw), "%.*s", (int)r->len, r->s);
+		text_lower(raw);
+		text_printable(out, STORE_TEXT_MAX, raw);
+	} else {
+		SHA256Data((const uint8_t *)r->s, r->len, digest);
+		snprintf(out, STORE_TEXT_MAX, "#%.40s", digest);
+	}
+}
+
+/* The block of a client that is counted and listed. */
+static struct address_block
+block_of(const struct config *cfg, const struct address *a)
+{
+	struct address_block b = { *a, (int)(a->family == AF_INET ?
+		cfg->blacklist.ipv4_prefix : cfg->blacklist.ipv6_prefix) };
+
+	address_mask(&b.base, b.bits);
+	return b;
+}
+
+/* Does an offence count? Makes the hit of it if so. */
+static bool
+judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
+{
+	struct address_block block;
+	char name[256];
+
+	s->counts.offences++;
+	if (s->rules.rule[found->rule].hits == 0)
+		return false;
+	if (found->temporary) {
+		s->counts.temporary++;
+		return false;
+	}
+	if (is_own(s, &found->text)) {
+		s->counts.ours++;
+		return false;
+	}
+	if (!s->exempt_known)
+		exempt_load(&s->exempt, s->cfg);
+	s->exempt_known = true;
+	block = block_of(s->cfg, &found->client);
+	snprintf(name, sizeof(name), "%.*s", (int)(found->name.len < 255 ?
+		found->name.len : 0), found->name.len > 0 ? found->name.s : "");
+	if (exempt_why(&s->exempt, &found->client, &block, name) != NULL) {
+		s->counts.exempt++;
+		return false;
+	}
+	s->counts.hits++;
+	address_block_text(&block, hit->block, sizeof(hit->block));
+	hit->rule = found->rule;
+	hit->time = found->when;
+	hit->line = found->line;
+	key_make(s, found, hit->key);
+	return true;
+}
+
+bool
+scan_next(struct scan *s, const char *text, size_t len, size_t *pos,
+    struct scan_hit *hit)
+{
+	struct maillog_hit found;
+	uint64_t lines = s->log.lines;
+	bool any = false;
+
+	while (!any && maillog_next(&s->log, text, len, pos, &found))
+		any = judge(s, &found, hit);
+	s->counts.lines += s->log.lines - lines;
+	return any;
+}
+
+/* --- counting into the store --- */
+
+/* Appends a string; its place from the beginning. (size_t)-1: no memory. */
+static size_t
+string_add(struct scan_batch *b, const char *text)
+{
+	size_t n = strlen(text) + 1, at = b->used;
+	size_t size = b->size > 0 ? b->size : 65536;
+	char *bigger;
+
+	while (size - b->used < n)
+		size *= 2;
+	if (size != b->size) {
+		bigger = realloc(b->strings, size);
+		if (bigger == NULL)
+			return (size_t)-1;
+		b->strings = bigger;
+		b->size = size;
+	}
+	memcpy(b->strings + at, text, n);
+	b->used += n;
+	return at;
+}
+
+int
+scan_batch_add(struct scan_batch *b, const struct scan_hit *hit)
+{
+	size_t room = b->room > 0 ? b->room : 1024, block, key;
+	struct store_hit *bigger;
+
+	if (b->count == room || b->hits == NULL) {
+		room *= b->hits == NULL ? 1 : 2;
+		bigger = reallocarray(b->hits, room, sizeof(*bigger));
+		if (bigger == NULL)
+			return -1;
+		b->hits = bigger;
+		b->room = room;
+	}
+	block = string_add(b, hit->block);
+	key = block != (size_t)-1 ? string_add(b, hit->key) : block;
+	if (key == (size_t)-1)
+		return -1;
+	/* Places for now: the strings may still move. */
+	b->hits[b->count++] = (struct store_hit){
+		.block = (const char *)block, .key = (const char *)key,
+		.rule = maillog_rule_name(hit->rule), .time = hit->time };
+	return 0;
+}
+
+void
+scan_batch_empty(struct scan_batch *b)
+{
+	b->count = b->used = 0;
+}
+
+void
+scan_batch_free(struct scan_batch *b)
+{
+	free(b->hits);
+	free(b->strings);
+	memset(b, 0, sizeof(*b));
+}
+
+/* By block, then by time, then as they came: neighbours in the store. */
+static int
+hit_compare(const void *a, const void *b)
+{
+	const struct store_hit *x = a, *y = b;
+	int order = strcmp(x->block, y->block);
+
+	if (order != 0)
+		return order;
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return x->key < y->key ? -1 : 1;
+}
+
+enum store_result
+scan_batch_apply(const struct scan *s, struct scan_batch *b,
+    struct store *store, const char *source, const char *from, const char *to,
+    time_t now)
+{
+	struct store_rule rules[MAILLOG_RULES];
+	struct store_batch batch = { .hits = b->hits, .hit_count = b->count,
+		.rules = rules, .ban = s->cfg->blacklist.ban,
+		.ban_max = s->cfg->blacklist.ban_max, .now = now,
+		.source = source, .position_old = from, .position_new = to };
+	size_t i;
+	int rule;
+
+	for (i = 0; i < b->count; i++) {
+		b->hits[i].block = b->strings + (size_t)b->hits[i].block;
+		b->hits[i].key = b->strings + (size_t)b->hits[i].key;
+	}
+	if (b->count > 0)
+		qsort(b->hits, b->count, sizeof(b->hits[0]), hit_compare);
+	for (rule = 0; rule < MAILLOG_RULES; rule++)
+		if (s->rules.rule[rule].hits > 0)
+			rules[batch.rule_count++] = (struct store_rule){
+				maillog_rule_name((enum maillog_rule)rule),
+				s->rules.rule[rule].hits,
+				s->rules.rule[rule].period };
+	return store->driver->offenders_apply(store, &batch);
+}
