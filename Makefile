@@ -13,6 +13,7 @@ SBINDIR       = $(PREFIX)/sbin
 MANDIR        = $(PREFIX)/share/man
 DOCDIR        = $(PREFIX)/share/doc/abichecker
 DATADIR       = $(PREFIX)/share/abichecker
+UNITDIR       = $(PREFIX)/lib/systemd/system
 SYSCONFDIR    = /etc
 LOCALSTATEDIR = /var
 DESTDIR       =
@@ -159,6 +160,9 @@ DOCS  = README.md LICENSE master.cf.example abichecker.conf.example \
 	whitelist.txt
 # Samples for accounts.command.
 SAMPLES = report-account lock-account lock-account-root
+# For systemd; which of them to use is for the administrator to say.
+UNITS_SYSTEMD = abichecker-scan.service abichecker-scan.timer \
+	abichecker-follow.service
 # An administrator's file is never touched again.
 KEEP  = test -e $(2) || install $(3) $(1) $(2)
 
@@ -166,7 +170,8 @@ KEEP  = test -e $(2) || install $(3) $(1) $(2)
 # there may be no such user, everything stays the installing user's.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man5 \
-	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(ETC)
+	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) \
+	 $(DESTDIR)$(UNITDIR) $(ETC)
 	install -m 755 $(BIN)abichecker $(BIN)abictl $(DESTDIR)$(SBINDIR)
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8
@@ -174,6 +179,11 @@ install: all
 	install -m 755 $(addprefix commands/,$(SAMPLES)) $(DESTDIR)$(DATADIR)
 	sed -i 's|/usr/local/share/abichecker|$(DATADIR)|g' \
 	 $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))
+	install -m 644 $(addprefix systemd/,$(UNITS_SYSTEMD)) \
+	 $(DESTDIR)$(UNITDIR)
+	install -m 644 systemd/map.conf $(DESTDIR)$(DATADIR)
+	sed -i 's|/usr/local/sbin|$(SBINDIR)|; s|^User=abichecker|User=$(INSTALL_USER)|; s|-/var/|-$(LOCALSTATEDIR)/|g' \
+	 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS_SYSTEMD))
 	@set -e; owner=; group=; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  if [ -z "$(DESTDIR)" ] && ! id -u $(INSTALL_USER) >/dev/null 2>&1; then \
@@ -194,13 +204,14 @@ install: all
 	  chmod 644 $(CRON)/abichecker; \
 	fi
 
-# Programs and manuals go; configuration, cache, state and user stay.
+# Programs, manuals and units go; configuration, cache, state and user stay.
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/abichecker $(DESTDIR)$(SBINDIR)/abictl
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man5/,$(notdir $(wildcard man/*.5)))
 	rm -f $(addprefix $(DESTDIR)$(MANDIR)/man8/,$(notdir $(wildcard man/*.8)))
 	rm -rf $(DESTDIR)$(DOCDIR)
-	rm -f $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))
+	rm -f $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES) map.conf)
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS_SYSTEMD))
 	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 	@if [ -e $(CRON)/abichecker ]; then \
 	  echo 'left: $(CRON)/abichecker'; fi

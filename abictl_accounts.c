@@ -20,13 +20,17 @@ struct listing {
 	long count;
 };
 
-static void
-time_text(time_t t, char *out, size_t size)
+/* The store's texts may be anybody's: for terminals, and for JSON. */
+static struct store_account
+account_printable(const struct store_account *a)
 {
-	struct tm tm;
+	struct store_account p = *a;
 
-	gmtime_r(&t, &tm);
-	strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	text_printable(p.user, sizeof(p.user), a->user);
+	text_printable(p.check, sizeof(p.check), a->check);
+	text_printable(p.address, sizeof(p.address), a->address);
+	text_printable(p.reason, sizeof(p.reason), a->reason);
+	return p;
 }
 
 static cJSON *
@@ -49,9 +53,10 @@ account_json(const struct abictl *ctl, const struct store_account *a,
 static bool
 list_row(void *arg, const struct store_row *row)
 {
-	const struct store_account *a = &row->u.account;
-	char since[32], user[STORE_USER_MAX], reason[STORE_TEXT_MAX];
+	const struct store_account p = account_printable(&row->u.account);
+	const struct store_account *a = &p;
 	struct listing *l = arg;
+	char since[32];
 
 	if (!accounts_listed(&l->ctl->cfg, a, l->now))
 		return true;
@@ -62,12 +67,10 @@ list_row(void *arg, const struct store_row *row)
 	if (l->count++ == 0)
 		printf("%-30s %-20s %-8s %-15s %-7s %s\n", "USER", "SINCE",
 		    "BY", "ADDRESS", "COMMAND", "REASON");
-	time_text(a->since, since, sizeof(since));
-	text_printable(user, sizeof(user), a->user);
-	text_printable(reason, sizeof(reason), a->reason);
-	printf("%-30s %-20s %-8s %-15s %-7s %s\n", user, since, a->check,
+	text_time(since, sizeof(since), a->since);
+	printf("%-30s %-20s %-8s %-15s %-7s %s\n", a->user, since, a->check,
 	    a->address[0] != '\0' ? a->address : "-",
-	    a->command_ran ? "ran" : "-", reason);
+	    a->command_ran ? "started" : "-", a->reason);
 	return true;
 }
 
@@ -102,30 +105,30 @@ show(struct abictl *ctl, struct store *s, const char *user)
 	struct store_account a;
 	enum store_result r = s->driver->account_find(s, user, &a);
 	time_t now = time(NULL);
-	char when[32], text[STORE_TEXT_MAX];
+	char when[32];
 
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (r == STORE_ABSENT)
 		return unknown(user);
+	a = account_printable(&a);
 	if (ctl->json)
 		return abictl_json(account_json(ctl, &a, now));
-	text_printable(text, sizeof(text), a.user);
-	printf("%-12s %s\n", "user", text);
+	printf("%-12s %s\n", "user", a.user);
 	printf("%-12s %s\n", "listed", accounts_listed(&ctl->cfg, &a, now) ?
 		"yes" : a.released != 0 ? "no, released" :
 					  "no, accounts.ttl is over");
-	time_text(a.since, when, sizeof(when));
+	text_time(when, sizeof(when), a.since);
 	printf("%-12s %s\n", "since", when);
 	if (a.released != 0) {
-		time_text(a.released, when, sizeof(when));
+		text_time(when, sizeof(when), a.released);
 		printf("%-12s %s\n", "released", when);
 	}
 	printf("%-12s %s\n", "found by", a.check);
 	printf("%-12s %s\n", "address", a.address[0] != '\0' ? a.address : "-");
-	text_printable(text, sizeof(text), a.reason);
-	printf("%-12s %s\n", "reason", text);
-	printf("%-12s %s\n", "command", a.command_ran ? "ran" : "did not run");
+	printf("%-12s %s\n", "reason", a.reason);
+	printf("%-12s %s\n", "command",
+	    a.command_ran ? "was started" : "was not started");
 	return EX_OK;
 }
 

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "log.h"
 #include "text.h"
 
+#define CLOSE_ON_EXEC 4U /* CLOSE_RANGE_CLOEXEC, which glibc 2.34 has */
 #define OUTPUT_LINES 50 /* that are logged */
 #define OUTPUT_LINE 400 /* bytes of one */
 
@@ -110,9 +112,7 @@ start(struct run *r, char **environment)
 	sigprocmask(SIG_BLOCK, &chld, NULL);
 	r->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 	sigemptyset(&none);
-	sigemptyset(&reset);
-	sigaddset(&reset, SIGPIPE);
-	sigaddset(&reset, SIGXFSZ);
+	sigfillset(&reset);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigdefault(&attr, &reset);
 	posix_spawnattr_setsigmask(&attr, &none);
@@ -131,6 +131,17 @@ start(struct run *r, char **environment)
 	if (rc != 0)
 		close(ends[0]);
 	return rc;
+}
+
+/* It stays a zombie until its group has been killed: so long nobody else gets
+ * its number. */
+static bool
+has_ended(const struct run *r)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)r->pid, &info,
+		   WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == r->pid;
 }
 
 /*
@@ -159,7 +170,7 @@ watch(struct run *r, bool *ended)
 		/* Also told when it is stopped. */
 		if (fds[1].revents != 0 &&
 		    read(r->signals, &info, sizeof(info)) > 0)
-			*ended = waitpid(r->pid, &r->status, WNOHANG) == r->pid;
+			*ended = has_ended(r);
 	}
 	return true;
 }
@@ -174,7 +185,8 @@ tell(const struct run *r, bool in_time, bool ended)
 	if (!in_time)
 		log_warning("command:%s %s: %s after %ld s "
 		    "(accounts.command_timeout)", r->user, r->path, ended ?
-		    "what it left running was killed" : "killed", r->seconds);
+		    "what was left of its process group was killed" :
+		    "killed", r->seconds);
 	if (!in_time && !ended)
 		return EX_TEMPFAIL;
 	if (WIFSIGNALED(status))
@@ -207,7 +219,7 @@ run(struct run *r, char **environment)
 		line_log(r);
 	if (!in_time)
 		kill(-r->pid, SIGKILL);
-	while (!ended && waitpid(r->pid, &r->status, 0) < 0 && errno == EINTR)
+	while (waitpid(r->pid, &r->status, 0) < 0 && errno == EINTR)
 		;
 	return tell(r, in_time, ended);
 }
@@ -231,6 +243,12 @@ abictl_command(struct abictl *ctl, int argc, char **argv)
 	text_init(&t, r.user, sizeof(r.user));
 	text_add_field(&t, "user", argv[0], 120);
 	setrlimit(RLIMIT_CORE, &no_core);
+	if (chdir("/") != 0)
+		return abictl_fail(EX_OSERR, "/: %s", strerror(errno));
+#ifdef SYS_close_range
+	/* What whoever started us had open is not the command's. */
+	syscall(SYS_close_range, 3U, ~0U, CLOSE_ON_EXEC);
+#endif
 	/* By hand there is no request: who it is about must be known. */
 	setenv("sasl_username", argv[0], 0);
 	signal(SIGCHLD, SIG_DFL);

@@ -26,7 +26,7 @@
 #include "text.h"
 
 #define SOURCES_MAX 16
-#define BATCH_HITS 50000    /* counted in one step */
+#define BATCH_HITS 5000     /* counted in one step */
 #define STORE_WAIT 30000    /* milliseconds: nobody waits for a scan */
 #define ROUND_MIN 1000      /* milliseconds between two looks at a log */
 #define ROUND_MAX 60000     /* other hosts list offenders, too */

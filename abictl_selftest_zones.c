@@ -117,7 +117,8 @@ test_address_zone(const struct config *cfg, struct statedir *d,
 	ask(cfg, points, 4);
 	for (i = 1; i < 4; i += 2)
 		if (points[i].status == DNSQUERY_ANSWER &&
-		    points[i].verdict != DNSZONE_NOT_LISTED)
+		    (points[i].verdict == DNSZONE_LISTED ||
+			points[i].verdict == DNSZONE_OTHER))
 			break;
 	if (i < 4) {
 		snprintf(why, sizeof(why), "%.100s lists 127.0.0.1", z->shown);

@@ -14,8 +14,8 @@
 #include "log.h"
 #include "text.h"
 
-#define COMMAND_RETRY 3600 /* seconds: who claims a command somebody else has
-                            * not started is not later than this */
+#define COMMAND_LATE 10    /* seconds: who found it has died by now, ... */
+#define COMMAND_RETRY 3600 /* ... and later than this it is of no use */
 #define SAME_NETWORK 64    /* bits of IPv6 that are one client */
 
 /* What was found for the request at hand. */
@@ -37,7 +37,19 @@ bool
 accounts_listed(const struct config *cfg, const struct store_account *a,
     time_t now)
 {
-	return a->released == 0 && a->since >= accounts_expired(cfg, now);
+	/* since 0: somebody else put it there, nobody knows when. */
+	return a->released == 0 &&
+	    (a->since == 0 || a->since >= accounts_expired(cfg, now));
+}
+
+/* A clock may have been wrong, here or elsewhere: nothing is in the future. */
+static void
+time_sane(time_t *t, time_t now)
+{
+	if (*t < 0)
+		*t = 0;
+	if (*t > now)
+		*t = now;
 }
 
 /* The entry of a request's account, looked up once for each request. */
@@ -59,6 +71,8 @@ look_up(const struct config *cfg, const struct request *req)
 	if (s == NULL)
 		return STORE_ERROR;
 	found.result = s->driver->account_find(s, user, &found.account);
+	time_sane(&found.account.since, req->now);
+	time_sane(&found.account.released, req->now);
 	if (!req->passive)
 		store_done(cfg, s, req->now, found.result, found.error,
 		    sizeof(found.error));
@@ -88,6 +102,26 @@ same_client(const struct store_account *a, const struct request *req)
 	return address_compare(&before, &now) == 0;
 }
 
+/* It could not be started: somebody else may try. */
+static void
+command_unclaim(const struct config *cfg, const struct request *req)
+{
+	struct store_row row = { .kind = STORE_ACCOUNT };
+	char error[STORE_ERROR_MAX];
+	struct store *s = store_get(cfg, req->now, request_left(req), true,
+	    error, sizeof(error));
+	enum store_result r;
+
+	if (s == NULL)
+		return;
+	r = s->driver->account_find(s, found.user, &row.u.account);
+	if (r == STORE_FOUND) {
+		row.u.account.command_ran = false;
+		r = s->driver->restore(s, &row, 1);
+	}
+	store_done(cfg, s, req->now, r, error, sizeof(error));
+}
+
 /* Starts the command, if nobody else has. */
 static void
 command_once(const struct config *cfg, const struct request *req,
@@ -105,10 +139,12 @@ command_once(const struct config *cfg, const struct request *req,
 		STORE_FOUND)
 		return;
 	found.account.command_ran = true;
-	if (!command_start(cfg, req, found.user, check, reason, error,
+	if (command_start(cfg, req, found.user, check, reason, error,
 		sizeof(error)))
-		log_error("command: user=<%s> %s: %s", found.user,
-		    cfg->accounts.command, error);
+		return;
+	log_error("command: user=<%s> %s: %s", found.user,
+	    cfg->accounts.command, error);
+	command_unclaim(cfg, req);
 }
 
 /* Tells that an account is on the list now. */
@@ -165,6 +201,8 @@ accounts_mark(const struct config *cfg, const struct request *req,
 		    (long long)(req->now - a->released));
 		return ACCOUNTS_GRACE;
 	}
+	if (r == STORE_FOUND && accounts_listed(cfg, a, req->now))
+		return ACCOUNTS_KNOWN;
 	if (req->passive || cfg->filter.dry_run)
 		return ACCOUNTS_LEFT;
 	snprintf(error, sizeof(error), "%s", found.error);
@@ -181,6 +219,27 @@ accounts_mark(const struct config *cfg, const struct request *req,
 	return ACCOUNTS_NEW;
 }
 
+/*
+ * Whoever found the account may have died before it started the command. What
+ * this request says about its client is not what was found.
+ */
+static void
+command_late(const struct config *cfg, const struct request *req)
+{
+	struct store_account a = found.account;
+	struct request then = *req;
+	time_t age = req->now - a.since;
+
+	if (a.command_ran || req->passive || cfg->filter.dry_run ||
+	    strcmp(a.check, ACCOUNTS_BY_HAND) == 0 || age < COMMAND_LATE ||
+	    age >= COMMAND_RETRY)
+		return;
+	then.client_address = a.address;
+	then.client_name = then.reverse_client_name = "unknown";
+	then.client_port = then.helo_name = "";
+	command_once(cfg, &then, a.check, a.reason);
+}
+
 /* --- the check --- */
 
 static enum outcome
@@ -189,7 +248,6 @@ accounts_run(const struct config *cfg, const struct request *req,
 {
 	const struct store_account *a = &found.account;
 	char since[32];
-	struct tm tm;
 
 	switch (look_up(cfg, req)) {
 	case STORE_ERROR:
@@ -207,16 +265,11 @@ accounts_run(const struct config *cfg, const struct request *req,
 			"released" : "no longer on the list");
 		return OUTCOME_NONE;
 	}
-	gmtime_r(&a->since, &tm);
-	strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	text_time(since, sizeof(since), a->since);
 	snprintf(v->reason, sizeof(v->reason),
 	    "compromised since %s, found by %s%s%.160s", since, a->check,
 	    a->reason[0] != '\0' ? ": " : "", a->reason);
-	/* Whoever found it may have died before it started the command. */
-	if (!a->command_ran && !req->passive && !cfg->filter.dry_run &&
-	    strcmp(a->check, ACCOUNTS_BY_HAND) != 0 &&
-	    req->now - a->since < COMMAND_RETRY)
-		command_once(cfg, req, a->check, a->reason);
+	command_late(cfg, req);
 	v->action = cfg->accounts.action;
 	return OUTCOME_ACT;
 }

@@ -125,7 +125,7 @@ const struct config_option config_options[] = {
 	{ "geocount", "mark", CONFIG_BOOL, AT(geocount.mark), "no", 0, 0, NULL,
 	    "put the account on the list of compromised ones" },
 
-	{ "authbl", "apikey", CONFIG_SECRET, AT(authbl.apikey), "", 0, 0, NULL,
+	{ "authbl", "apikey", CONFIG_SECRET, AT(authbl.apikey), "", 0, 63, NULL,
 	    "key that $apikey stands for in a zone" },
 	{ "authbl", "zones", CONFIG_ZONES, AT(authbl.zones),
 	    "$apikey.authbl.mail.abusix.zone=127.0.0.4", 0, 0, NULL,
@@ -401,6 +401,10 @@ text_check(const struct config_option *o, const char *v)
 		return text_rate(v, &limit, &period) ? NULL :
 		    "must be N/PERIOD, as in 1/1h, or 0";
 	case CONFIG_SECRET:
+		if (o->max > 0 && (strlen(v) > (size_t)o->max ||
+			strpbrk(v, "_.~+/=") != NULL))
+			return "this key is a label of a DNS name: letters, "
+			       "digits and -, at most 63";
 		return v[strspn(v, "abcdefghijklmnopqrstuvwxyz"
 				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				   "0123456789-_.~+/=")] == '\0' ?

@@ -9,10 +9,17 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "address.h"
+#include "file.h"
 #include "lock.h"
+#include "text.h"
+
+#define SYSTEM_FILE "/etc/resolv.conf"
 
 #define TRIES 2 /* half of the time for each; over TCP there is only one */
 #ifdef ARES_OPT_QUERY_CACHE
@@ -27,8 +34,10 @@
 static struct {
 	ares_channel channel;
 	bool open;
+	bool tired; /* a server was silent or of no use: another one first */
 	const char *server;
 	long timeout_ms;
+	struct file_watch system; /* /etc/resolv.conf */
 } kept;
 
 /* What is under way. */
@@ -71,20 +80,38 @@ answer_tell(const struct dnsquery *q, const unsigned char *answer, int len)
 		q->fn(q->arg, DNSQUERY_ANSWER, records, (size_t)n, "answer");
 }
 
+/*
+ * An answer without records that is neither "no such name" nor "nothing of
+ * that kind": it has another response code (RFC 1035, 4.1.1), or was cut.
+ */
+static bool
+odd(const unsigned char *answer, int len)
+{
+	int rcode = len > 3 ? answer[3] & 15 : 0;
+
+	return len > 3 && ((rcode != 0 && rcode != 3) || (answer[2] & 2) != 0);
+}
+
 static void
 answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 {
 	struct pending *p = arg;
 	const struct dnsquery *q = p->query;
 
-	(void)timeouts;
 	--*p->left;
+	kept.tired |= timeouts > 0 || status == ARES_ESERVFAIL ||
+	    status == ARES_EREFUSED || status == ARES_ECONNREFUSED;
 	switch (status) {
 	case ARES_SUCCESS:
 		answer_tell(q, answer, len);
 		break;
 	case ARES_ENOTFOUND:
 	case ARES_ENODATA:
+		if (odd(answer, len)) {
+			q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0,
+			    "an answer of no meaning");
+			break;
+		}
 		q->fn(q->arg, DNSQUERY_ANSWER, NULL, 0, "no such record");
 		break;
 	case ARES_ESERVFAIL:
@@ -119,6 +146,65 @@ dnsquery_close(void)
 	kept.open = false;
 }
 
+/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT, as the configuration has it. */
+static bool
+server_set(const char *server)
+{
+	struct ares_addr_port_node node = { 0 };
+	char host[ADDRESS_TEXT_MAX + 2];
+	const char *end = server + strlen(server), *colon;
+	struct address a;
+	long port = 53;
+
+	colon = strrchr(server, ':');
+	if (colon != NULL && (colon == strchr(server, ':') ||
+	    colon[-1] == ']')) {
+		if (!text_number(colon + 1, 1, 65535, &port))
+			return false;
+		end = colon;
+	}
+	if (*server == '[' && end[-1] == ']') {
+		server++;
+		end--;
+	}
+	snprintf(host, sizeof(host), "%.*s", (int)(end - server), server);
+	if (!address_parse(host, &a))
+		return false;
+	node.family = a.family;
+	memcpy(&node.addr, a.bytes, (size_t)address_bits(&a) / 8);
+	node.udp_port = node.tcp_port = (int)port;
+	return ares_set_servers_ports(kept.channel, &node) == ARES_SUCCESS;
+}
+
+/* Puts the first of several servers behind the others. */
+static void
+servers_rotate(void)
+{
+	struct ares_addr_port_node *list = NULL, *first, *last;
+
+	kept.tired = false;
+	if (ares_get_servers_ports(kept.channel, &list) != ARES_SUCCESS)
+		return;
+	if (list != NULL && list->next != NULL) {
+		first = list;
+		list = list->next;
+		for (last = list; last->next != NULL; last = last->next)
+			;
+		last->next = first;
+		first->next = NULL;
+		ares_set_servers_ports(kept.channel, list);
+	}
+	ares_free_data(list);
+}
+
+/* The system's servers may have changed since the channel was made. */
+static bool
+system_changed(void)
+{
+	return kept.server == NULL && kept.open &&
+	    file_look(&kept.system, SYSTEM_FILE) == FILE_CHANGED;
+}
+
 /* The channel for this server and time. False when there is none. */
 static bool
 channel_open(const char *server, long timeout_ms)
@@ -135,9 +221,14 @@ channel_open(const char *server, long timeout_ms)
 		.qcache_max_ttl = 0,
 #endif
 	};
+	struct stat st;
 
-	if (kept.open && kept.server == server && kept.timeout_ms == timeout_ms)
+	if (kept.open && kept.server == server &&
+	    kept.timeout_ms == timeout_ms && !system_changed()) {
+		if (kept.tired)
+			servers_rotate();
 		return true;
+	}
 	dnsquery_close();
 	if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
 		return false;
@@ -146,8 +237,10 @@ channel_open(const char *server, long timeout_ms)
 	kept.open = true;
 	kept.server = server;
 	kept.timeout_ms = timeout_ms;
-	if (server != NULL &&
-	    ares_set_servers_ports_csv(kept.channel, server) != ARES_SUCCESS) {
+	kept.tired = false;
+	if (stat(SYSTEM_FILE, &st) == 0)
+		file_was_read(&kept.system, &st);
+	if (server != NULL && !server_set(server)) {
 		dnsquery_close();
 		return false;
 	}

@@ -152,6 +152,7 @@ struct login {
 	long seconds;
 	char from_block[ADDRESS_TEXT_MAX];
 	struct place from;
+	time_t released;   /* logins before are forgiven */
 	int64_t store_end; /* of waiting for the store, monotonic ms */
 };
 
@@ -201,11 +202,10 @@ login_record(struct login *l, struct store *s, char *why, size_t size)
 		.since = l->req->now - l->cfg->geocount.window,
 		.peek = l->req->passive,
 	};
-	time_t released = accounts_released(l->cfg, l->req);
 	enum store_result result;
 
-	if (released > login.since)
-		login.since = released;
+	if (l->released > login.since)
+		login.since = l->released;
 	store_wait(s, l->store_end);
 	result = s->driver->login(s, &login, &l->counts);
 	if (!l->req->passive)
@@ -317,11 +317,14 @@ login_rate(const struct login *l, const char *action, struct store *s,
 	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run ||
 	    action_only_logs(action))
 		return OUTCOME_ACT;
-	store_wait(s, l->store_end);
 	snprintf(key, sizeof(key), "geocount:%s", l->user);
-	r = store_done(l->cfg, s, l->req->now,
-	    s->driver->rate_take(s, key, limit, period, l->req->now), why,
-	    sizeof(why));
+	r = STORE_ERROR;
+	if (s != NULL) {
+		store_wait(s, l->store_end);
+		r = store_done(l->cfg, s, l->req->now,
+		    s->driver->rate_take(s, key, limit, period, l->req->now),
+		    why, sizeof(why));
+	}
 	if (r == STORE_ABSENT)
 		return OUTCOME_ACT;
 	text_addf(t, "; over the limit, %s rate %s",
@@ -392,6 +395,8 @@ geocount_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	login_prepare(&l, cfg, req);
+	/* What accounts.c does may close the store: s is got afterwards. */
+	l.released = accounts_released(cfg, req);
 	memcpy(v->country, l.place.country, sizeof(v->country));
 	s = store_get(cfg, req->now, request_left(req), !req->passive, why,
 	    sizeof(why));
@@ -406,9 +411,11 @@ geocount_run(const struct config *cfg, const struct request *req,
 		v->news = "pass";
 		v->action = action;
 		login_mark(&l, &t);
+		s = store_get(cfg, req->now, request_left(req), !req->passive,
+		    why, sizeof(why));
 		outcome = login_rate(&l, action, s, &t);
 	}
-	if (outcome != OUTCOME_ERROR)
+	if (outcome != OUTCOME_ERROR && s != NULL)
 		purge_sometimes(cfg, s, req);
 	return outcome;
 }

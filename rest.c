@@ -12,14 +12,15 @@
 #include "log.h"
 #include "text.h"
 
+#define CLOCK_SLACK 5 /* seconds between the clocks of two file systems */
 #define LOCK_WAIT 20 /* milliseconds: it is never held for long */
 
 /* What rests in this process only, because no file could be written. */
 static struct own {
 	char what[REST_WHAT_MAX];
 	char reason[REST_REASON_MAX];
-	time_t until;
-} own[8];
+	time_t set, until;
+} own[64];
 
 #define OWN_COUNT (sizeof(own) / sizeof(own[0]))
 
@@ -64,7 +65,7 @@ own_find(const char *what)
 }
 
 static void
-own_set(const char *what, time_t until, const char *reason)
+own_set(const char *what, time_t now, time_t until, const char *reason)
 {
 	struct own *o = own_find(what);
 	size_t i;
@@ -80,6 +81,7 @@ own_set(const char *what, time_t until, const char *reason)
 	}
 	snprintf(o->what, sizeof(o->what), "%s", what);
 	snprintf(o->reason, sizeof(o->reason), "%s", reason);
+	o->set = now;
 	o->until = until;
 }
 
@@ -89,16 +91,18 @@ rest_until(struct statedir *d, const char *what, time_t now, char *reason,
 {
 	char name[REST_WHAT_MAX + 8], text[REST_REASON_MAX + 64];
 	const struct own *o = own_find(what);
-	time_t until;
+	time_t until, written;
 
-	if (o != NULL && o->until > now && o->until - now <= REST_MAX) {
+	if (o != NULL && o->until > now && o->set <= now) {
 		snprintf(reason, size, "%s", o->reason);
 		return o->until;
 	}
 	if (!statedir_usable(d))
 		return 0;
 	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
-	if (statedir_read(d, name, text, sizeof(text), NULL) != 1 ||
+	/* One of the future was written before the clock was set back. */
+	if (statedir_read(d, name, text, sizeof(text), &written) != 1 ||
+	    written > now + CLOCK_SLACK ||
 	    !rest_parse(text, now, &until, reason, size) || until <= now)
 		return 0;
 	return until;
@@ -117,7 +121,7 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
 	text_printable(shown, sizeof(shown), reason);
 	if (!statedir_usable(d)) {
 		if (rest_until(d, what, now, there, sizeof(there)) < until)
-			own_set(what, until, shown);
+			own_set(what, now, until, shown);
 		return;
 	}
 	n = snprintf(text, sizeof(text), "%lld\n%s\n", (long long)until, shown);
@@ -130,7 +134,7 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
 	if (lock >= 0)
 		close(lock);
 	if (rc != 0)
-		own_set(what, until, shown);
+		own_set(what, now, until, shown);
 }
 
 bool

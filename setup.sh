@@ -25,10 +25,12 @@ targets='all install uninstall clean demo check torture bench fuzz lint'
 packages_of()
 {
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
-	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev'
+	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev
+	    libcdb-dev'
 	mail='postfix python3'
 	check='libcmocka-dev mandoc openssl procps
-	    libmaxmind-db-writer-perl'
+	    libmaxmind-db-writer-perl postfix-lmdb systemd
+	    systemd-journal-remote'
 	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;

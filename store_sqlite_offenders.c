@@ -144,7 +144,7 @@ hit_apply(struct sqlite_store *s, const struct store_batch *b,
 			return false;
 		if (hits < rule->hits)
 			return true;
-		if (rule->hits > 1 && !hits_forget(s, h->block))
+		if (!hits_forget(s, h->block))
 			return false;
 		o.listed = true;
 		o.times++;

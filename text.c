@@ -238,6 +238,16 @@ text_rate(const char *s, long *limit, long *period)
 }
 
 void
+text_time(char *out, size_t size, time_t t)
+{
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900 ||
+	    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		snprintf(out, size, "?");
+}
+
+void
 text_age(char *out, size_t size, long seconds)
 {
 	if (seconds >= 2 * 86400)

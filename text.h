@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 /* A string under construction in somebody else's buffer. */
 struct text {
@@ -66,6 +67,9 @@ bool text_duration(const char *s, long min, long max, long *out);
  * neither.
  */
 bool text_rate(const char *s, long *limit, long *period);
+
+/* Writes a time as in 2026-11-21T04:20:48Z; one beyond all calendars is "?". */
+void text_time(char *out, size_t size, time_t t);
 
 /* Writes seconds as people read them, "3d", "5h", "12m", "40s". */
 void text_age(char *out, size_t size, long seconds);

@@ -939,6 +939,19 @@ class Marks(AccountTest):
         self.assertEqual(len(site.log_lines(" compromised: check=geocount ")), 1)
         self.assertTrue(site.log_lines("reject: check=accounts .*found by geocount: countries 2"))
 
+    def test_when_it_cannot_be_put_there(self):
+        home, away, third = self.HOME.values()
+        for rate, reply in (("0", b"was compromised"), ("1/1h", b"DUNNO")):
+            with self.subTest(rate=rate):
+                site = self.geo_site({"geocount.rate": rate})
+                filter_ = self.filter(site)
+                self.assertEqual(self.ask(filter_, home), DUNNO)
+                site.query("CREATE TRIGGER full BEFORE INSERT ON abichecker_accounts "
+                           "BEGIN SELECT raise(ABORT, 'no room'); END")
+                self.assertRegex(self.ask(filter_, away), reply)
+                self.assertEqual(self.ask(filter_, third), DUNNO)  # the store rests
+                self.assertTrue(site.log_lines("not remembered: .*no room"))
+
     def test_without_mark(self):
         site = self.geo_site({"geocount.mark": None})
         filter_ = self.filter(site)
@@ -1363,7 +1376,7 @@ class Commands(AccountTest):
         lines, seconds = duration(lambda: self.detect(site))
         self.assertLess(seconds, 2 + 3 * LATE)
         self.assertIn(": begin", lines[0])
-        self.assertIn("what it left running was killed after 2 s", lines[1])
+        self.assertIn("what was left of its process group was killed after 2 s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
         wait_until(lambda: not alive_in_group(testenv.read_file(command.file("pid"))),
                    "the end of what it left")
