@@ -3,17 +3,22 @@
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "abictl_scan.h"
 #include "text.h"
 
-#define BUFFER 65536 /* of standard output: there may be many */
+#define BUFFER 262144 /* of standard output: there may be many */
 
 struct print {
 	cJSON *json; /* NULL: a table */
 	size_t count;
 	long by_rule[MAILLOG_RULES];
+	time_t since;        /* of the last one printed */
+	char since_text[32]; /* the same */
+	char row[4096];
+	size_t used;
 };
 
 static void
@@ -36,12 +41,57 @@ offender_json(struct print *p, const struct dryrun_offender *o)
 	cJSON_AddItemToArray(p->json, item);
 }
 
+/* The time as people read it; many have the same. */
+static const char *
+since_text(struct print *p, time_t since)
+{
+	struct tm tm;
+
+	if (since != p->since || p->since_text[0] == '\0') {
+		p->since = since;
+		localtime_r(&since, &tm);
+		strftime(p->since_text, sizeof(p->since_text),
+		    "%Y-%m-%d %H:%M:%S", &tm);
+	}
+	return p->since_text;
+}
+
+/* Appends to a row, as far as there is room. */
+static void
+row_add(struct print *p, const char *text, size_t width)
+{
+	size_t n = strlen(text), room = sizeof(p->row) - p->used;
+
+	if (n > room)
+		n = room;
+	memcpy(p->row + p->used, text, n);
+	p->used += n;
+	for (; n < width && p->used < sizeof(p->row); n++)
+		p->row[p->used++] = ' ';
+}
+
+/* A line of the log, made safe for a terminal; most of them are. */
+static void
+line_add(struct print *p, const char *line)
+{
+	char shown[1024];
+	const char *s;
+
+	for (s = line; *s >= 0x20 && *s < 0x7f; s++)
+		;
+	if (*s != '\0')
+		text_printable(shown, sizeof(shown), line);
+	row_add(p, "    ", 0);
+	row_add(p, *s != '\0' ? shown : line, 0);
+	row_add(p, "\n", 0);
+}
+
+/* There may be very many: no printf, and one write for each. */
 static void
 offender_print(void *arg, const struct dryrun_offender *o)
 {
 	struct print *p = arg;
-	char since[32], line[1024];
-	struct tm tm;
+	char hits[24];
 	int i;
 
 	p->by_rule[o->rule]++;
@@ -49,28 +99,31 @@ offender_print(void *arg, const struct dryrun_offender *o)
 		offender_json(p, o);
 		return;
 	}
+	p->used = 0;
 	if (p->count++ == 0)
 		printf("%-28s %-18s %6s  %s\n", "BLOCK", "RULE", "HITS",
 		    "LISTED");
-	localtime_r(&o->since, &tm);
-	strftime(since, sizeof(since), "%Y-%m-%d %H:%M:%S", &tm);
-	printf("%-28s %-18s %6ld  %s\n", o->block, maillog_rule_name(o->rule),
-	    o->hits, since);
-	for (i = 0; i < DRYRUN_LINES && o->lines[i] != NULL; i++) {
-		text_printable(line, sizeof(line), o->lines[i]);
-		printf("    %s\n", line);
-	}
+	snprintf(hits, sizeof(hits), "%6ld  ", o->hits);
+	row_add(p, o->block, 29);
+	row_add(p, maillog_rule_name(o->rule), 19);
+	row_add(p, hits, 0);
+	row_add(p, since_text(p, o->since), 0);
+	row_add(p, "\n", 0);
+	for (i = 0; i < DRYRUN_LINES && o->lines[i] != NULL; i++)
+		line_add(p, o->lines[i]);
+	fwrite(p->row, 1, p->used, stdout);
 }
 
 void
 abictl_scan_print(const struct abictl *ctl, struct dryrun *dry,
     const struct scan_counts *c)
 {
-	struct print p = { 0 };
+	static char buffer[BUFFER];
+	static struct print p;
 	size_t n;
 	int rule;
 
-	setvbuf(stdout, NULL, _IOFBF, BUFFER);
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
 	if (ctl->json)
 		p.json = cJSON_CreateArray();
 	n = dryrun_each(dry, offender_print, &p);

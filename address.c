@@ -31,9 +31,31 @@ address_parse(const char *text, struct address *a)
 	return true;
 }
 
+/* A number below 256 in decimal; the end of it. */
+static char *
+decimal(char *out, unsigned n)
+{
+	if (n >= 100)
+		*out++ = (char)('0' + n / 100);
+	if (n >= 10)
+		*out++ = (char)('0' + n / 10 % 10);
+	*out++ = (char)('0' + n % 10);
+	return out;
+}
+
 void
 address_text(const struct address *a, char *out, size_t size)
 {
+	int i;
+
+	/* The C library's way of printing IPv4 is ten times as slow. */
+	if (a->family == AF_INET && size >= INET_ADDRSTRLEN) {
+		for (i = 0; i < 4; i++) {
+			out = decimal(out, a->bytes[i]);
+			*out++ = i < 3 ? '.' : '\0';
+		}
+		return;
+	}
 	if (inet_ntop(a->family, a->bytes, out, (socklen_t)size) == NULL)
 		out[0] = '\0';
 }
@@ -171,8 +193,12 @@ address_block_overlap(const struct address_block *a,
 void
 address_block_text(const struct address_block *b, char *out, size_t size)
 {
-	char text[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_BLOCK_TEXT_MAX], *end;
 
-	address_text(&b->base, text, sizeof(text));
-	snprintf(out, size, "%s/%d", text, b->bits);
+	address_text(&b->base, text, ADDRESS_TEXT_MAX);
+	end = text + strlen(text);
+	*end++ = '/';
+	*decimal(end, (unsigned)b->bits) = '\0';
+	if (size > 0)
+		*(char *)mempcpy(out, text, strnlen(text, size - 1)) = '\0';
 }

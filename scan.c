@@ -62,6 +62,8 @@ is_own(const struct scan *s, const struct maillog_text *t)
 void
 scan_init(struct scan *s, const struct config *cfg)
 {
+	uint64_t nonce;
+
 	memset(s, 0, sizeof(*s));
 	s->cfg = cfg;
 	if (cfg->blacklist.rules != NULL)
@@ -73,8 +75,10 @@ scan_init(struct scan *s, const struct config *cfg)
 	own_add(s, cfg->geocount.action);
 	own_add(s, cfg->geocount.address_action);
 	own_add(s, cfg->accounts.action);
-	if (getrandom(&s->nonce, sizeof(s->nonce), GRND_NONBLOCK) < 0)
-		s->nonce = (uint64_t)time(NULL);
+	if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) < 0)
+		nonce = (uint64_t)time(NULL);
+	snprintf(s->nonce, sizeof(s->nonce), "%016llx.",
+	    (unsigned long long)nonce);
 	scan_time(s, time(NULL));
 }
 
@@ -101,6 +105,18 @@ scan_time(struct scan *s, time_t now)
 	s->log.clock.last = last;
 }
 
+/* A key that no other hit has. There are many: no printf. */
+static void
+key_number(struct scan *s, char *out)
+{
+	uint64_t n = ++s->number;
+
+	out = stpcpy(out, s->nonce);
+	for (; n > 0; n >>= 4)
+		*out++ = "0123456789abcdef"[n & 15];
+	*out = '\0';
+}
+
 /* The distinct thing that a hit is about: a recipient, or the line itself. */
 static void
 key_make(struct scan *s, const struct maillog_hit *found, char *out)
@@ -109,9 +125,7 @@ key_make(struct scan *s, const struct maillog_hit *found, char *out)
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 
 	if (found->rule != MAILLOG_UNKNOWN_RECIPIENT || r->len == 0)
-		snprintf(out, STORE_TEXT_MAX, "%016llx.%llu",
-		    (unsigned long long)s->nonce,
-		    (unsigned long long)++s->number);
+		key_number(s, out);
 	else if (r->len <= KEY_PLAIN &&
 	    memchr(r->s, '\0', r->len) == NULL) {
 		char raw[KEY_PLAIN + 1];
@@ -142,6 +156,7 @@ judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
 {
 	struct address_block block;
 	char name[256];
+	size_t n = 0;
 
 	s->counts.offences++;
 	if (s->rules.rule[found->rule].hits == 0)
@@ -158,8 +173,11 @@ judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
 		exempt_load(&s->exempt, s->cfg);
 	s->exempt_known = true;
 	block = block_of(s->cfg, &found->client);
-	snprintf(name, sizeof(name), "%.*s", (int)(found->name.len < 255 ?
-		found->name.len : 0), found->name.len > 0 ? found->name.s : "");
+	if (found->name.len < sizeof(name))
+		n = found->name.len;
+	if (n > 0)
+		memcpy(name, found->name.s, n);
+	name[n] = '\0';
 	if (exempt_why(&s->exempt, &found->client, &block, name) != NULL) {
 		s->counts.exempt++;
 		return false;

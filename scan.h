@@ -38,7 +38,7 @@ struct scan {
 	struct scan_counts counts;
 	char own[SCAN_OWN_MAX][160];
 	int own_count;
-	uint64_t nonce; /* makes the keys of this process's hits its own */
+	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */
 };
 

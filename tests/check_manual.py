@@ -33,7 +33,7 @@ TYPES = {
     "TARGET": "syslog, none, stderr or a path", "URL": "http or https URL", "PROXY": "proxy URL",
     "CHOICE": "%s", "BOOL": "yes or no", "NUMBER": "number, %s", "DURATION": "time, %s",
     "BLOCKS": "addresses and blocks", "RATE": "rate", "STORE": "%s URL",
-    "ZONES": "zones", "SERVER": "DNS server",
+    "ZONES": "zones", "SERVER": "DNS server", "LOGS": "logs", "RULES": "rules", "MAP": "map",
 }
 
 Option = collections.namedtuple("Option", "name type fallback minimum maximum choices help")
@@ -213,6 +213,32 @@ class Actions(unittest.TestCase):
                          variables)
 
 
+class Rules(unittest.TestCase):
+    """abichecker(8), abichecker.conf(5) and the tables of rules.c and access_map.h."""
+
+    def setUp(self):
+        self.rules = set(re.findall(r'= "([a-z-]+)"', read("rules.c")))
+        self.assertIn("unknown-recipient", self.rules)
+
+    def test_every_rule_is_there_and_no_other(self):
+        page = read(CHECKER_8)
+        section = page[page.index("\n.Sh OFFENDERS"):page.index("\n.Sh THE STORE")]
+        self.assertEqual(set(re.findall(r"^\.It Cm ([a-z-]+)$", section, re.MULTILINE)),
+                         self.rules)
+
+    def test_only_rules_that_exist_are_named(self):
+        named = 0
+        for path in PROSE:
+            for rule in re.findall(r"\b([a-z-]+)=\d+/\d+[smhdw]\b", read(path)):
+                self.assertIn(rule, self.rules, path)
+                named += 1
+        self.assertGreater(named, 5)
+
+    def test_the_text_of_a_map_is_the_programs(self):
+        text = re.search(r'^#define ACCESS_MAP_TEXT "(.*)"', read("access_map.h"), re.MULTILINE)[1]
+        self.assertIn(f"REJECT {text}", read(CONF_5))
+
+
 class Commands(unittest.TestCase):
     """abictl(8) and `abictl --help`."""
 
@@ -337,11 +363,16 @@ class Examples(Scratch):
         self.assertEqual(result.stdout.count("user=abichecker argv=/usr/local/sbin/abichecker"), 2)
         self.assertEqual(result.stderr, "")
 
-    def test_the_cron_line_runs_a_command_that_exists(self):
-        line, = re.findall(r"^[\d*].*$", read("abichecker.cron"), re.MULTILINE)
-        fields = line.split(None, 6)
-        self.assertEqual(fields[5:], ["abichecker", "test -x /usr/local/sbin/abictl && /usr/local/sbin/abictl cache clean"])
+    def test_the_cron_lines_run_commands_that_exist(self):
+        for pattern, fields in (
+                (r"^[\d*].*$", ["abichecker", "test -x /usr/local/sbin/abictl && "
+                                "/usr/local/sbin/abictl cache clean"]),
+                (r"^#[\d*].*$", ["root", "test -x /usr/local/sbin/abictl && "
+                                 "/usr/local/sbin/abictl scan >/dev/null 2>&1"])):
+            line, = re.findall(pattern, read("abichecker.cron"), re.MULTILINE)
+            self.assertEqual(line.split(None, 6)[5:], fields)
         self.assertIn("cache clean", commands())
+        self.assertIn("scan", commands())
 
 
 class Readme(unittest.TestCase):
