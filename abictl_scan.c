@@ -48,6 +48,7 @@ struct run {
 	struct store *store;
 	struct source sources[SOURCES_MAX];
 	size_t count;
+	bool missing; /* a file that was named is not there */
 	int status;
 };
 
@@ -94,7 +95,7 @@ sources_auto(struct run *r)
 }
 
 /* From the arguments, or else from the configuration. */
-static int
+static void
 sources_find(struct run *r, int argc, char **argv)
 {
 	const char *s = r->ctl->cfg.blacklist.logs;
@@ -104,19 +105,23 @@ sources_find(struct run *r, int argc, char **argv)
 
 	for (i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "-") == 0 ||
-		    strncmp(argv[i], "journal", 7) == 0) {
+		    strcmp(argv[i], "journal") == 0 ||
+		    strncmp(argv[i], "journal:", 8) == 0) {
 			source_add(r, argv[i], strlen(argv[i]));
 			continue;
 		}
 		path = realpath(argv[i], NULL);
-		if (path == NULL)
-			return abictl_fail(EX_NOINPUT, "%s: %s", argv[i],
+		if (path == NULL) {
+			r->missing = true;
+			abictl_fail(EX_NOINPUT, "%s: %s", argv[i],
 			    strerror(errno));
+			continue;
+		}
 		source_add(r, path, strlen(path));
 		free(path);
 	}
 	if (argc > 0)
-		return EX_OK;
+		return;
 	if (strcmp(s, "auto") == 0)
 		sources_auto(r);
 	else
@@ -125,7 +130,6 @@ sources_find(struct run *r, int argc, char **argv)
 			n = strcspn(s, " \t,");
 			source_add(r, s, n);
 		}
-	return EX_OK;
 }
 
 /* The time by which a log's stamps without a year are read. */
@@ -213,9 +217,10 @@ source_read(struct run *r, struct source *s, struct dryrun *dry)
 	const char *text;
 	size_t len, pos;
 	bool lost;
-	int rc;
+	int rc = 0;
 
-	while ((rc = logsource_read(s->log, &text, &len)) > 0 && !stopped) {
+	/* What was handed out is also counted, whatever comes in between. */
+	while (!stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
 		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);)
 			if ((dry != NULL ? dryrun_add(dry, &hit) :
@@ -421,8 +426,9 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	r.ctl = ctl;
 	if (ctl->dry_run && ctl->follow)
 		return EX_USAGE;
-	if (sources_find(&r, argc, argv) != EX_OK)
-		return EX_NOINPUT;
+	sources_find(&r, argc, argv);
+	if (r.count == 0)
+		return abictl_fail(EX_NOINPUT, "no log to read");
 	scan_init(&r.scan, &ctl->cfg);
 	sigemptyset(&act.sa_mask);
 	sigemptyset(&ours);
@@ -441,5 +447,5 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	store_drop(&r);
 	scan_batch_free(&r.batch);
 	scan_free(&r.scan);
-	return r.status;
+	return r.status == EX_OK && r.missing ? EX_NOINPUT : r.status;
 }

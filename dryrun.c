@@ -12,6 +12,7 @@
 #define ARENA_CHUNK (2 * 1024 * 1024 - 64)
 #define HUGE_PAGE (2 * 1024 * 1024)
 #define ROOM 65536     /* of the table, to begin with: growing is slow */
+#define ONES_MANY 4096 /* hits of one block that is not listed */
 #define LINE_SHOWN 400 /* bytes of a line that are kept */
 
 /* A distinct hit that still counts. */
@@ -162,39 +163,52 @@ suspect_get(struct dryrun *d, const char *block)
 	return s;
 }
 
-/*
- * Puts a distinct hit down; how many of its rule there are within the period up
- * to it.
- */
+/* How many of a rule there are in the period up to a time. */
 static long
-ones_count(struct dryrun *d, struct one **list, const struct scan_hit *hit,
+ones_within(const struct one *o, enum maillog_rule rule, time_t end,
     long period)
 {
-	uint64_t key = hash_text(hit->key, (uint64_t)(uintptr_t)d + 1);
-	struct one *o, **at = list, *same = NULL;
 	long n = 0;
 
-	for (o = *at; o != NULL; o = *at) {
-		if (o->rule != hit->rule) {
+	for (; o != NULL; o = o->next)
+		n += o->rule == rule && o->time > end - period &&
+		    o->time <= end;
+	return n;
+}
+
+/* Drops what is far too old to count. */
+static void
+ones_prune(struct dryrun *d, struct one **at, time_t before)
+{
+	struct one *o;
+
+	while ((o = *at) != NULL) {
+		if (o->time >= before) {
 			at = &o->next;
 			continue;
 		}
-		if (o->time <= hit->time - period) { /* counts no more */
-			*at = o->next;
-			o->next = d->spare;
-			d->spare = o;
-			continue;
+		*at = o->next;
+		o->next = d->spare;
+		d->spare = o;
+	}
+}
+
+/* Puts a distinct hit down, or moves on the one that there is. */
+static int
+one_put(struct dryrun *d, struct one **list, const struct scan_hit *hit)
+{
+	uint64_t key = hash_text(hit->key, (uint64_t)(uintptr_t)d + 1);
+	struct one *o;
+	long n = 0;
+
+	for (o = *list; o != NULL; o = o->next, n++)
+		if (o->key == key && o->rule == hit->rule) {
+			if (hit->time > o->time)
+				o->time = hit->time;
+			return 0;
 		}
-		if (o->key == key)
-			same = o;
-		n++;
-		at = &o->next;
-	}
-	if (same != NULL) {
-		if (hit->time > same->time)
-			same->time = hit->time;
-		return n;
-	}
+	if (n > ONES_MANY)
+		ones_prune(d, list, hit->time - 2 * RULES_PERIOD_MAX);
 	o = d->spare;
 	if (o != NULL)
 		d->spare = o->next;
@@ -203,7 +217,27 @@ ones_count(struct dryrun *d, struct one **list, const struct scan_hit *hit,
 	*o = (struct one){ .key = key, .time = hit->time, .rule = hit->rule,
 		.next = *list };
 	*list = o;
-	return n + 1;
+	return 0;
+}
+
+/* The hits that count with this one: see offenders_apply in store.h. */
+static long
+ones_count(struct dryrun *d, struct one **list, const struct scan_hit *hit,
+    long period)
+{
+	time_t latest = hit->time;
+	const struct one *o;
+	long until, later;
+
+	if (one_put(d, list, hit) != 0)
+		return -1;
+	for (o = *list; o != NULL; o = o->next)
+		if (o->rule == hit->rule && o->time > latest &&
+		    o->time < hit->time + period)
+			latest = o->time;
+	until = ones_within(*list, hit->rule, hit->time, period);
+	later = ones_within(*list, hit->rule, latest, period);
+	return until > later ? until : later;
 }
 
 /* Keeps the beginning of a line, if it is one of the first. */

@@ -19,8 +19,8 @@
 /* --- our own refusals --- */
 
 /*
- * The text that an action gives to Postfix's log, up to the first variable;
- * without a text of ours Postfix says "Access denied".
+ * The text that an action gives to Postfix's log; without a text of ours
+ * Postfix says "Access denied".
  */
 static void
 own_add(struct scan *s, const char *action)
@@ -36,24 +36,56 @@ own_add(struct scan *s, const char *action)
 	n = strspn(action, "0123456789.");
 	if (n >= 5 && (action[n] == ' ' || action[n] == '\0'))
 		action += n + strspn(action + n, " ");
-	n = strcspn(action, "$");
-	snprintf(out, sizeof(s->own[0]), "%.*s", (int)n, action);
+	snprintf(out, sizeof(s->own[0]), "%s", action);
 	if (*text_trim(out) == '\0')
 		snprintf(out, sizeof(s->own[0]), "Access denied");
 	s->own_count++;
 }
 
+/* The end of $name or ${name} at s. */
+static const char *
+variable_end(const char *s)
+{
+	if (*++s == '{')
+		return s + strcspn(s, "}") + (strchr(s, '}') != NULL);
+	return s + strspn(s, "abcdefghijklmnopqrstuvwxyz_");
+}
+
+/* Does a text of the log begin as an action's text, whatever its variables? */
+static bool
+own_matches(const char *own, const char *text, size_t len)
+{
+	const char *found;
+	bool anywhere = false;
+	size_t n;
+
+	while (*own != '\0') {
+		if (*own == '$') {
+			own = variable_end(own);
+			anywhere = true;
+			continue;
+		}
+		n = 1 + strcspn(own + 1, "$");
+		found = anywhere ? memmem(text, len, own, n) :
+		    len >= n && strncasecmp(text, own, n) == 0 ? text : NULL;
+		if (found == NULL)
+			return false;
+		len -= (size_t)(found - text) + n;
+		text = found + n;
+		own += n;
+		anywhere = false;
+	}
+	return true;
+}
+
 static bool
 is_own(const struct scan *s, const struct maillog_text *t)
 {
-	size_t n;
 	int i;
 
-	for (i = 0; i < s->own_count; i++) {
-		n = strlen(s->own[i]);
-		if (t->len >= n && strncasecmp(t->s, s->own[i], n) == 0)
+	for (i = 0; i < s->own_count; i++)
+		if (own_matches(s->own[i], t->len > 0 ? t->s : "", t->len))
 			return true;
-	}
 	return false;
 }
 

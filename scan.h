@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "action.h"
 #include "config.h"
 #include "exempt.h"
 #include "maillog.h"
@@ -36,7 +37,7 @@ struct scan {
 	bool exempt_known; /* it is read when somebody offends */
 	struct maillog log;
 	struct scan_counts counts;
-	char own[SCAN_OWN_MAX][160];
+	char own[SCAN_OWN_MAX][ACTION_MAX];
 	int own_count;
 	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */

@@ -121,8 +121,9 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[META_GET] = "SELECT value FROM abichecker_meta WHERE name = ?1",
 	[META_PUT] = "INSERT OR REPLACE INTO abichecker_meta (name, value) "
 	    "VALUES (?1, ?2)",
+	/* Begins anywhere: a new database's lists are not an old one's. */
 	[GENERATION_NEXT] = "INSERT INTO abichecker_meta (name, value) "
-	    "VALUES ('generation', '1') ON CONFLICT (name) DO UPDATE SET "
+	    "VALUES ('generation', abs(random() % 1000000000000) + 1) ON CONFLICT (name) DO UPDATE SET "
 	    "value = CAST(value AS INTEGER) + 1",
 };
 

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """See the filter at work: a real Postfix on loopback runs it by spawn(8), a stand-in plays the
 AbuseIPDB API, another one a DNS list, and clients of all kinds come to deliver a message, among
-them a botnet that has the password of an account, and a thief whom the list knows.
+them a botnet that has the password of an account, a thief whom the list knows, and one who
+guesses recipients, which Postfix's own log tells.
 
     python3 tests/demo.py
 
@@ -79,6 +80,13 @@ ZONE = "authbl.example.net"
 LOCKED = "554 5.7.1 Account locked, please call us"
 LOCKED_REPLY = f"554 5.7.1 .*{LOCKED[10:]}"
 
+# One who guesses names, and then has a real one; by the default, five are enough.
+GUESSER, OURS = "217.65.48.7", "user@example.org"
+GUESSES = [f"{name}@example.org" for name in ("anna", "bernd", "carla", "dora", "emil")]
+UNKNOWN = "550 5.1.1 .*User unknown in relay recipient table"
+LISTED = "554 5.7.1 .*Access denied"
+RECIPIENTS = f"relay_recipient_maps = inline:{{ {OURS}=x }}\n"
+
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
 
 NEXT = """\
@@ -93,6 +101,8 @@ That is all there is to it. To have it in front of your own Postfix:
   README.md, Install into Postfix
                                   the lines for master.cf and main.cf
   sudo abictl selftest            is everything in place?
+  sudo abictl scan --dry-run      whom would your mail log list? It is read by a
+                                  timer once you switch that on
 """
 
 
@@ -152,7 +162,10 @@ class Demo:
         self.site = testenv.Site(self.stub.url, {
             "geocount.database": places, "authbl.zones": f"{ZONE}=127.0.0.4",
             "authbl.resolver": self.dns.resolver, "accounts.action": LOCKED}, WHITELIST)
-        self.mail = MailServer(self.site).start()
+        self.site.configure(**{"blacklist.snapshot": os.path.join(
+            os.path.dirname(self.site.store), "blacklist.cdb")})
+        self.mail = MailServer(self.site, settings=RECIPIENTS).start()
+        self.site.abictl("scan", "-", input="")  # as if it had been read before: nobody is listed
         self.wrong = []
         self.whole_line_shown = False
 
@@ -245,6 +258,32 @@ class Demo:
             if not re.match(pattern, reply):
                 self.fail(f"the reply should have been like {pattern}")
 
+    def guesser(self, number):
+        """Recipients guessed one after another, found in Postfix's log."""
+        self.stub.answers[GUESSER] = score(0)
+        replies = self.mail.deliver(GUESSER, GUESSES, name=UNVERIFIED).recipients
+        testenv.wait_until(lambda: self.mail.log().count("User unknown") == len(GUESSES),
+                           "Postfix's log")
+        scan = self.site.abictl("scan", "-", input=self.mail.log())
+        replies += self.mail.deliver(GUESSER, name=UNVERIFIED).recipients
+        self.screen.title(number, "An offender from the log", *VERDICTS[replies[-1][0]])
+        self.screen.wrap("Somebody without a score tries names until one is right. Five that do "
+                         "not exist are too many, by the default, once Postfix's log was read.")
+        for count, reply in enumerate(replies[:-1], 1):
+            self.screen.row(f"guess {count}", reply, VERDICTS[reply[0]][1])
+        self.screen.print("\n   $ abictl scan - <mail.log", "bold")
+        self.show_log(self.site.log_lines(r"\]: scan:"))
+        self.screen.print()
+        self.screen.row("guess 6", replies[-1], VERDICTS[replies[-1][0]][1])
+        self.show_log(self.site.log_lines("check=blacklist"))
+        if scan.returncode != 0:
+            self.fail(f"abictl scan: exit status {scan.returncode}: {scan.stderr}")
+        for reply, pattern in zip(replies, [UNKNOWN] * len(GUESSES) + [LISTED], strict=True):
+            if not re.match(pattern, reply):
+                self.fail(f"the reply should have been like {pattern}")
+        self.explain("Why was that, and for how long?", ("blacklist", "show", GUESSER),
+                     "unknown-recipient")
+
     def explain(self, question, arguments, answer):
         """A question of the administrator, and how abictl answers it."""
         self.screen.print(f"\n   {question}")
@@ -301,6 +340,7 @@ def main():
                          "521 5.7.1")
     demo.botnet(len(CLIENTS) + 1)
     demo.stolen(len(CLIENTS) + 2)
+    demo.guesser(len(CLIENTS) + 3)
     demo.end()
     screen.print("\n" + "-" * WIDTH)
     if demo.wrong:

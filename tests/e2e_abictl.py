@@ -504,7 +504,7 @@ class Config(AbictlTest):
             self.assertEqual(self.run_abictl(site, "config", name, status=DATAERR), "")
         parsed = self.run_json(site, "config")
         self.assertEqual(list(parsed), ["filter", "log", "whitelist", "reputation", "geocount",
-                                        "store"])
+                                        "authbl", "accounts", "blacklist", "store"])
         self.assertEqual((parsed["reputation"]["token"], parsed["reputation"]["proxy"],
                           parsed["reputation"]["score"]), (None, None, "50"))
 
@@ -525,7 +525,7 @@ class Selftest(AbictlTest):
     """Postfix is the machine's own, and has no part in it, but for the test of it."""
 
     ALL_OK = [("ok", subject) for subject in ("configuration", "log", "whitelist", "cache",
-                                              "abictl", "AbuseIPDB")]
+                                              "store", "abictl", "AbuseIPDB")]
 
     def good_site(self, options=()):
         """A site whose paths do not lead to where everybody can write."""

@@ -291,7 +291,7 @@ class Limits(GeoTest):
         self.assertEqual(site.counts(), (9, 9, 9))
         site = LoginSite(countries=0, addresses=0)
         self.assert_passes(self.filter(site), *HOME)
-        self.assertFalse(os.path.exists(site.store))  # no limit, no check
+        self.assertEqual(site.counts(), (0, 0, 0))  # no limit, no check
 
     def test_whitelisted_blocks_give_no_count_and_no_verdict(self):
         listed = testenv.write_file(f"{testenv.new_directory('list')}/blocks",
