@@ -25,9 +25,10 @@ PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
 SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
-	  lock.c log.c place.c policy.c process.c reputation.c \
+	  library.c lock.c log.c place.c policy.c process.c reputation.c \
 	  rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
+	  store_sqlite_rows.c store_sqlite_users.c store_url.c text.c userlimits.c \
+	  whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
@@ -35,6 +36,26 @@ CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 HEADERS = $(wildcard *.h)
 UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+# Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so
+# on leaves one out. They are loaded when a URL asks for them, never linked.
+found      = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p && { echo $$p; break; }; done)
+PGSQL_PC  := $(call found,libpq)
+MYSQL_PC  := $(call found,libmariadb mariadb)
+REDIS_PC  := $(call found,hiredis)
+WITH_PGSQL = $(if $(PGSQL_PC),1,0)
+WITH_MYSQL = $(if $(MYSQL_PC),1,0)
+WITH_REDIS = $(if $(REDIS_PC),1,0)
+PGSQL      = $(wildcard store_pgsql*.c)
+MYSQL      = $(wildcard store_mysql*.c)
+REDIS      = $(wildcard store_redis*.c)
+SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),$(PGSQL)) $(if $(filter 1,$(WITH_MYSQL)),$(MYSQL)) \
+	     $(if $(filter 1,$(WITH_REDIS)),$(REDIS))
+# Other people's headers need not meet our warnings.
+cflags_of  = $(patsubst -I%,-isystem %,$(if $(1),$(shell $(PKG_CONFIG) --cflags $(1))))
+PGSQL_CFLAGS := $(call cflags_of,$(PGSQL_PC))
+MYSQL_CFLAGS := $(call cflags_of,$(MYSQL_PC))
+REDIS_CFLAGS := $(call cflags_of,$(REDIS_PC))
 
 WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
@@ -45,11 +66,14 @@ HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
 	   $(call supports,-fcf-protection=full)
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
-	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
+	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
+	   $(if $(filter store_pgsql.c,$(SERVERS)),-DWITH_PGSQL) \
+	   $(if $(filter store_mysql.c,$(SERVERS)),-DWITH_MYSQL) \
+	   $(if $(filter store_redis.c,$(SERVERS)),-DWITH_REDIS)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd,$(call small,sqlite3) \
-	  $(call small,maxminddb) $(call small,md)) -lm
+	  $(call small,maxminddb) $(call small,md)) -lm -ldl
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
 CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
@@ -90,6 +114,9 @@ $(BUILD)/flags: FORCE
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
 $(BUILD)/abuseipdb.o $(BUILD)/abictl.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store_pgsql%o $(BUILD)/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store_mysql%o $(BUILD)/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store_redis%o $(BUILD)/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
 
 $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -117,8 +144,8 @@ FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) abuseipdb.c $(HEADERS)
 	@mkdir -p build-fuzz
-	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm
+	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) -o $@ $< \
+	 $(filter-out tests/san_options.c,$(SHARED)) abuseipdb.c $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lm -ldl
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

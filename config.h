@@ -81,7 +81,10 @@ struct config {
 	} geocount;
 	struct {
 		const char *url;
+		const char *password_file;
+		const char *prefix;
 		long timeout;
+		long idle;
 	} store;
 
 	/* Where it came from. */
@@ -103,7 +106,8 @@ enum config_type {
 	CONFIG_TARGET,   /* syslog, none, stderr or an absolute path */
 	CONFIG_URL,      /* http or https; a secret if it has a password */
 	CONFIG_PROXY,    /* the same with curl's proxy schemes */
-	CONFIG_STORE,    /* one of `choices`, a colon, and what it wants */
+	CONFIG_STORE,    /* a URL whose scheme is one of `choices`; a secret
+	                  * if it has a password */
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
 	CONFIG_RATE,     /* "N/PERIOD" or "0" */
 	CONFIG_ACTION,   /* access(5), see action.h */
