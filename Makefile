@@ -24,8 +24,8 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c \
-	  library.c lock.c log.c place.c policy.c process.c reputation.c \
+SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c library.c \
+	  lock.c log.c place.c policy.c process.c reputation.c resolve.c \
 	  rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
 	  store_sqlite_rows.c store_sqlite_users.c store_url.c text.c userlimits.c \
 	  whitelist.c $(SERVERS)
