@@ -27,7 +27,7 @@ PKG_CONFIG = pkg-config
 SHARED  = action.c address.c cache.c config.c fetch.c file.c geocount.c library.c \
 	  lock.c log.c place.c policy.c process.c reputation.c resolve.c \
 	  rest.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_users.c store_url.c text.c userlimits.c \
+	  store_sqlite_rows.c store_sqlite_users.c store_tally.c store_url.c text.c userlimits.c \
 	  whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
