@@ -34,7 +34,10 @@ CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_fetch.c abictl_logins.c abictl_selftest.c abictl_store.c \
 	  abuseipdb.c
 HEADERS = $(wildcard *.h)
-UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
+UNITS   = $(filter-out $(if $(filter 1,$(WITH_PGSQL)),,unit_store_pgsql%) \
+	  $(if $(filter 1,$(WITH_MYSQL)),,unit_store_mysql%) \
+	  $(if $(filter 1,$(WITH_REDIS)),,unit_store_redis%), \
+	  $(basename $(notdir $(wildcard tests/unit_*.c))))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 # Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so

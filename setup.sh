@@ -25,10 +25,12 @@ targets='all install uninstall clean demo check torture bench fuzz lint'
 packages_of()
 {
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
-	    libsqlite3-dev libmaxminddb-dev libmd-dev'
+	    libsqlite3-dev libmaxminddb-dev libmd-dev
+	    libpq-dev libmariadb-dev libhiredis-dev'
 	mail='postfix python3'
-	check='libcmocka-dev mandoc openssl procps
-	    libmaxmind-db-writer-perl'
+	servers='postgresql mariadb-server redis-server'
+	check="libcmocka-dev mandoc openssl procps
+	    libmaxmind-db-writer-perl $servers"
 	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;
@@ -36,7 +38,7 @@ packages_of()
 	uninstall|clean) echo make ;;
 	demo)		echo "$build $mail" ;;
 	check)		echo "$build $mail $check" ;;
-	bench)		echo "$build python3" ;;
+	bench)		echo "$build python3 $servers" ;;
 	torture)	echo "$build $mail $check $fuzz" ;;
 	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \

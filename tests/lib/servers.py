@@ -54,6 +54,7 @@ class Server:
     """One server; start() it, and stop() it in the end."""
 
     kind = ""
+    hasty = ()  # options: what is written may be lost when the machine goes down
     users = ("nobody",)  # the first that exists runs it, if we are root
     needs = ()  # programs
     stop_signal = death_signal = signal.SIGTERM
@@ -63,9 +64,9 @@ class Server:
         """The programs that are not installed."""
         return [name for name in cls.needs if not find_program(name)]
 
-    def __init__(self, *options):
-        """options: more arguments of the server."""
-        self.options = list(options)
+    def __init__(self, *options, durable=False):
+        """options: more arguments of the server. durable: as it comes, for measuring."""
+        self.options = [*(() if durable else self.hasty), *options]
         self.port = free_port()
         self.process = None
         self.directory = tempfile.mkdtemp(prefix=f"abichecker-{self.kind}.")
@@ -208,6 +209,7 @@ class PostgreSQL(Server):
     kind = "pgsql"
     users = ("postgres", "nobody")
     needs = ("initdb", "postgres", "psql")
+    hasty = ("-c", "fsync=off", "-c", "full_page_writes=off")
     stop_signal = signal.SIGINT  # fast: ends connections
     death_signal = signal.SIGQUIT
 
@@ -251,6 +253,7 @@ class MariaDB(Server):
     kind = "mysql"
     users = ("mysql", "nobody")
     needs = ("mariadb-install-db", "mariadbd", "mariadb")
+    hasty = ("--innodb-flush-log-at-trx-commit=0",)
 
     @property
     def socket(self):
@@ -300,6 +303,7 @@ class Redis(Server):
     kind = "redis"
     users = ("redis", "valkey", "nobody")
     needs = ("redis-server", "redis-cli")
+    hasty = ("--save", "")
 
     @property
     def socket(self):
