@@ -34,18 +34,21 @@ extern struct maria_library maria_library; /* maria_load() fills it */
 
 #define FORCED_MAX 1000 /* attempts to end a call that is late */
 
-/* Starts a call and waits for its end; out keeps its value if that fails. */
+/*
+ * Starts a call of the library and waits for its end; out keeps its value if
+ * that fails.
+ */
 #define CALL(s, handle, call, out, ...)                                       \
 	do {                                                                  \
-		int forced_ = 0;                                              \
-		int status_ = maria_library.call##_start(out, __VA_ARGS__);             \
-		while (status_ != 0 && forced_ < FORCED_MAX) {                \
-			status_ = maria_wait(s, status_);                    \
+		int forced_ = 0, wait_;                                       \
+		wait_ = maria_library.call##_start(out, __VA_ARGS__);         \
+		while (wait_ != 0 && forced_ < FORCED_MAX) {                  \
+			wait_ = maria_wait(s, wait_);                         \
 			forced_ += (s)->late;                                 \
-			status_ = maria_library.call##_cont(out, handle, status_);      \
+			wait_ = maria_library.call##_cont(out, handle,        \
+			    wait_);                                           \
 		}                                                             \
 	} while (0)
-
 
 /*
  * Waits for what a call waits for, and returns what has come. When the time of
