@@ -35,7 +35,7 @@ rule_find(const struct store_batch *b, const char *name)
 /* A batch on its way: the lock, the position, the hits, the generation. */
 struct applied {
 	const struct store_batch *batch;
-	const struct store_hit **hits; /* those of rules that we know */
+	size_t *hits; /* the numbers of those of rules that we know */
 	size_t count;
 };
 
@@ -70,7 +70,7 @@ apply_fill(void *arg, size_t i, struct pgsql_args *a)
 	}
 	if (i == p->count + 2)
 		return PG_GENERATION_NEXT;
-	hit_args(p->batch, p->hits[i - 2], a);
+	hit_args(p->batch, &p->batch->hits[p->hits[i - 2]], a);
 	return PG_HIT_APPLY;
 }
 
@@ -87,7 +87,7 @@ pgsql_offenders_apply(struct store *store, const struct store_batch *b)
 		return pgsql_failed(s, "out of memory");
 	for (i = 0; i < b->hit_count; i++)
 		if (rule_find(b, b->hits[i].rule) != NULL)
-			p.hits[p.count++] = &b->hits[i];
+			p.hits[p.count++] = i;
 	s->patient = true;
 	r = pgsql_run(s, p.count + 3, 1, apply_fill, &p);
 	s->patient = false;
