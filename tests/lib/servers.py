@@ -50,10 +50,19 @@ def find_program(*names):
     return None
 
 
+def descendants(pid):
+    """The processes below pid."""
+    found = []
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        for child in f.read().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
 class Server:
     """One server; start() it, and stop() it in the end."""
 
-    kind = ""
+    kind = scheme = ""  # of its driver, and of its URLs
     hasty = ()  # options: what is written may be lost when the machine goes down
     users = ("nobody",)  # the first that exists runs it, if we are root
     needs = ()  # programs
@@ -151,9 +160,10 @@ class Server:
             return file.read()
 
     def signal(self, number):
-        """To all of its processes."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+        """To all of its processes; PostgreSQL's are in sessions of their own."""
+        for pid in [self.process.pid, *descendants(self.process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def pause(self):
         """It answers nothing, and refuses nothing."""
@@ -206,7 +216,7 @@ def query_string(parameters):
 class PostgreSQL(Server):
     """A cluster of PostgreSQL with the role and the database abichecker."""
 
-    kind = "pgsql"
+    kind, scheme = "pgsql", "postgresql"
     users = ("postgres", "nobody")
     needs = ("initdb", "postgres", "psql")
     hasty = ("-c", "fsync=off", "-c", "full_page_writes=off")
@@ -250,7 +260,7 @@ class PostgreSQL(Server):
 class MariaDB(Server):
     """A MariaDB server with the user and the database abichecker."""
 
-    kind = "mysql"
+    kind = scheme = "mysql"
     users = ("mysql", "nobody")
     needs = ("mariadb-install-db", "mariadbd", "mariadb")
     hasty = ("--innodb-flush-log-at-trx-commit=0",)
@@ -300,7 +310,7 @@ class MariaDB(Server):
 class Redis(Server):
     """A Redis (or Valkey) server with a password."""
 
-    kind = "redis"
+    kind = scheme = "redis"
     users = ("redis", "valkey", "nobody")
     needs = ("redis-server", "redis-cli")
     hasty = ("--save", "")

@@ -1,0 +1,267 @@
+#!/usr/bin/python3
+"""A store on a real server, PostgreSQL, MariaDB and Redis: two hosts share it, and whatever happens
+to the server, mail flows and nobody waits for long.
+
+    python3 tests/e2e_servers.py [-v] [Class.test ...]
+"""
+import os
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import servers  # noqa: E402
+import testenv  # noqa: E402
+from filter import DUNNO, Filter, duration, request  # noqa: E402
+from testenv import Site, wait_until  # noqa: E402
+
+FAST = 0.5  # seconds that nobody needs who waits for nothing
+TIMEOUT = 1  # store.timeout
+REST = 5  # seconds without an attempt after a failure
+USER = "user@example.org"
+HOME = ("81.2.69.142", "89.160.20.112", "216.160.83.56")  # one more than allowed
+REFUSED = b"action=554 5.7.1 Too many addresses.\n\n"
+LIBRARIES = {"pgsql": "libpq.", "mysql": "libmariadb.", "redis": "libhiredis."}
+
+
+def built_in(kind):
+    """Is a driver in this abichecker? Its error message tells."""
+    site = Site(options={"store.url": f"{servers.KINDS[kind].scheme}://127.0.0.1:1/x"})
+    return "is built without" not in site.abictl("store", "status").stderr
+
+
+def mapped(pid):
+    """The clients of database servers that a process has mapped."""
+    maps = testenv.read_file(f"/proc/{pid}/maps")
+    return [kind for kind, library in LIBRARIES.items() if f"/{library}" in maps]
+
+
+def sockets(pid):
+    """How many there are beside the client's own, on descriptors 0, 1 and 2."""
+    found = 0
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        if int(number) > 2 and "socket:" in os.readlink(f"/proc/{pid}/fd/{number}"):
+            found += 1
+    return found
+
+
+class Shared:
+    """What every kind of server must show."""
+
+    kind = ""
+    server = None
+
+    @classmethod
+    def setUpClass(cls):
+        missing = servers.KINDS[cls.kind].missing()
+        if missing:
+            raise unittest.SkipTest(f"{', '.join(missing)} not installed")
+        if not built_in(cls.kind):
+            raise unittest.SkipTest("not built in")
+        cls.server = servers.KINDS[cls.kind]().start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.server:
+            cls.server.stop()
+
+    def setUp(self):
+        super().setUp()
+        if self.server.process:
+            self.server.resume()
+        else:
+            self.server.start()
+        self.user = f"{self.id().rsplit('.', 1)[-1]}@example.org"
+
+    def site(self, **options):
+        """A host with limits of two addresses."""
+        return Site(options={
+            "store.url": self.server.url(), "store.timeout": f"{TIMEOUT}s", "geocount.addresses": "2",
+            "geocount.rate": "0", "geocount.action": "554 5.7.1 Too many addresses.", **options})
+
+    def filter(self, site):
+        return self.enterContext(Filter(site))
+
+    def ask(self, filter_, address):
+        return filter_.ask(address, sasl_username=self.user)
+
+    def log_in(self, filter_):
+        """Up to the limit."""
+        for address in HOME[:2]:
+            self.assertEqual(self.ask(filter_, address), DUNNO)
+
+    def assert_passes(self, filter_, limit):
+        """Mail flows, within so many seconds; returns how long it took."""
+        reply, seconds = duration(lambda: self.ask(filter_, HOME[2]))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, limit)
+        return seconds
+
+    def assert_outage(self, site, running, wait=0):
+        """The first request waits once; then nobody waits, in whatever process."""
+        self.assert_passes(running, wait + FAST)
+        self.assert_passes(running, FAST)
+        self.assert_passes(self.filter(site), FAST)
+        self.assertEqual(len(site.log_lines("store: ")), 1, site.log())
+        self.assertNotIn(servers.PASSWORD, site.log())
+
+    def assert_recovers(self, site, running):
+        wait_until(lambda: self.ask(running, HOME[2]) == REFUSED, "the store", REST + 3, interval=0.1)
+        self.assertEqual(len(site.log_lines("store: usable again")), 1, site.log())
+        self.assertEqual(self.ask(self.filter(site), HOME[2]), REFUSED)
+
+    # Several hosts
+
+    def test_two_hosts_share_it(self):
+        one, other = (self.filter(self.site()) for _ in range(2))
+        self.assertEqual(self.ask(one, HOME[0]), DUNNO)
+        self.assertEqual(self.ask(other, HOME[1]), DUNNO)
+        self.assertEqual(self.ask(one, HOME[2]), REFUSED)
+        self.assertEqual(self.ask(other, HOME[2]), REFUSED)
+
+    def test_by_a_unix_socket(self):
+        site = self.site(**{"store.url": self.server.socket_url()})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+
+    def test_the_password_from_a_file(self):
+        site = self.site()
+        path = f"{site.directory}/password"
+        testenv.write_file(path, servers.PASSWORD + "\n", 0o400, testenv.FILTER_USER)
+        url = self.server.url().replace(f":{servers.encode(servers.PASSWORD)}@", "@")
+        self.assertNotEqual(url, self.server.url())
+        site.configure(**{"store.url": url, "store.password_file": path})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+
+    def test_a_password_is_never_shown(self):
+        site = self.site()
+        result = site.abictl("config")
+        self.assertIn("# url = (hidden)", result.stdout)
+        result = site.abictl("-o", f"store.url={self.server.url()}", "config")
+        self.assertEqual(result.returncode, 78, result)
+        self.assertIn("no place on a command line", result.stderr)
+        for words in (["store", "status"], ["--json", "store", "status"], ["selftest"]):
+            result = site.abictl(*words)
+            self.assertNotIn(servers.encode(servers.PASSWORD), result.stdout + result.stderr)
+            self.assertNotIn(servers.PASSWORD, result.stdout + result.stderr)
+
+    # What a filter costs
+
+    def test_only_its_own_library_is_loaded(self):
+        running = self.filter(Site(options={"geocount.addresses": "2"}))  # SQLite
+        self.log_in(running)
+        self.assertEqual(mapped(running.process.pid), [])
+        running = self.filter(self.site())
+        self.assertEqual(running.ask("8.8.4.4"), DUNNO)  # no user: no store
+        self.assertEqual(mapped(running.process.pid), [])
+        self.log_in(running)
+        self.assertEqual(mapped(running.process.pid), [self.kind])
+        self.assertEqual(sockets(running.process.pid), 1)
+
+    def test_an_idle_connection_is_closed(self):
+        site = self.site(**{"store.idle": "1s"})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(sockets(running.process.pid), 1)
+        wait_until(lambda: sockets(running.process.pid) == 0, "the connection to be closed", 3)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+        self.assertEqual(site.log_lines("store: "), [])
+
+    # Faults
+
+    def test_a_restart_between_two_requests_is_not_noticed(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.halt()
+        self.server.start()
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+        self.assertEqual(site.log_lines("store: "), [])
+
+    def test_stopped(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.halt()
+        self.assert_outage(site, running)
+        self.server.start()
+        self.assert_recovers(site, running)
+
+    def test_killed(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.kill()
+        self.assert_outage(site, running)
+        self.server.start()
+        self.assert_recovers(site, running)
+
+    def test_silent(self):
+        """It takes connections and requests, and answers nothing."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.pause()
+        self.addCleanup(self.server.resume)
+        self.assert_outage(site, running, wait=TIMEOUT)
+        self.server.resume()
+        self.assert_recovers(site, running)
+
+    def test_killed_in_the_middle_of_a_request(self):
+        site = self.site(**{"store.timeout": "10s"})
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.pause()
+        running.send(request(HOME[2], sasl_username=self.user))
+        running.wait_until_read()
+        self.assertTrue(running.is_silent(0.3))  # it waits for the server
+        begun = time.monotonic()
+        self.server.kill()
+        self.assertEqual(running.receive(), DUNNO)
+        self.assertLess(time.monotonic() - begun, FAST)
+        self.server.start()
+        self.assert_recovers(site, running)
+
+    def test_a_wrong_password(self):
+        site = self.site(**{"store.url": self.server.url(password="wrong-one")})
+        running = self.filter(site)
+        self.assert_outage(site, running)
+        self.assertNotIn("wrong-one", site.log())
+        site.configure(**{"store.url": self.server.url()})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+
+
+class PostgreSQL(Shared, testenv.TestCase):
+    kind = "pgsql"
+
+    def test_too_many_connections(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT 0")
+        self.addCleanup(self.server.sql, "ALTER ROLE abichecker CONNECTION LIMIT -1")
+        late = self.filter(site)
+        self.assert_passes(late, FAST)
+        self.assertIn("too many connections", site.log())
+        self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT -1")
+        self.assert_recovers(site, late)
+
+
+class MariaDB(Shared, testenv.TestCase):
+    kind = "mysql"
+
+
+class Redis(Shared, testenv.TestCase):
+    kind = "redis"
+
+
+if __name__ == "__main__":
+    unittest.main()
