@@ -26,316 +26,17 @@
  *	purge                where a purge of logins stopped
  *	batch:NAME           of a large command, on its way
  */
-#include <sha1.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
 #include "lock.h"
 #include "store_redis.h"
 #include "text.h"
 
 #define PREFIX "abichecker:"
-#define TRIPS_MAX 100000 /* of one operation; each is for up to 1000 rows */
-#define OUT_KEEP 65536 /* bytes of the buffer that an idle filter keeps */
 
 extern const struct store_driver store_redis;
-
-/* --- commands --- */
-
-static void
-out_bytes(struct redis_store *s, const char *bytes, size_t n)
-{
-	size_t size = s->out_size > 0 ? s->out_size : 1024;
-	char *larger;
-
-	while (size - s->out_len < n && size < SIZE_MAX / 4)
-		size *= 2;
-	if (size > s->out_size) {
-		larger = realloc(s->out, size);
-		if (larger == NULL) {
-			s->out_failed = true;
-			return;
-		}
-		s->out = larger;
-		s->out_size = size;
-	}
-	memcpy(s->out + s->out_len, bytes, n);
-	s->out_len += n;
-}
-
-static void
-out_head(struct redis_store *s, char type, size_t n)
-{
-	char head[32];
-
-	out_bytes(s, head,
-	    (size_t)snprintf(head, sizeof(head), "%c%zu\r\n", type, n));
-}
-
-void
-redis_command(struct redis_store *s, size_t words)
-{
-	out_head(s, '*', words);
-}
-
-void
-redis_word(struct redis_store *s, const char *text)
-{
-	size_t n = strlen(text);
-
-	out_head(s, '$', n);
-	out_bytes(s, text, n);
-	out_bytes(s, "\r\n", 2);
-}
-
-void
-redis_word_number(struct redis_store *s, int64_t number)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lld", (long long)number);
-	redis_word(s, text);
-}
-
-void
-redis_key(struct redis_store *s, const char *name)
-{
-	char key[REDIS_KEY_MAX];
-
-	snprintf(key, sizeof(key), "%s%s", s->prefix, name);
-	redis_word(s, key);
-}
-
-void
-redis_user_key(struct redis_store *s, const char *user, const char *name)
-{
-	char key[REDIS_KEY_MAX];
-
-	/*
-	 * Two users never have one key, whatever braces are in their names:
-	 * what is around the name is fixed.
-	 */
-	snprintf(key, sizeof(key), "%s{%s}:%s", s->prefix, user, name);
-	redis_word(s, key);
-}
-
-static void
-out_reset(struct redis_store *s)
-{
-	if (s->out_size > OUT_KEEP) {
-		free(s->out);
-		s->out = NULL;
-		s->out_size = 0;
-	}
-	s->out_len = 0;
-	s->out_failed = false;
-}
-
-void
-redis_script(struct redis_store *s, struct redis_script *script, size_t keys,
-    size_t args)
-{
-	if (script->hash[0] == '\0')
-		SHA1Data((const uint8_t *)script->text, strlen(script->text),
-		    script->hash);
-	out_reset(s);
-	redis_command(s, 3 + keys + args);
-	redis_word(s, "EVALSHA");
-	redis_word(s, script->hash);
-	redis_word_number(s, (int64_t)keys);
-}
-
-/* --- a round trip --- */
-
-static bool session_begin(struct redis_store *s, bool create);
-
-/*
- * Begins a round trip: a connection that the server has closed meanwhile is
- * opened again, as nothing was sent on it yet.
- */
-static bool
-trip_begin(struct redis_store *s)
-{
-	bool good;
-	char *out = s->out;
-	size_t len = s->out_len, size = s->out_size;
-
-	if (s->out_failed) {
-		redis_failed(s, "out of memory");
-		return false;
-	}
-	s->deadline = lock_clock_ms() + s->store.wait_ms;
-	if (!redis_stale(s))
-		return true;
-	/* The command that waits is put aside. */
-	s->out = NULL;
-	s->out_len = s->out_size = 0;
-	good = session_begin(s, false);
-	free(s->out);
-	s->out = out;
-	s->out_len = len;
-	s->out_size = size;
-	return good;
-}
-
-/* Is the reply an error of the server? Then it is noted. */
-static bool
-reply_failed(struct redis_store *s)
-{
-	struct redis_reader *r = &s->reader;
-	size_t i;
-
-	for (i = 0; i < r->count; i++)
-		if (r->items[i].type == REDIS_ERROR) {
-			redis_failed(s, "%.180s", redis_text(r, i));
-			return true;
-		}
-	return false;
-}
-
-/* The same command with the script's text in the place of its hash. */
-static bool
-script_send_whole(struct redis_store *s, const struct redis_script *script)
-{
-	char *body = s->out, *rest;
-	size_t len = s->out_len, line, i;
-	bool good;
-
-	/* *N, $7, EVALSHA, $40 and the hash are a line each. */
-	rest = (char *)memchr(body, '\n', len) + 1;
-	line = (size_t)(rest - body);
-	for (i = 0; i < 4; i++)
-		rest = (char *)memchr(rest, '\n',
-			   len - (size_t)(rest - body)) + 1;
-	s->out = NULL;
-	s->out_len = s->out_size = 0;
-	out_bytes(s, body, line);
-	redis_word(s, "EVAL");
-	redis_word(s, script->text);
-	if (s->out_failed)
-		redis_failed(s, "out of memory");
-	good = !s->out_failed && redis_send(s, s->out, s->out_len) &&
-	    redis_send(s, rest, len - (size_t)(rest - body));
-	free(body);
-	return good;
-}
-
-bool
-redis_call(struct redis_store *s, struct redis_script *script, size_t limit,
-    size_t items)
-{
-	struct redis_reader *r = &s->reader;
-
-	s->store.error[0] = '\0';
-	if (!trip_begin(s) || !redis_send(s, s->out, s->out_len) ||
-	    !redis_receive(s, limit))
-		return false;
-	if (r->count == 1 && r->items[0].type == REDIS_ERROR &&
-	    strncmp(redis_text(r, 0), "NOSCRIPT", 8) == 0 &&
-	    (!script_send_whole(s, script) || !redis_receive(s, limit)))
-		return false;
-	if (reply_failed(s))
-		return false;
-	if (r->array == (items > 0) && r->count >= items)
-		return true;
-	redis_failed(s, "reply: not what was asked for");
-	redis_disconnect(s);
-	return false;
-}
-
-int64_t
-redis_call_number(struct redis_store *s, struct redis_script *script)
-{
-	int64_t n;
-
-	if (!redis_call(s, script, REDIS_LITTLE, 0))
-		return -1;
-	n = redis_number(&s->reader, 0);
-	if (s->reader.items[0].type == REDIS_INTEGER && n >= 0)
-		return n;
-	redis_failed(s, "reply: not a number");
-	redis_disconnect(s);
-	return -1;
-}
-
-/* --- large commands --- */
-
-#define PORTION 500   /* items in one command of an upload */
-#define UPLOAD_KEEP 60 /* seconds, if its script never comes */
-
-/* One portion: RPUSH and EXPIRE in one round trip. */
-static bool
-portion_send(struct redis_store *s, const struct redis_items *items,
-    size_t from, const char *key)
-{
-	size_t n = items->count - from, i;
-
-	if (n > PORTION)
-		n = PORTION;
-	out_reset(s);
-	redis_command(s, 2 + n * items->words);
-	redis_word(s, "RPUSH");
-	redis_word(s, key);
-	for (i = 0; i < n; i++)
-		items->put(s, items->items, from + i);
-	redis_command(s, 3);
-	redis_word(s, "EXPIRE");
-	redis_word(s, key);
-	redis_word_number(s, UPLOAD_KEEP);
-	if (!trip_begin(s) || !redis_send(s, s->out, s->out_len))
-		return false;
-	for (i = 0; i < 2; i++)
-		if (!redis_receive(s, REDIS_LITTLE) || reply_failed(s))
-			return false;
-	return true;
-}
-
-bool
-redis_upload(struct redis_store *s, const struct redis_items *items, char *key,
-    size_t size)
-{
-	uint64_t name[2];
-	size_t i;
-
-	key[0] = '\0';
-	if (items->count <= REDIS_INLINE)
-		return true;
-	if (getrandom(name, sizeof(name), 0) != (ssize_t)sizeof(name)) {
-		redis_failed(s, "no random numbers");
-		return false;
-	}
-	snprintf(key, size, "%sbatch:%016llx%016llx", s->prefix,
-	    (unsigned long long)name[0], (unsigned long long)name[1]);
-	for (i = 0; i < items->count; i += PORTION)
-		if (!portion_send(s, items, i, key)) {
-			if (s->fd >= 0)
-				redis_disconnect(s);
-			return false;
-		}
-	return true;
-}
-
-bool
-redis_goes_on(struct redis_store *s, long *trips)
-{
-	if (++*trips < TRIPS_MAX)
-		return true;
-	redis_failed(s, "it does not come to an end");
-	return false;
-}
-
-long
-redis_keep(time_t end, time_t now)
-{
-	const long most = 3650 * REDIS_DAY;
-
-	if (end <= now)
-		return REDIS_DAY;
-	return end - now > most - REDIS_DAY ? most : end - now + REDIS_DAY;
-}
 
 /* --- opening and closing --- */
 
@@ -346,9 +47,8 @@ static const char schema_lua[] =
     "if ARGV[2] == '1' then redis.call('SET', KEYS[1], v) end end "
     "return v";
 
-/* Connects, says who we are, and looks at the schema: one round trip. */
-static bool
-session_begin(struct redis_store *s, bool create)
+bool
+redis_session(struct redis_store *s, bool create)
 {
 	bool user = s->url.user[0] != '\0', password =
 	    s->url.password[0] != '\0';
@@ -357,7 +57,7 @@ session_begin(struct redis_store *s, bool create)
 
 	if (!redis_connect(s))
 		return false;
-	out_reset(s);
+	redis_command_begin(s);
 	if (password) {
 		redis_command(s, user ? 3 : 2);
 		redis_word(s, "AUTH");
@@ -384,7 +84,7 @@ session_begin(struct redis_store *s, bool create)
 	if (!redis_send(s, s->out, s->out_len))
 		return false;
 	for (i = 0; i < replies; i++)
-		if (!redis_receive(s, REDIS_LITTLE) || reply_failed(s)) {
+		if (!redis_receive(s, REDIS_LITTLE) || redis_reply_failed(s)) {
 			redis_disconnect(s);
 			return false;
 		}
@@ -463,7 +163,7 @@ redis_open(const struct config *cfg, const char *url, long wait_ms,
 	if (wrong != NULL)
 		snprintf(error, size, "store.url: %s", wrong);
 	else if (store_url_password(&s->url, cfg, error, size)) {
-		if (session_begin(s, create))
+		if (redis_session(s, create))
 			return &s->store;
 		snprintf(error, size, "%s", s->store.error);
 	}

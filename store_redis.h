@@ -140,7 +140,10 @@ struct redis_script {
 	char hash[41]; /* "" = not computed yet */
 };
 
-/* Begins a command of so many words. */
+/* Forgets what was being made. */
+void redis_command_begin(struct redis_store *s);
+
+/* Begins a command of so many words, behind those that are there. */
 void redis_command(struct redis_store *s, size_t words);
 void redis_word(struct redis_store *s, const char *text);
 void redis_word_number(struct redis_store *s, int64_t number);
@@ -155,6 +158,15 @@ void redis_key(struct redis_store *s, const char *name);
 /* The same for a user: PREFIX{USER}:NAME */
 void redis_user_key(struct redis_store *s, const char *user, const char *name);
 
+/* Is the reply an error of the server? Then it is noted. */
+bool redis_reply_failed(struct redis_store *s);
+
+/*
+ * Connects, says who we are and looks at the schema, which it writes if there
+ * is none and `create` is set. False: noted.
+ */
+bool redis_session(struct redis_store *s, bool create);
+
 /*
  * One round trip: the script that was begun, with all its words. False: noted.
  * The reply is in s->reader, and has at least so many items.
@@ -165,22 +177,21 @@ bool redis_call(struct redis_store *s, struct redis_script *script,
 /* The same for a script that returns one number; -1 on failure. */
 int64_t redis_call_number(struct redis_store *s, struct redis_script *script);
 
-/*
- * Lays words down in a list on the server, whose key it writes to `key`, when
- * they are too many for one command; "" when not. put() is called for each
- * portion. False: noted.
- */
-typedef void redis_put_fn(struct redis_store *s, const void *items, size_t i);
-
+/* What a command is about, when it may be too much for one. */
 struct redis_items {
 	const void *items;
 	size_t count;
 	size_t words; /* of each item */
-	redis_put_fn *put;
+	void (*put)(struct redis_store *s, const void *items, size_t i);
 };
 
 #define REDIS_INLINE 500 /* items in one command */
 
+/*
+ * Lays more items than REDIS_INLINE down in a list on the server, for a script
+ * that takes all of them at once; what is not fetched goes after a minute.
+ * `key`: of the list, also when it was not needed. False: noted.
+ */
 bool redis_upload(struct redis_store *s, const struct redis_items *items,
     char *key, size_t size);
 

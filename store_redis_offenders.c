@@ -83,10 +83,10 @@ static const char offenders_lua[] =
     "  n = tonumber(n) "
     "  o.hits, o.times, o.since = tonumber(h), tonumber(t), tonumber(s) "
     "  o.last, o.expires, o.listed = tonumber(l), tonumber(e), on ~= '0' "
+    "  o.was = o.listed "
     "  o.rule, o.note = string.sub(rest, 1, n), string.sub(rest, n + 1) "
     "  return o end "
     "local function place(block, listed, expires, last) "
-    "  redis.call('ZREM', KEYS[listed and 3 or 2], block) "
     "  if not listed then redis.call('ZADD', KEYS[3], last, block) "
     "  elseif tonumber(expires) == 0 then "
     "    redis.call('ZADD', KEYS[2], '+inf', block) "
@@ -96,6 +96,8 @@ static const char offenders_lua[] =
     "    '%.0f %.0f %.0f %.0f %.0f %d %d:', o.hits, o.times, o.since, "
     "    o.last, o.expires, o.listed and 1 or 0, #o.rule) .. o.rule .. "
     "    o.note) "
+    "  if o.was ~= nil and o.was ~= o.listed then "
+    "    redis.call('ZREM', KEYS[o.was and 2 or 3], block) end "
     "  place(block, o.listed, string.format('%.0f', o.expires), "
     "    string.format('%.0f', o.last)) end "
     "local function next_generation(seed) "
@@ -136,28 +138,29 @@ redis_offender_keys(struct redis_store *s)
 /* --- a batch of hits --- */
 
 /*
- * KEYS[5..]: hits, positions, batch or "". ARGV: seed, what the keys of hits
+ * KEYS[5..]: hits, positions, batch. ARGV: seed, what the keys of hits
  * begin with, source, old, new, ban, ban_max, seconds to keep hits, hits in
- * the batch, rules; of each rule: name, hits, period; then the hits, unless
- * they are in the list `batch': block, rule, key, time.
+ * the batch, rules; of each rule: name, hits, period; then the hits, or they
+ * are in the list `batch': block, rule, key, time.
  *
  * Everything is read and reckoned first and written at the end. What is known
  * of the hits of a block: by rule and key their times.
  */
 static const char apply_lua[] =
-    "local function done(result) "
-    "  if KEYS[7] ~= '' then redis.call('UNLINK', KEYS[7]) end "
-    "  return result end "
     "local ban, most = tonumber(ARGV[6]), tonumber(ARGV[7]) "
     "local total, at = tonumber(ARGV[9]), 11 "
     "local rules = {} "
     "for i = 1, tonumber(ARGV[10]) do "
     "  rules[ARGV[at]] = { tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]) } "
     "  at = at + 3 end "
+    "local uploaded = total > 0 and #ARGV < at "
+    "local function done(result) "
+    "  if uploaded then redis.call('UNLINK', KEYS[7]) end "
+    "  return result end "
     "if (redis.call('HGET', KEYS[6], ARGV[3]) or '') ~= ARGV[4] then "
     "  return done(0) end "
     "local items = ARGV "
-    "if KEYS[7] ~= '' then "
+    "if uploaded then "
     "  items, at = redis.call('LRANGE', KEYS[7], 0, -1), 1 end "
     "if #items - at + 1 ~= total * 4 then "
     "  return redis.error_reply('ERR the batch is gone') end "
@@ -165,9 +168,9 @@ static const char apply_lua[] =
     "local function hits_of(block) "
     "  local b = blocks[block] "
     "  if b then return b end "
-    "  b = { rules = {}, put = {}, forget = false } "
     "  local v = redis.call('ZRANGE', ARGV[2] .. block .. '}', 0, -1, "
     "    'WITHSCORES') "
+    "  b = { rules = {}, put = {}, stored = #v > 0, forget = false } "
     "  for i = 1, #v, 2 do "
     "    local n, rest = string.match(v[i], '^(%d+):(.*)$') "
     "    n = tonumber(n) "
@@ -206,7 +209,7 @@ static const char apply_lua[] =
     "    if rule[1] > 1 then n = count(block, name, key, t, rule[2]) end "
     "    if n < rule[1] then return end "
     "    local b = hits_of(block) "
-    "    b.rules, b.put, b.forget = {}, {}, true "
+    "    b.rules, b.put, b.forget = {}, {}, b.stored "
     "    o.listed, o.times, o.hits, o.since = true, o.times + 1, n, t "
     "    o.rule, o.note = name, '' "
     "  end "
@@ -272,13 +275,15 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 	struct redis_script *script = redis_script_offenders(&apply, apply_lua);
 	const struct redis_items hits = { b->hits, b->hit_count, 4, hit_words };
 	char batch[REDIS_KEY_MAX];
+	bool inlined;
 	int64_t n;
 	size_t i;
 
 	if (!redis_upload(s, &hits, batch, sizeof(batch)))
 		return STORE_ERROR;
-	redis_script(s, script, 7, 10 + b->rule_count * 3 +
-	    (batch[0] == '\0' ? b->hit_count * 4 : 0));
+	inlined = b->hit_count <= REDIS_INLINE;
+	redis_script(s, script, 7,
+	    10 + b->rule_count * 3 + (inlined ? b->hit_count * 4 : 0));
 	redis_offender_keys(s);
 	redis_key(s, "hits");
 	redis_key(s, "positions");
@@ -298,7 +303,7 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 		redis_word_number(s, b->rules[i].hits);
 		redis_word_number(s, b->rules[i].period);
 	}
-	for (i = 0; batch[0] == '\0' && i < b->hit_count; i++)
+	for (i = 0; inlined && i < b->hit_count; i++)
 		hit_words(s, b->hits, i);
 	n = redis_call_number(s, script);
 	return n < 0 ? STORE_ERROR : n > 0 ? STORE_FOUND : STORE_ABSENT;
@@ -347,7 +352,7 @@ redis_generation(struct store *store, int64_t *generation)
 /* ARGV: seed, block, rule, note, hits, since, last, expires */
 static const char add_lua[] =
     "local old = get(ARGV[2]) "
-    "put(ARGV[2], { hits = tonumber(ARGV[5]), "
+    "put(ARGV[2], { was = old.was, hits = tonumber(ARGV[5]), "
     "  times = old.times + (old.listed and 0 or 1), "
     "  since = tonumber(ARGV[6]), last = tonumber(ARGV[7]), "
     "  expires = tonumber(ARGV[8]), listed = true, rule = ARGV[3], "
@@ -406,7 +411,8 @@ redis_offender_remove(struct store *store, const char *block)
 {
 	static struct redis_long_script remove;
 	struct redis_store *s = (struct redis_store *)store;
-	struct redis_script *script = redis_script_offenders(&remove, remove_lua);
+	struct redis_script *script =
+	    redis_script_offenders(&remove, remove_lua);
 	bool any = false;
 	long trips = 0;
 	int64_t left;
@@ -428,17 +434,18 @@ redis_offender_remove(struct store *store, const char *block)
 	return any ? STORE_FOUND : STORE_ABSENT;
 }
 
-/* ARGV: seed, now. A thousand at a time. */
+/* ARGV: seed, now, how many: each is written in three places. */
+#define EXPIRE_BLOCKS 200
 static const char expire_lua[] =
     "local over = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[2], "
-    "  'LIMIT', 0, 1000) "
+    "  'LIMIT', 0, ARGV[3]) "
     "for _, block in ipairs(over) do "
-    "  if redis.call('HEXISTS', KEYS[1], block) == 1 then "
-    "    local o = get(block) "
+    "  local o = get(block) "
+    "  if not o.was then redis.call('ZREM', KEYS[2], block) "
+    "  else "
     "    o.listed = false "
     "    put(block, o) "
     "  end "
-    "  redis.call('ZREM', KEYS[2], block) "
     "end "
     "if #over > 0 then next_generation(ARGV[1]) end "
     "return #over";
@@ -448,22 +455,24 @@ redis_offenders_expire(struct store *store, time_t now)
 {
 	static struct redis_long_script expire;
 	struct redis_store *s = (struct redis_store *)store;
-	struct redis_script *script = redis_script_offenders(&expire, expire_lua);
+	struct redis_script *script =
+	    redis_script_offenders(&expire, expire_lua);
 	bool any = false;
 	long trips = 0;
 	int64_t n;
 
 	do {
-		redis_script(s, script, 4, 2);
+		redis_script(s, script, 4, 3);
 		redis_offender_keys(s);
 		redis_seed(s);
 		redis_word_number(s, now);
+		redis_word_number(s, EXPIRE_BLOCKS);
 		n = redis_call_number(s, script);
 		if (n < 0)
 			return STORE_ERROR;
 		any = any || n > 0;
-	} while (n == 1000 && redis_goes_on(s, &trips));
-	if (n == 1000)
+	} while (n == EXPIRE_BLOCKS && redis_goes_on(s, &trips));
+	if (n == EXPIRE_BLOCKS)
 		return STORE_ERROR;
 	return any ? STORE_FOUND : STORE_ABSENT;
 }

@@ -155,13 +155,14 @@ redis_purge(struct store *store, const struct store_purge *p, long *removed)
 
 /*
  * Rows of six words: a letter for the kind, seconds to keep it, and four of
- * its own. KEYS[5..]: users, rates, accounts, hits, positions, the set, batch
- * or "". ARGV: seed, rows in the batch, what keys of users, rates and hits
- * begin with, then the rows unless they are in `batch'.
+ * its own. KEYS[5..]: users, rates, accounts, hits, positions, the set, batch.
+ * ARGV: seed, rows in the batch, what keys of users, rates and hits begin
+ * with, then the rows, or they are in the list `batch'.
  */
 static const char restore_lua[] =
     "local items, at, offenders = ARGV, 6, false "
-    "if KEYS[11] ~= '' then "
+    "local uploaded = #ARGV < at "
+    "if uploaded then "
     "  items, at = redis.call('LRANGE', KEYS[11], 0, -1), 1 end "
     "if #items - at + 1 ~= tonumber(ARGV[2]) * 6 then "
     "  return redis.error_reply('ERR the batch is gone') end "
@@ -202,13 +203,14 @@ static const char restore_lua[] =
     "  local on, expires, last = string.match(numbers, "
     "    '^(%d) (%-?%d+) (%-?%d+)$') "
     "  redis.call('HSET', KEYS[1], block, value) "
+    "  redis.call('ZREM', KEYS[on == '1' and 3 or 2], block) "
     "  place(block, on == '1', expires, last) "
     "  offenders = true end } "
     "for i = at, #items, 6 do "
     "  kinds[items[i]](items[i + 1], items[i + 2], items[i + 3], "
     "    items[i + 4], items[i + 5]) end "
     "if offenders then next_generation(ARGV[1]) end "
-    "if KEYS[11] ~= '' then redis.call('UNLINK', KEYS[11]) end "
+    "if uploaded then redis.call('UNLINK', KEYS[11]) end "
     "return 1";
 
 /* The words of a row; those that it does not need are "". */
@@ -320,14 +322,15 @@ redis_restore(struct store *store, const struct store_row *rows, size_t count)
 	    redis_script_offenders(&restore, restore_lua);
 	const struct redis_items items = { rows, count, 6, row_words };
 	char batch[REDIS_KEY_MAX];
+	bool inlined;
 	size_t i;
 
 	if (count == 0)
 		return STORE_FOUND;
 	if (!redis_upload(s, &items, batch, sizeof(batch)))
 		return STORE_ERROR;
-	redis_script(s, script, 11,
-	    5 + (batch[0] == '\0' ? count * items.words : 0));
+	inlined = count <= REDIS_INLINE;
+	redis_script(s, script, 11, 5 + (inlined ? count * items.words : 0));
 	redis_offender_keys(s);
 	redis_key(s, "users");
 	redis_key(s, "rates");
@@ -341,7 +344,7 @@ redis_restore(struct store *store, const struct store_row *rows, size_t count)
 	redis_key(s, "{");
 	redis_key(s, "rate:");
 	redis_key(s, "hits:{");
-	for (i = 0; batch[0] == '\0' && i < count; i++)
+	for (i = 0; inlined && i < count; i++)
 		row_words(s, rows, i);
 	return redis_call_number(s, script) < 0 ? STORE_ERROR : STORE_FOUND;
 }

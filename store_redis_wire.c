@@ -91,7 +91,8 @@ redis_stale(const struct redis_store *s)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
 
-	return s->fd < 0 || poll(&p, 1, 0) != 0;
+	return s->fd < 0 || s->reader.at < s->reader.len ||
+	    poll(&p, 1, 0) != 0;
 }
 
 /* --- connecting --- */
@@ -102,8 +103,8 @@ socket_connect(const struct sockaddr *sa, socklen_t len, int64_t until)
 {
 	int fd = socket(sa->sa_family,
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	socklen_t size = sizeof(errno);
-	int on = 1, error = 0;
+	int on = 1, error;
+	socklen_t size = sizeof(error);
 
 	if (fd < 0)
 		return -1;
@@ -111,17 +112,13 @@ socket_connect(const struct sockaddr *sa, socklen_t len, int64_t until)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (connect(fd, sa, len) == 0)
 		return fd;
-	if (errno == EINPROGRESS) {
-		if (await(fd, POLLOUT, until) != 0)
-			error = errno;
-		else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) !=
-		    0)
-			error = errno;
-		if (error == 0)
-			return fd;
-		errno = error;
-	}
 	error = errno;
+	if (error == EINPROGRESS &&
+	    (await(fd, POLLOUT, until) != 0 ||
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0))
+		error = errno;
+	if (error == 0)
+		return fd;
 	close(fd);
 	errno = error;
 	return -1;
