@@ -255,6 +255,51 @@ class PostgreSQL(Shared, testenv.TestCase):
         self.assert_recovers(site, late)
 
 
+class PostgreSQLWithTLS(testenv.TestCase):
+    """TLS by what stands in the URL."""
+
+    @classmethod
+    def setUpClass(cls):
+        if servers.PostgreSQL.missing() or not built_in("pgsql"):
+            raise unittest.SkipTest("no PostgreSQL")
+        cls.server = servers.PostgreSQL(tls=True).start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def status(self, host="127.0.0.1", **parameters):
+        """abictl store status: "" when it works, else its message."""
+        url = self.server.url(**parameters).replace("127.0.0.1", host)
+        result = Site(options={"store.url": url}).abictl("store", "status")
+        self.assertEqual(result.returncode == 0, result.stderr == "", result)
+        return result.stderr
+
+    def test_without(self):
+        self.server.sql("SELECT 1")
+        for parameters in {}, {"sslmode": "disable"}, {"sslmode": "require"}:
+            self.assertEqual(self.status(**parameters), "", parameters)
+
+    def test_with_the_right_authority(self):
+        for mode in "verify-ca", "verify-full":
+            self.assertEqual(self.status(sslmode=mode, sslrootcert=self.server.ca_file), "")
+
+    def test_with_another_authority(self):
+        for mode in "verify-ca", "verify-full":
+            self.assertIn("certificate verify failed", self.status(sslmode=mode))
+
+    def test_without_an_authority(self):
+        self.assertIn("does not exist", self.status(sslmode="verify-full", sslrootcert="/nowhere"))
+
+    def test_by_another_name(self):
+        """localhost is looked up, and no name of the certificate."""
+        self.assertEqual(self.status("localhost", sslmode="verify-ca",
+                                     sslrootcert=self.server.ca_file), "")
+        self.assertIn("does not match", self.status("localhost", sslmode="verify-full",
+                                                    sslrootcert=self.server.ca_file))
+
+
 class MariaDB(Shared, testenv.TestCase):
     kind = "mysql"
 

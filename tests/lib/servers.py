@@ -73,9 +73,11 @@ class Server:
         """The programs that are not installed."""
         return [name for name in cls.needs if not find_program(name)]
 
-    def __init__(self, *options, durable=False):
-        """options: more arguments of the server. durable: as it comes, for measuring."""
+    def __init__(self, *options, durable=False, tls=False):
+        """options: more arguments of the server. durable: as it comes, for measuring. tls: with a
+        certificate for 127.0.0.1 by an authority of its own, ca_file."""
         self.options = [*(() if durable else self.hasty), *options]
+        self.tls = tls
         self.port = free_port()
         self.process = None
         self.directory = tempfile.mkdtemp(prefix=f"abichecker-{self.kind}.")
@@ -91,7 +93,33 @@ class Server:
             os.makedirs(path, exist_ok=True)
             self.give(path)
         os.chmod(self.data, 0o700)
+        self.ca_file = os.path.join(self.directory, "ca.pem")
+        self.certificate, self.key = (os.path.join(self.directory, f"server.{kind}")
+                                      for kind in ("pem", "key"))
+        if tls:
+            self.make_certificates()
         self.prepared = False
+
+    def make_certificates(self):
+        """An authority, and a certificate by it for 127.0.0.1 and db.example."""
+        ca_key = os.path.join(self.directory, "ca.key")
+        extensions = os.path.join(self.directory, "extensions")
+        with open(extensions, "w", encoding="ascii") as file:
+            file.write("subjectAltName = IP:127.0.0.1, DNS:db.example\n")
+        new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        for command in (
+                ("req", "-x509", *new, "-keyout", ca_key, "-out", self.ca_file, "-days", "2",
+                 "-subj", "/CN=abichecker test authority"),
+                ("req", *new, "-keyout", self.key, "-out", self.certificate + ".req",
+                 "-subj", "/CN=db.example"),
+                ("x509", "-req", "-in", self.certificate + ".req", "-CA", self.ca_file, "-CAkey",
+                 ca_key, "-CAcreateserial", "-days", "2", "-extfile", extensions,
+                 "-out", self.certificate)):
+            subprocess.run(["openssl", *command], check=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.chmod(self.key, 0o600)
+        os.chmod(self.ca_file, 0o644)
+        self.give(self.key)
 
     # What a kind of server does in its own way
 
@@ -229,7 +257,9 @@ class PostgreSQL(Server):
 
     def command(self):
         return [find_program("postgres"), "-D", self.data, "-k", self.socket_directory,
-                "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", *self.options]
+                "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", *self.options,
+                *(("-c", "ssl=on", "-c", f"ssl_cert_file={self.certificate}",
+                   "-c", f"ssl_key_file={self.key}") if self.tls else ())]
 
     def psql(self, *arguments, database="abichecker"):
         return [find_program("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres",
