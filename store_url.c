@@ -155,7 +155,8 @@ store_url_parse(const char *url, struct store_url *u)
 			return "a URL cannot have this character";
 	if (strlen(url) > STORE_URL_MAX)
 		return "the URL is too long";
-	if (rest == NULL || (size_t)(rest - url) >= sizeof(u->scheme))
+	if (rest == NULL || (size_t)(rest - url) >= sizeof(u->scheme) ||
+	    url + strspn(url, "abcdefghijklmnopqrstuvwxyz") != rest)
 		return "not a URL";
 	memcpy(u->scheme, url, (size_t)(rest - url));
 	rest += 3;
