@@ -220,6 +220,39 @@ many_may_upgrade_at_once(void **state)
 	store_end(s);
 }
 
+/* A filter does not wait for it, and need not: the server goes on. */
+static void
+a_large_table_is_upgraded_although_nobody_waits(void **state)
+{
+	const struct timespec pause = { 0, 10000000 };
+	char error[STORE_ERROR_MAX] = "";
+	double end = seconds() + 60;
+	struct store *s;
+	bool done = false;
+	PGresult *r;
+
+	(void)state;
+	SQL(admin, PLUGIN_TABLE, "INSERT INTO postfwd_logins "
+	    "SELECT 'u' || n % 1000, '192.0.2.' || n % 250, 'GB', 1, "
+	    "'2027-01-15 07:00:00' FROM generate_series(1, 200000) AS n");
+	s = store_pgsql.open(&cfg, store_url, 100, true, error, sizeof(error));
+	assert_null(s);
+	assert_non_null(strstr(error, "no answer within store.timeout"));
+	/* Nobody else opens it until it is done. */
+	while (!done && seconds() < end) {
+		nanosleep(&pause, NULL);
+		admin->wait_ms = 60000;
+		r = pgsql_one((struct pgsql_store *)admin, PG_SHAPE, NULL);
+		assert_non_null(r);
+		done = pgsql_bool(r, 0, 0) && pgsql_bool(r, 0, 2);
+		pq.PQclear(r);
+	}
+	assert_true(done);
+	s = store_again();
+	assert_int_equal(login_sum(s, "u7"), 200);
+	store_end(s);
+}
+
 static void
 the_queries_people_have_run(void **state)
 {
@@ -654,6 +687,7 @@ main(void)
 		TEST(a_table_of_the_plugin_is_upgraded),
 		TEST(a_table_that_lost_its_key_is_upgraded),
 		TEST(many_may_upgrade_at_once),
+		TEST(a_large_table_is_upgraded_although_nobody_waits),
 		TEST(the_queries_people_have_run),
 		TEST(a_schema_of_a_later_version_is_left_alone),
 		TEST(a_missing_column_or_table_is_an_error),
