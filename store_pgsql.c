@@ -52,15 +52,22 @@ static bool
 pgsql_prepare(struct pgsql_store *s, const struct config *cfg, const char *url)
 {
 	const char *wrong = store_url_parse(url, &s->url), *unknown;
+	const char *prepare;
 	char text[STORE_ERROR_MAX];
 
 	store_url_text(url, s->where, sizeof(s->where));
 	unknown = wrong == NULL ? pgsql_url_check(&s->url) : NULL;
+	prepare = store_url_parameter(&s->url, "prepare");
+	s->unprepared = prepare != NULL && strcmp(prepare, "no") == 0;
 	if (wrong != NULL)
 		snprintf(text, sizeof(text), "store.url: %s", wrong);
 	else if (unknown != NULL)
 		snprintf(text, sizeof(text),
 		    "store.url: unknown parameter `%.32s'", unknown);
+	else if (prepare != NULL && strcmp(prepare, "yes") != 0 &&
+	    strcmp(prepare, "no") != 0)
+		snprintf(text, sizeof(text),
+		    "store.url: prepare must be yes or no");
 	else if (pgsql_load(text, sizeof(text)) &&
 	    store_url_password(&s->url, cfg, text, sizeof(text)))
 		return true;

@@ -28,7 +28,7 @@ extern struct pgsql_library pq;
 
 /* Every statement; prepared when a connection uses it first. */
 enum pgsql_statement {
-	PG_SESSION, PG_SHAPE, PG_VERSION,
+	PG_SESSION, PG_SHAPE, PG_VERSION, /* once: those are not prepared */
 	PG_LOCK, PG_LOGIN, PG_LOGIN_FORGET, PG_LOGIN_PURGE, PG_LOGIN_RESTORE,
 	PG_LOGIN_ALL,
 	PG_RATE_TAKE, PG_RATE_ALL, PG_RATE_RESTORE,

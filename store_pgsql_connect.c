@@ -66,7 +66,7 @@ parameter_known(const char *name)
 	static const char *const names[] = { "host", "hostaddr", "port", "user",
 		"dbname", "application_name", "channel_binding", "gssencmode",
 		"keepalives", "keepalives_count", "keepalives_idle",
-		"keepalives_interval", "krbsrvname", "require_auth",
+		"keepalives_interval", "krbsrvname", "prepare", "require_auth",
 		"requirepeer", "ssl_max_protocol_version",
 		"ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcrl",
 		"sslcrldir", "sslkey", "sslmode", "sslnegotiation",
@@ -209,7 +209,9 @@ parameters_collect(struct pgsql_store *s, struct parameters *p,
 	parameter_set(p, "password", u->password);
 	parameter_set(p, "dbname", u->name);
 	for (i = 0; i < u->parameter_count; i++)
-		parameter_set(p, u->parameters[i].name, u->parameters[i].value);
+		if (strcmp(u->parameters[i].name, "prepare") != 0) /* ours */
+			parameter_set(p, u->parameters[i].name,
+			    u->parameters[i].value);
 	m = parameter_get(p, "sslmode");
 	if (m != NULL && strncmp(m, "verify-", 7) == 0)
 		parameter_set(p, "sslrootcert", SYSTEM_CA);

@@ -180,7 +180,7 @@ statement_send(struct pgsql_store *s, enum pgsql_statement which,
 	const char *sql = pgsql_statements[which];
 	char name[48];
 
-	if (s->unprepared)
+	if (s->unprepared || which <= PG_VERSION)
 		return pq.PQsendQueryParams(s->conn, sql, a->count, NULL,
 			   a->value, NULL, NULL, 0) == 1;
 	statement_name(which, name, sizeof(name));

@@ -369,6 +369,7 @@ wrong_parameters_are_told(void **state)
 		{ "?passfile=/etc/passwd", "unknown parameter `passfile'" },
 		{ "?service=x", "unknown parameter `service'" },
 		{ "?options=-c%20x", "unknown parameter `options'" },
+		{ "?prepare=maybe", "prepare must be yes or no" },
 		{ "?sslmode=nonsense", "sslmode" },
 		{ "?sslmode=require", "SSL" }, /* this server has none */
 		{ "?sslmode", "no value" },
@@ -593,6 +594,7 @@ prepared_statements_may_get_lost(void **state)
 {
 	struct pgsql_store *s = (struct pgsql_store *)store_again();
 	struct store_counts c;
+	char url[512];
 
 	(void)state;
 	login_at(&s->store, "a", "192.0.2.1", "GB", NOW, &c);
@@ -602,12 +604,18 @@ prepared_statements_may_get_lost(void **state)
 	login_at(&s->store, "a", "192.0.2.1", "GB", NOW, &c);
 	assert_int_equal(login_sum(&s->store, "a"), 3);
 	store_end(&s->store);
+	/* Or are known to. */
+	snprintf(url, sizeof(url), "%s?prepare=no", store_url);
+	s = (struct pgsql_store *)store_at(url);
+	login_at(&s->store, "a", "192.0.2.1", "GB", NOW, &c);
+	assert_int_equal(s->prepared[PG_LOGIN], 0);
+	store_end(&s->store);
 	/* Or somebody else has prepared ours. */
 	s = (struct pgsql_store *)store_again();
 	login_at(&s->store, "a", "192.0.2.1", "GB", NOW, &c);
 	memset(s->prepared, 0, sizeof(s->prepared));
 	login_at(&s->store, "a", "192.0.2.1", "GB", NOW, &c);
-	assert_int_equal(login_sum(&s->store, "a"), 5);
+	assert_int_equal(login_sum(&s->store, "a"), 6);
 	store_end(&s->store);
 }
 
