@@ -5,6 +5,8 @@
  * variable of the environment.
  */
 #include <errmsg.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #define PACKET_MAX (1024 * 1024) /* bytes, of what a server may send */
 #define DEFAULT_PORT 3306
 #define DEFAULT_SOCKET "/run/mysqld/mysqld.sock"
+#define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
 /* No mysql_clear_password: it would tell the password to whoever asks. */
 #define AUTHENTICATION "mysql_native_password,caching_sha2_password," \
 	"client_ed25519,sha256_password"
@@ -75,9 +78,19 @@ infile_error(void *handle, char *buf, unsigned int size)
 	return CR_UNKNOWN_ERROR;
 }
 
-/* What the parameters of the URL say about TLS. False when that is wrong. */
-static bool
-tls_set(struct maria_store *s, bool *named)
+/* What ssl-mode says: is TLS wanted, and the server's certificate? */
+static my_bool
+tls_wanted(const struct maria_store *s, my_bool *verify)
+{
+	const char *mode = store_url_parameter(&s->url, "ssl-mode");
+
+	*verify = mode != NULL && strncasecmp(mode, "VERIFY_", 7) == 0;
+	return *verify || (mode != NULL && strcasecmp(mode, "REQUIRED") == 0);
+}
+
+/* What the parameters of the URL say about TLS. */
+static void
+tls_set(struct maria_store *s)
 {
 	static const struct {
 		const char *name;
@@ -87,23 +100,38 @@ tls_set(struct maria_store *s, bool *named)
 		{ "ssl-cert", MYSQL_OPT_SSL_CERT },
 		{ "ssl-key", MYSQL_OPT_SSL_KEY },
 	};
-	const char *mode = store_url_parameter(&s->url, "ssl-mode"), *path;
-	my_bool tls = 0, verify = 0;
+	my_bool verify, tls = tls_wanted(s, &verify);
+	const char *path;
 	size_t i;
 
-	if (mode != NULL && strncasecmp(mode, "VERIFY_", 7) == 0)
-		tls = verify = 1;
-	else if (mode != NULL && strcasecmp(mode, "REQUIRED") == 0)
-		tls = 1;
-	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+	for (i = 0; tls && i < sizeof(files) / sizeof(files[0]); i++) {
 		path = store_url_parameter(&s->url, files[i].name);
-		if (path != NULL && tls)
+		/* Without one the library looks at no name. */
+		if (path == NULL && verify && i == 0)
+			path = DEFAULT_CA;
+		if (path != NULL)
 			lib.mysql_options(s->db, files[i].option, path);
 	}
 	lib.mysql_options(s->db, MYSQL_OPT_SSL_ENFORCE, &tls);
 	lib.mysql_options(s->db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
-	*named = verify;
-	return true;
+}
+
+/* A connection is there: is it as encrypted as it must be? */
+static bool
+tls_good(struct maria_store *s)
+{
+	int fd = lib.mysql_get_socket(s->db);
+	my_bool verify;
+
+	/* After a handshake the library leaves it in blocking mode. */
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
+		maria_failed(s, strerror(errno));
+		return false;
+	}
+	if (!tls_wanted(s, &verify) || lib.mysql_get_ssl_cipher(s->db) != NULL)
+		return true;
+	maria_failed(s, "the server does not offer TLS (SSL)");
+	return false;
 }
 
 /* Options of a new handle. */
@@ -140,7 +168,7 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 					   MYSQL_PROTOCOL_TCP;
 	const struct store_url *u = &s->url;
 	MYSQL *connected = NULL;
-	bool named;
+	my_bool verify;
 
 	s->db = lib.mysql_init(NULL);
 	if (s->db == NULL) {
@@ -148,17 +176,18 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 		return false;
 	}
 	options_set(s);
-	tls_set(s, &named);
+	tls_set(s);
 	lib.mysql_options(s->db, MYSQL_OPT_PROTOCOL, &protocol);
 	/* A certificate is for a name. */
-	if (named && path == NULL)
+	if (tls_wanted(s, &verify) && verify && path == NULL)
 		address = u->host;
 	CALL(s, s->db, mysql_real_connect, &connected, s->db, address, u->user,
 	    u->password, u->name, (unsigned)(u->port != 0 ? u->port :
 	    DEFAULT_PORT), path, 0);
-	if (connected != NULL)
+	if (connected != NULL && tls_good(s))
 		return true;
-	maria_error(s, NULL);
+	if (connected == NULL)
+		maria_error(s, NULL);
 	maria_disconnect(s);
 	return false;
 }

@@ -12,7 +12,7 @@
 	F(mysql_errno) F(mysql_error) F(mysql_set_local_infile_handler)       \
 	F(mysql_real_connect_start) F(mysql_real_connect_cont)                \
 	F(mysql_real_query_start) F(mysql_real_query_cont)                    \
-	F(mysql_field_count) F(mysql_more_results)                            \
+	F(mysql_field_count) F(mysql_more_results) F(mysql_get_ssl_cipher)    \
 	F(mysql_stmt_init) F(mysql_stmt_close) F(mysql_stmt_attr_set)         \
 	F(mysql_stmt_prepare_start) F(mysql_stmt_prepare_cont)                \
 	F(mysql_stmt_execute_start) F(mysql_stmt_execute_cont)                \

@@ -5,6 +5,7 @@ to the server, mail flows and nobody waits for long.
     python3 tests/e2e_servers.py [-v] [Class.test ...]
 """
 import os
+import subprocess
 import sys
 import time
 import unittest
@@ -302,6 +303,134 @@ class PostgreSQLWithTLS(testenv.TestCase):
 
 class MariaDB(Shared, testenv.TestCase):
     kind = "mysql"
+
+    def limit_connections(self, count):
+        for host in "127.0.0.1", "localhost":
+            self.server.sql(f"GRANT USAGE ON *.* TO abichecker@'{host}' WITH MAX_USER_CONNECTIONS {count}",
+                            "mysql")
+
+    def test_too_many_connections(self):
+        site = self.site()
+        self.limit_connections(1)
+        self.addCleanup(self.limit_connections, 0)
+        running = self.filter(site)
+        self.log_in(running)
+        late = self.filter(site)
+        self.assert_passes(late, FAST)
+        self.assertIn("max_user_connections", site.log())
+        self.limit_connections(0)
+        self.assert_recovers(site, late)
+
+    def test_read_only(self):
+        """As a replica is, or a primary that has been one."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("SET GLOBAL read_only = 1")
+        self.addCleanup(self.server.sql, "SET GLOBAL read_only = 0")
+        self.assert_outage(site, running)
+        self.assertIn("read-only", site.log())
+        self.server.sql("SET GLOBAL read_only = 0")
+        self.assert_recovers(site, running)
+
+    def test_locked(self):
+        """Somebody has the table for himself: an ALTER TABLE, a backup."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        locker = subprocess.Popen(self.server.client(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(locker.wait)
+        self.addCleanup(locker.communicate)
+        locker.stdin.write("LOCK TABLES postfwd_logins WRITE; SELECT 'locked';\n")
+        locker.stdin.flush()
+        wait_until(lambda: "postfwd_logins" in self.server.sql("SHOW OPEN TABLES WHERE in_use > 0"),
+                   "the lock", 10)
+        self.assert_outage(site, running, wait=TIMEOUT)
+        locker.communicate()
+        self.assert_recovers(site, running)
+
+
+class MariaDBWithTLS(testenv.TestCase):
+    """TLS by what stands in the URL."""
+
+    @classmethod
+    def setUpClass(cls):
+        if servers.MariaDB.missing() or not built_in("mysql"):
+            raise unittest.SkipTest("no MariaDB")
+        cls.server = servers.MariaDB(tls=True).start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def setUp(self):
+        super().setUp()
+        self.server.resume()
+        self.require("NONE")
+
+    def require(self, what):
+        self.server.sql(f"ALTER USER abichecker@'127.0.0.1' REQUIRE {what}", "mysql")
+
+    def site(self, host="127.0.0.1", **parameters):
+        parameters = {name.replace("_", "-"): value for name, value in parameters.items()}
+        url = self.server.url(**parameters).replace("127.0.0.1", host)
+        return Site(options={"store.url": url, "store.timeout": f"{TIMEOUT}s"})
+
+    def status(self, *arguments, **parameters):
+        """abictl store status: "" when it works, else its message."""
+        result = self.site(*arguments, **parameters).abictl("store", "status")
+        self.assertEqual(result.returncode == 0, result.stderr == "", result)
+        return result.stderr
+
+    def test_required(self):
+        self.assertEqual(self.status(), "")
+        self.require("SSL")
+        self.assertIn("Access denied", self.status())
+        self.assertEqual(self.status(ssl_mode="REQUIRED"), "")
+        self.assertEqual(self.status(ssl_mode="required", ssl_ca=self.server.ca_file), "")
+
+    def test_with_the_right_authority(self):
+        self.require("SSL")
+        for mode in "VERIFY_CA", "VERIFY_IDENTITY":
+            self.assertEqual(self.status(ssl_mode=mode, ssl_ca=self.server.ca_file), "")
+
+    def test_with_another_authority(self):
+        for mode in "VERIFY_CA", "VERIFY_IDENTITY":
+            self.assertIn("certificate", self.status(ssl_mode=mode))
+
+    def test_without_an_authority(self):
+        self.assertNotEqual(self.status(ssl_mode="VERIFY_IDENTITY", ssl_ca="/nowhere"), "")
+
+    def test_by_another_name(self):
+        """localhost is looked up, and no name of the certificate."""
+        self.assertNotEqual(self.status("localhost", ssl_mode="VERIFY_IDENTITY",
+                                        ssl_ca=self.server.ca_file), "")
+
+    def test_of_a_server_without(self):
+        with servers.MariaDB("--skip-ssl") as plain:
+            for mode in "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY":
+                url = plain.url(**{"ssl-mode": mode})
+                result = Site(options={"store.url": url}).abictl("store", "status")
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn("SSL", result.stderr)
+
+    def test_silent(self):
+        site = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        running = self.enterContext(Filter(site))
+        for _ in range(2):
+            self.assertEqual(running.ask(HOME[0], sasl_username=USER), DUNNO)
+        self.assertEqual(site.log_lines("store: "), [])
+        self.server.pause()
+        reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, TIMEOUT + FAST)
+        fresh = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        running = self.enterContext(Filter(fresh))
+        reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, TIMEOUT + FAST)
+        self.assertIn("store.timeout", fresh.log())
 
 
 class Redis(Shared, testenv.TestCase):

@@ -293,7 +293,7 @@ class MariaDB(Server):
     kind = scheme = "mysql"
     users = ("mysql", "nobody")
     needs = ("mariadb-install-db", "mariadbd", "mariadb")
-    hasty = ("--innodb-flush-log-at-trx-commit=0",)
+    hasty = ("--innodb-flush-log-at-trx-commit=2",)  # a killed one loses nothing
 
     @property
     def socket(self):
@@ -307,7 +307,8 @@ class MariaDB(Server):
         return [find_program("mariadbd"), "--no-defaults", f"--datadir={self.data}",
                 f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
                 f"--pid-file={self.directory}/pid", "--skip-name-resolve",
-                "--innodb-buffer-pool-size=32M", *self.options]
+                "--innodb-buffer-pool-size=32M", *self.options,
+                *((f"--ssl-cert={self.certificate}", f"--ssl-key={self.key}") if self.tls else ())]
 
     def client(self, *arguments, database="abichecker"):
         return [find_program("mariadb"), "--no-defaults", "--batch", "--skip-column-names", "-u", "root",
