@@ -344,7 +344,7 @@ class Redis(Server):
     kind = scheme = "redis"
     users = ("redis", "valkey", "nobody")
     needs = ("redis-server", "redis-cli")
-    hasty = ("--save", "")
+    hasty = ("--save", "", "--appendonly", "yes", "--appendfsync", "no")
 
     @property
     def socket(self):
