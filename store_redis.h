@@ -169,10 +169,11 @@ bool redis_session(struct redis_store *s, bool create);
 
 /*
  * One round trip: the script that was begun, with all its words. False: noted.
- * The reply is in s->reader, and has at least so many items.
+ * The reply is in s->reader: an array of items of these types, `i' an integer,
+ * `t' a text or nil, `*' whatever follows; "" = one integer and no array.
  */
 bool redis_call(struct redis_store *s, struct redis_script *script,
-    size_t limit, size_t items);
+    size_t limit, const char *types);
 
 /* The same for a script that returns one number; -1 on failure. */
 int64_t redis_call_number(struct redis_store *s, struct redis_script *script);

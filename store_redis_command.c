@@ -10,7 +10,7 @@
 #include "lock.h"
 #include "store_redis.h"
 
-#define TRIPS_MAX 100000 /* of one operation; each is for up to 1000 rows */
+#define TRIPS_MAX 20000 /* of one operation; each is for up to 1000 rows */
 #define OUT_KEEP 65536 /* bytes of the buffer that an idle filter keeps */
 
 static void
@@ -188,9 +188,30 @@ script_send_whole(struct redis_store *s, const struct redis_script *script)
 	return good;
 }
 
+/* Is the reply of these types? See redis_call(). */
+static bool
+reply_fits(const struct redis_reader *r, const char *types)
+{
+	bool whole;
+	size_t i;
+
+	if (types[0] == '\0')
+		return !r->array && r->items[0].type == REDIS_INTEGER;
+	for (i = 0; types[i] != '\0'; i++) {
+		if (types[i] == '*')
+			return r->array;
+		if (i >= r->count)
+			return false;
+		whole = r->items[i].type == REDIS_INTEGER;
+		if (whole != (types[i] == 'i'))
+			return false;
+	}
+	return r->array && i == r->count;
+}
+
 bool
 redis_call(struct redis_store *s, struct redis_script *script, size_t limit,
-    size_t items)
+    const char *types)
 {
 	struct redis_reader *r = &s->reader;
 
@@ -204,7 +225,7 @@ redis_call(struct redis_store *s, struct redis_script *script, size_t limit,
 		return false;
 	if (redis_reply_failed(s))
 		return false;
-	if (r->array == (items > 0) && r->count >= items)
+	if (reply_fits(r, types))
 		return true;
 	redis_failed(s, "reply: not what was asked for");
 	redis_disconnect(s);
@@ -216,12 +237,12 @@ redis_call_number(struct redis_store *s, struct redis_script *script)
 {
 	int64_t n;
 
-	if (!redis_call(s, script, REDIS_LITTLE, 0))
+	if (!redis_call(s, script, REDIS_LITTLE, ""))
 		return -1;
 	n = redis_number(&s->reader, 0);
-	if (s->reader.items[0].type == REDIS_INTEGER && n >= 0)
+	if (n >= 0)
 		return n;
-	redis_failed(s, "reply: not a number");
+	redis_failed(s, "reply: a number below 0");
 	redis_disconnect(s);
 	return -1;
 }

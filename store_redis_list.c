@@ -267,7 +267,7 @@ portion_fetch(struct redis_store *s, enum store_kind kind, const char *of,
     struct place *p, struct redis_reader *r)
 {
 	portion_words(s, kind, of, p);
-	if (!redis_call(s, lists[kind], REDIS_MUCH, 2))
+	if (!redis_call(s, lists[kind], REDIS_MUCH, "tt*"))
 		return false;
 	/* fn() may use the store, and its reader. */
 	*r = s->reader;
@@ -363,7 +363,7 @@ rows_count(struct redis_store *s, const char *which, long *n)
 		redis_word(s, cursor);
 		redis_key(s, "{");
 		redis_key(s, "hits:{");
-		if (!redis_call(s, &count_script, REDIS_LITTLE, 7))
+		if (!redis_call(s, &count_script, REDIS_LITTLE, "tiiiiit"))
 			return false;
 		snprintf(cursor, sizeof(cursor), "%s",
 		    redis_text(&s->reader, 0));

@@ -324,7 +324,7 @@ redis_position(struct store *store, const char *source, char *position,
 	redis_script(s, &position_script, 1, 1);
 	redis_key(s, "positions");
 	redis_word(s, source);
-	if (!redis_call(s, &position_script, REDIS_LITTLE, 1))
+	if (!redis_call(s, &position_script, REDIS_LITTLE, "t"))
 		return STORE_ERROR;
 	snprintf(position, size, "%s", redis_text(&s->reader, 0));
 	return s->reader.items[0].type == REDIS_TEXT ? STORE_FOUND :
@@ -342,7 +342,7 @@ redis_generation(struct store *store, int64_t *generation)
 	*generation = 0;
 	redis_script(s, &generation_script, 1, 0);
 	redis_key(s, "generation");
-	if (!redis_call(s, &generation_script, REDIS_LITTLE, 1))
+	if (!redis_call(s, &generation_script, REDIS_LITTLE, "t"))
 		return STORE_ERROR;
 	*generation = redis_number(&s->reader, 0);
 	return s->reader.items[0].type == REDIS_TEXT ? STORE_FOUND :
@@ -424,7 +424,7 @@ redis_offender_remove(struct store *store, const char *block)
 		redis_seed(s);
 		redis_key(s, "hits:{");
 		redis_word(s, block);
-		if (!redis_call(s, script, REDIS_LITTLE, 2))
+		if (!redis_call(s, script, REDIS_LITTLE, "ii"))
 			return STORE_ERROR;
 		any = any || redis_number(&s->reader, 0) > 0;
 		left = redis_number(&s->reader, 1);

@@ -155,8 +155,8 @@ line_parse(struct redis_reader *r, size_t end, enum redis_type type, long n)
 static enum redis_progress
 array_parse(struct redis_reader *r, size_t end, long n)
 {
-	/* The shortest item has four bytes. */
-	if (r->begun || n > (long)(r->limit / 4))
+	/* Items, too, take memory: they are not many of next to nothing. */
+	if (r->begun || n > (long)(r->limit / sizeof(struct redis_item)))
 		return REDIS_WRONG;
 	if (n < 0)
 		return line_parse(r, end, REDIS_NIL, 0);

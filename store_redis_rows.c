@@ -97,7 +97,7 @@ logins_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 		redis_word_number(s, p->logins_before);
 		/* One later than this: a clock was wrong. */
 		redis_word_number(s, p->now + REDIS_DAY);
-		if (!redis_call(s, &logins_script, REDIS_LITTLE, 4))
+		if (!redis_call(s, &logins_script, REDIS_LITTLE, "iiti"))
 			return false;
 		*removed += redis_number(&s->reader, 1);
 		snprintf(at, sizeof(at), "%s", redis_text(&s->reader, 2));
@@ -128,7 +128,7 @@ rest_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 		redis_key(s, "rate:");
 		redis_key(s, "{");
 		redis_key(s, "hits:{");
-		if (!redis_call(s, script, REDIS_LITTLE, 2))
+		if (!redis_call(s, script, REDIS_LITTLE, "ii"))
 			return false;
 		*removed += redis_number(&s->reader, 0);
 		if (redis_number(&s->reader, 1) == 0)

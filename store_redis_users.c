@@ -88,7 +88,7 @@ redis_login(struct store *store, const struct store_login *l,
 	else
 		redis_word_number(s,
 		    redis_keep(l->now, l->since < begin ? l->since : begin));
-	if (!redis_call(s, &login_script, REDIS_LITTLE, 5))
+	if (!redis_call(s, &login_script, REDIS_LITTLE, "iiiti*"))
 		return STORE_ERROR;
 	c->countries = redis_number(r, 1);
 	c->addresses = redis_number(r, 2);
@@ -289,7 +289,7 @@ redis_account_find(struct store *store, const char *user,
 	account_words(s, &account_find_script, user, 2);
 	redis_word_number(s, time(NULL));
 	redis_word_number(s, RELEASED_KEEP);
-	if (!redis_call(s, &account_find_script, REDIS_LITTLE, 1))
+	if (!redis_call(s, &account_find_script, REDIS_LITTLE, "i*"))
 		return STORE_ERROR;
 	if (s->reader.count < 1 + REDIS_ACCOUNT_ITEMS)
 		return STORE_ABSENT;
