@@ -173,6 +173,14 @@ statement_name(enum pgsql_statement which, char *out, size_t size)
 	    (unsigned)hashes[which]);
 }
 
+/* Those of a connection's beginning need not be kept. */
+static bool
+statement_is_kept(const struct pgsql_store *s, enum pgsql_statement which)
+{
+	return !s->unprepared && which != PG_SESSION && which != PG_SHAPE &&
+	    which != PG_VERSION;
+}
+
 static bool
 statement_send(struct pgsql_store *s, enum pgsql_statement which,
     const struct pgsql_args *a)
@@ -180,7 +188,7 @@ statement_send(struct pgsql_store *s, enum pgsql_statement which,
 	const char *sql = pgsql_statements[which];
 	char name[48];
 
-	if (s->unprepared || which <= PG_VERSION)
+	if (!statement_is_kept(s, which))
 		return pq.PQsendQueryParams(s->conn, sql, a->count, NULL,
 			   a->value, NULL, NULL, 0) == 1;
 	statement_name(which, name, sizeof(name));

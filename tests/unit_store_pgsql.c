@@ -501,6 +501,116 @@ rubbish_is_an_error(void **state)
 	close(fd);
 }
 
+static int
+connect_to(int port)
+{
+	const struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) != 0)
+		_exit(1);
+	return fd;
+}
+
+/*
+ * Forwards one connection to the server, and no more than so many bytes of its
+ * answers; then it closes both, or is silent.
+ */
+static void
+forward(int listener, int port, size_t limit, bool silent)
+{
+	int client = accept(listener, NULL, NULL), server = connect_to(port);
+	struct pollfd p[2] = { { .fd = client, .events = POLLIN },
+		{ .fd = server, .events = POLLIN } };
+	char buf[65536];
+	ssize_t n;
+
+	while (poll(p, 2, -1) > 0) {
+		if (p[0].revents != 0) {
+			n = read(client, buf, sizeof(buf));
+			if (n <= 0 || write(server, buf, (size_t)n) != n)
+				_exit(0);
+		}
+		if (p[1].revents == 0)
+			continue;
+		n = read(server, buf, limit < sizeof(buf) ? limit :
+							    sizeof(buf));
+		if (n <= 0 || write(client, buf, (size_t)n) != n)
+			_exit(0);
+		limit -= (size_t)n;
+		if (limit == 0 && silent)
+			pause();
+		if (limit == 0)
+			_exit(0);
+	}
+}
+
+/* A login through a proxy; false when it failed, with a text. */
+static bool
+login_through(int listener, int port, size_t limit, bool silent,
+    const char *url)
+{
+	const struct store_login l = { .user = "a", .block = "192.0.2.1",
+		.country = "GB", .now = NOW, .since = NOW - DAY };
+	char error[STORE_ERROR_MAX] = "";
+	struct store_counts c;
+	struct store *s;
+	bool good = false;
+	pid_t pid = store_fork();
+
+	if (pid == 0) {
+		forward(listener, port, limit, silent);
+		_exit(0);
+	}
+	s = store_pgsql.open(&cfg, url, silent ? 300 : 2000, true, error,
+	    sizeof(error));
+	if (s != NULL) {
+		s->wait_ms = 200;
+		good = s->driver->login(s, &l, &c) != STORE_ERROR;
+		snprintf(error, sizeof(error), "%s", s->error);
+		store_end(s);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	if (!good && error[0] == '\0')
+		fail_msg("after %zu bytes: no text", limit);
+	return good;
+}
+
+static void
+answers_that_are_cut_anywhere_are_errors(void **state)
+{
+	char url[512];
+	struct store_url u;
+	const char *rest = strchr(store_url, '@');
+	int port, fd = listen_at(&port, 8);
+	size_t limit, step;
+	double begun;
+
+	(void)state;
+	store_end(store_again());
+	assert_null(store_url_parse(store_url, &u));
+	rest = strchr(rest, '/');
+	snprintf(url, sizeof(url), "%.*s@127.0.0.1:%d%s",
+	    (int)(strchr(store_url, '@') - store_url), store_url, port, rest);
+	begun = seconds();
+	for (limit = 1; limit < 20000; limit += limit < 1600 ? 17 : 3001)
+		if (login_through(fd, (int)u.port, limit, false, url) &&
+		    limit < 900)
+			fail_msg("an answer of %zu bytes", limit);
+	assert_true(limit > 20000);
+	assert_true(login_through(fd, (int)u.port, 1 << 20, false, url));
+	/* The end of the opening, and of the answer to the login */
+	for (step = 0; step < 8; step++)
+		if (login_through(fd, (int)u.port, 800 + 23 * step, true,
+		    url) && step == 0)
+			fail_msg("a silent server has answered");
+	assert_true(seconds() - begun < 60);
+	close(fd);
+}
+
 static void
 a_lock_is_not_waited_for_longer_than_allowed(void **state)
 {
@@ -706,6 +816,7 @@ main(void)
 		TEST(a_server_that_is_not_there_is_told_at_once),
 		TEST(a_server_that_does_not_answer_is_not_waited_for),
 		TEST(rubbish_is_an_error),
+		TEST(answers_that_are_cut_anywhere_are_errors),
 		TEST(a_lock_is_not_waited_for_longer_than_allowed),
 		TEST(no_statement_goes_on_for_ever),
 		TEST(a_connection_that_was_ended_is_made_anew),
