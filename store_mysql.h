@@ -6,6 +6,7 @@
 #define STORE_MYSQL_H
 
 #include <mysql.h>
+#include <sys/types.h>
 
 #include "store.h"
 
@@ -62,6 +63,8 @@ struct maria_store {
 	bool broken;         /* the connection is of no more use */
 	bool transaction;    /* one is open */
 	bool plain;          /* no compound statements there: MySQL */
+	bool guarded;        /* waiting needs a guard, see maria_guard() */
+	pid_t guard;         /* it is there, unless 0 */
 	unsigned code;       /* of the last error */
 	/* The parameters of the next statement. */
 	MYSQL_BIND bind[MARIA_ROWS * MARIA_COLUMNS];

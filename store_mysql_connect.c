@@ -7,11 +7,16 @@
 #include <errmsg.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "library.h"
 #include "lock.h"
@@ -160,6 +165,35 @@ options_set(struct maria_store *s)
 	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
 }
 
+void
+maria_guard(struct maria_store *s, int fd)
+{
+	int64_t left = s->deadline - lock_clock_ms();
+
+	s->guard = fork();
+	if (s->guard < 0) /* rather not than for ever */
+		shutdown(fd, SHUT_RDWR);
+	if (s->guard != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	poll(NULL, 0, left > 0 ? (int)left : 0);
+	shutdown(fd, SHUT_RDWR);
+	_exit(0);
+}
+
+static void
+guard_end(struct maria_store *s)
+{
+	s->guarded = false;
+	if (s->guard > 0) {
+		kill(s->guard, SIGKILL);
+		/* Where children are reaped there is none to wait for. */
+		while (waitpid(s->guard, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	s->guard = 0;
+}
+
 /* One attempt, at an address or a socket. */
 static bool
 connect_to(struct maria_store *s, const char *address, const char *path)
@@ -181,13 +215,15 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 	/* A certificate is for a name. */
 	if (tls_wanted(s, &verify) && verify && path == NULL)
 		address = u->host;
+	s->guarded = tls_wanted(s, &verify);
 	CALL(s, s->db, mysql_real_connect, &connected, s->db, address, u->user,
 	    u->password, u->name, (unsigned)(u->port != 0 ? u->port :
 	    DEFAULT_PORT), path, 0);
-	if (connected != NULL && tls_good(s))
-		return true;
 	if (connected == NULL)
 		maria_error(s, NULL);
+	guard_end(s);
+	if (connected != NULL && tls_good(s))
+		return true;
 	maria_disconnect(s);
 	return false;
 }

@@ -56,6 +56,12 @@ extern struct maria_library maria_library; /* maria_load() fills it */
  */
 int maria_wait(struct maria_store *s, int status);
 
+/*
+ * Starts a child that shuts the socket down when the time of the operation is
+ * over: within a TLS handshake the library itself waits, without a limit.
+ */
+void maria_guard(struct maria_store *s, int fd);
+
 /* Notes the error of a statement, or of the connection if it is NULL. */
 void maria_error(struct maria_store *s, MYSQL_STMT *st);
 

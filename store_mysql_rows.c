@@ -240,8 +240,9 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 {
 	struct maria_store *s = (struct maria_store *)store;
 	struct store_row row = { .kind = kind };
-	bool any = false;
-	int rc;
+	MYSQL_STMT *reading;
+	bool any = false, more = true;
+	int rc = 0;
 
 	if (!maria_begin(s))
 		return STORE_ERROR;
@@ -251,17 +252,20 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 	}
 	if (!maria_query(s, all_of[kind]))
 		return STORE_ERROR;
-	while ((rc = maria_fetch(s)) == 1) {
+	while (more && (rc = maria_fetch(s)) == 1) {
 		any = true;
 		row_columns(s, &row);
-		if (!fn(arg, &row)) {
-			rc = maria_finish(s) ? 0 : -1;
-			break;
-		}
+		/* Other statements may be run while a cursor is open. */
+		reading = s->reading;
+		s->reading = NULL;
+		more = fn(arg, &row);
+		if (s->prepared[all_of[kind]] != reading)
+			return maria_failed(s, "the connection was lost");
+		s->reading = reading;
 		/* Many rows: the time runs for each. */
 		s->deadline = lock_clock_ms() + s->store.wait_ms;
 	}
-	if (rc < 0)
+	if (rc < 0 || (!more && !maria_finish(s)))
 		return STORE_ERROR;
 	return any ? STORE_FOUND : STORE_ABSENT;
 }

@@ -33,11 +33,15 @@
 enum store_result
 maria_failed(struct maria_store *s, const char *why)
 {
+	size_t where = strcspn(s->where, "?");
 	char shown[STORE_ERROR_MAX];
 
 	text_printable(shown, sizeof(shown), why);
-	snprintf(s->store.error, sizeof(s->store.error), "%.100s: %.150s",
-	    s->where, shown);
+	/* The parameters would hide what is wrong. */
+	if (where > 100)
+		where = 100;
+	snprintf(s->store.error, sizeof(s->store.error), "%.*s: %.150s",
+	    (int)where, s->where, shown);
 	return STORE_ERROR;
 }
 
@@ -49,9 +53,11 @@ maria_error(struct maria_store *s, MYSQL_STMT *st)
 	s->code = st != NULL ? lib.mysql_stmt_errno(st) :
 			       lib.mysql_errno(s->db);
 	why = st != NULL ? lib.mysql_stmt_error(st) : lib.mysql_error(s->db);
-	if (s->late)
+	if (s->late || (s->guard != 0 && lock_clock_ms() >= s->deadline)) {
+		s->late = true;
 		why = "no answer within store.timeout";
-	else if (s->code == 0 || why[0] == '\0')
+	}
+	if (!s->late && (s->code == 0 || why[0] == '\0'))
 		why = "the server's answer makes no sense";
 	/* The client's own errors: nobody knows where it stands. */
 	if (s->late || s->code < ER_HASHCHK || s->code > 65535 ||
@@ -79,6 +85,8 @@ maria_wait(struct maria_store *s, int status)
 	int64_t left;
 	int rc;
 
+	if (s->guarded && s->guard == 0)
+		maria_guard(s, p.fd);
 	if (status & MYSQL_WAIT_READ)
 		p.events |= POLLIN;
 	if (status & MYSQL_WAIT_WRITE)

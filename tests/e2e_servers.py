@@ -5,8 +5,11 @@ to the server, mail flows and nobody waits for long.
     python3 tests/e2e_servers.py [-v] [Class.test ...]
 """
 import os
+import select
+import socket
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -437,6 +440,35 @@ class MariaDBWithTLS(testenv.TestCase):
         self.assertEqual(reply, DUNNO)
         self.assertLess(seconds, TIMEOUT + FAST)
         self.assertIn("store.timeout", fresh.log())
+
+    def pass_on(self, listener, limit):
+        """Carries so many bytes from the server to a client, and no more."""
+        client, _ = listener.accept()
+        server = socket.create_connection(("127.0.0.1", self.server.port))
+        with client, server:
+            while select.select([client, server] if limit else [client], [], [], 20)[0]:
+                if limit and select.select([server], [], [], 0)[0]:
+                    data = server.recv(min(limit, 65536))
+                    limit -= len(data)
+                    client.sendall(data)
+                else:
+                    data = client.recv(65536)
+                    server.sendall(data)
+                if not data:
+                    return
+
+    def test_silent_within_the_handshake(self):
+        for limit in 50, 110, 300, 900, 1100, 1300, 1500:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                thread = threading.Thread(target=self.pass_on, args=(listener, limit), daemon=True)
+                thread.start()
+                site = self.site(ssl_mode="VERIFY_IDENTITY", ssl_ca=self.server.ca_file)
+                site.configure(**{"store.url": site.options["store.url"].replace(
+                    f":{self.server.port}/", f":{listener.getsockname()[1]}/")})
+                result, seconds = duration(lambda: site.abictl("store", "status"))
+                self.assertIn("store.timeout", result.stderr, limit)
+                self.assertLess(seconds, TIMEOUT + FAST, limit)
+                thread.join()
 
 
 class Redis(Shared, testenv.TestCase):
