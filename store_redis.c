@@ -54,6 +54,7 @@ redis_session(struct redis_store *s, bool create)
 	    s->url.password[0] != '\0';
 	int replies = 1 + password + (s->number > 0), i;
 	int64_t schema;
+	bool sent;
 
 	if (!redis_connect(s))
 		return false;
@@ -81,7 +82,9 @@ redis_session(struct redis_store *s, bool create)
 		redis_failed(s, "out of memory");
 		return false;
 	}
-	if (!redis_send(s, s->out, s->out_len))
+	sent = redis_send(s, s->out, s->out_len);
+	explicit_bzero(s->out, s->out_len); /* the password */
+	if (!sent)
 		return false;
 	for (i = 0; i < replies; i++)
 		if (!redis_receive(s, REDIS_LITTLE) || redis_reply_failed(s)) {

@@ -151,13 +151,19 @@ bool
 redis_reply_failed(struct redis_store *s)
 {
 	struct redis_reader *r = &s->reader;
+	const char *text;
 	size_t i;
 
-	for (i = 0; i < r->count; i++)
-		if (r->items[i].type == REDIS_ERROR) {
-			redis_failed(s, "%.180s", redis_text(r, i));
-			return true;
-		}
+	for (i = 0; i < r->count; i++) {
+		if (r->items[i].type != REDIS_ERROR)
+			continue;
+		text = redis_text(r, i);
+		redis_failed(s, "%.160s%s", text,
+		    strncmp(text, "MOVED ", 6) == 0 ||
+			strncmp(text, "CROSSSLOT ", 10) == 0 ?
+		    " (a cluster is not supported)" : "");
+		return true;
+	}
 	return false;
 }
 

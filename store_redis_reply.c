@@ -92,12 +92,12 @@ item_new(struct redis_reader *r)
 static enum redis_progress
 line_find(const struct redis_reader *r, size_t *end)
 {
-	const char *line = r->buf + r->at;
 	size_t there = r->len - r->at;
-	const char *lf;
+	const char *line, *lf;
 
 	if (there == 0)
 		return REDIS_MORE;
+	line = r->buf + r->at;
 	lf = memchr(line, '\n', there < LINE_LIMIT ? there : LINE_LIMIT);
 	if (lf == NULL)
 		return there < LINE_LIMIT ? REDIS_MORE : REDIS_WRONG;
