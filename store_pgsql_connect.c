@@ -13,12 +13,10 @@
 #include "lock.h"
 #include "resolve.h"
 #include "store_pgsql.h"
-#include "text.h"
 
 #define NOWHERE "/dev/null/none" /* a path where nothing can ever be */
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define PARAMETERS_MAX (STORE_PARAMETERS_MAX + 16)
-#define LIST_MAX 1024
 
 extern char **environ;
 
@@ -109,102 +107,19 @@ parameter_set(struct parameters *p, const char *name, const char *value)
 	p->value[p->count++] = value;
 }
 
-/* The hosts of a URL with their addresses, in lists as libpq wants them. */
-struct hosts {
-	struct text host, address, port;
-	char host_buf[LIST_MAX], address_buf[LIST_MAX], port_buf[LIST_MAX];
-	bool any;
-};
-
+/* Puts together what libpq is told. address "" = none, host "" = its default */
 static void
-host_add(struct hosts *h, const char *host, const char *address,
-    const char *port)
-{
-	text_addf(&h->host, "%s%s", h->any ? "," : "", host);
-	text_addf(&h->address, "%s%s", h->any ? "," : "", address);
-	text_addf(&h->port, "%s%s", h->any ? "," : "", port);
-	h->any = true;
-}
-
-/* The n-th of a list with commas; the last one goes on for ever. */
-static void
-list_nth(const char *list, int n, char *out, size_t size)
-{
-	size_t len = strcspn(list, ",");
-
-	for (; n > 0 && list[len] != '\0'; n--) {
-		list += len + 1;
-		len = strcspn(list, ",");
-	}
-	snprintf(out, size, "%.*s", (int)len, list);
-}
-
-/*
- * Looks up the hosts, so that libpq does not: that could take long. False, and
- * why in the store, when none of them has an address.
- */
-static bool
-hosts_resolve(struct pgsql_store *s, const char *list, const char *ports,
-    struct hosts *h)
-{
-	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], host[256], port[16];
-	char error[STORE_ERROR_MAX] = "no host";
-	int64_t left;
-	int n, i, count;
-
-	text_init(&h->host, h->host_buf, sizeof(h->host_buf));
-	text_init(&h->address, h->address_buf, sizeof(h->address_buf));
-	text_init(&h->port, h->port_buf, sizeof(h->port_buf));
-	h->any = false;
-	for (n = 0; *list != '\0'; n++) {
-		list_nth(list, 0, host, sizeof(host));
-		list_nth(ports, n, port, sizeof(port));
-		list += strcspn(list, ",");
-		list += *list == ',';
-		if (host[0] == '/' || host[0] == '\0') {
-			host_add(h, host, "", port);
-			continue;
-		}
-		left = s->deadline - lock_clock_ms();
-		count = resolve_host(host, left > 0 ? (long)left : 0, addresses,
-		    error, sizeof(error));
-		for (i = 0; i < count; i++)
-			host_add(h, host, addresses[i], port);
-	}
-	if (h->any && !h->host.cut && !h->address.cut && !h->port.cut)
-		return true;
-	pgsql_failed(s, h->any ? "too many hosts" : error);
-	return false;
-}
-
-/* Puts together what libpq is told. False, and why in the store. */
-static bool
-parameters_collect(struct pgsql_store *s, struct parameters *p,
-    struct hosts *h)
+parameters_collect(const struct pgsql_store *s, struct parameters *p,
+    const char *host, const char *address, const char *port)
 {
 	const struct store_url *u = &s->url;
-	const char *host = u->host, *ports = store_url_parameter(u, "port"), *m;
-	char port[16];
+	const char *mode;
 	int i;
 
 	memset(p, 0, sizeof(*p));
-	snprintf(port, sizeof(port), "%ld", u->port);
-	if (ports == NULL)
-		ports = u->port != 0 ? port : "5432";
-	if (host[0] == '\0' && store_url_parameter(u, "host") != NULL)
-		host = store_url_parameter(u, "host");
-	if (host[0] != '\0' && store_url_parameter(u, "hostaddr") == NULL) {
-		if (!hosts_resolve(s, host, ports, h))
-			return false;
-		parameter_set(p, "host", h->host_buf);
-		if (h->address_buf[strspn(h->address_buf, ",")] != '\0')
-			parameter_set(p, "hostaddr", h->address_buf);
-		parameter_set(p, "port", h->port_buf);
-	}
-	if (!h->any)
-		snprintf(h->port_buf, sizeof(h->port_buf), "%s", ports);
 	parameter_set(p, "host", host);
-	parameter_set(p, "port", h->port_buf);
+	parameter_set(p, "hostaddr", address);
+	parameter_set(p, "port", port);
 	parameter_set(p, "user", u->user);
 	parameter_set(p, "password", u->password);
 	parameter_set(p, "dbname", u->name);
@@ -212,8 +127,8 @@ parameters_collect(struct pgsql_store *s, struct parameters *p,
 		if (strcmp(u->parameters[i].name, "prepare") != 0) /* ours */
 			parameter_set(p, u->parameters[i].name,
 			    u->parameters[i].value);
-	m = parameter_get(p, "sslmode");
-	if (m != NULL && strncmp(m, "verify-", 7) == 0)
+	mode = parameter_get(p, "sslmode");
+	if (mode != NULL && strncmp(mode, "verify-", 7) == 0)
 		parameter_set(p, "sslrootcert", SYSTEM_CA);
 	parameter_set(p, "sslrootcert", NOWHERE);
 	parameter_set(p, "sslcert", NOWHERE);
@@ -223,7 +138,6 @@ parameters_collect(struct pgsql_store *s, struct parameters *p,
 	parameter_set(p, "gssencmode", "disable");
 	parameter_set(p, "client_encoding", "UTF8");
 	parameter_set(p, "application_name", "abichecker");
-	return true;
 }
 
 const char *
@@ -294,17 +208,14 @@ encoding_check(struct pgsql_store *s)
 	return false;
 }
 
-bool
-pgsql_connect(struct pgsql_store *s)
+/* Connects to one address, before the deadline. */
+static bool
+address_connect(struct pgsql_store *s, const char *host, const char *address,
+    const char *port)
 {
 	struct parameters p;
-	static struct hosts h;
 
-	memset(s->prepared, 0, sizeof(s->prepared));
-	h.any = false;
-	if (!parameters_collect(s, &p, &h))
-		return false;
-	environment_clean();
+	parameters_collect(s, &p, host, address, port);
 	s->conn = pq.PQconnectStartParams(p.name, p.value, 0);
 	if (s->conn == NULL) {
 		pgsql_failed(s, "out of memory");
@@ -319,4 +230,91 @@ pgsql_connect(struct pgsql_store *s)
 	}
 	pgsql_drop(s);
 	return false;
+}
+
+/* An equal part of the time until `end' for each of those that are left. */
+static int64_t
+share(int64_t end, int left)
+{
+	int64_t now = lock_clock_ms();
+
+	return now + (end > now ? end - now : 0) / left;
+}
+
+/*
+ * Connects to a host, whose addresses we look up: libpq would, too, but that
+ * could take long.
+ */
+static bool
+host_connect(struct pgsql_store *s, const char *host, const char *port)
+{
+	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], error[STORE_ERROR_MAX];
+	int64_t end = s->deadline, left = end - lock_clock_ms();
+	int count, i;
+
+	if (host[0] == '/' || host[0] == '\0' ||
+	    store_url_parameter(&s->url, "hostaddr") != NULL)
+		return address_connect(s, host, "", port);
+	count = resolve_host(host, left > 0 ? (long)left : 0, addresses, error,
+	    sizeof(error));
+	if (count == 0)
+		pgsql_failed(s, error);
+	for (i = 0; i < count; i++) {
+		s->deadline = share(end, count - i);
+		if (address_connect(s, host, addresses[i], port))
+			return true;
+	}
+	return false;
+}
+
+/* The n-th of a list with commas, the last one if there are not so many. */
+static void
+list_nth(const char *list, int n, char *out, size_t size)
+{
+	size_t len = strcspn(list, ",");
+
+	for (; n > 0 && list[len] != '\0'; n--) {
+		list += len + 1;
+		len = strcspn(list, ",");
+	}
+	snprintf(out, size, "%.*s", (int)len, list);
+}
+
+/* A row of hosts, as `host' and `port' of the URL have them. */
+static bool
+hosts_connect(struct pgsql_store *s, const char *hosts, const char *ports)
+{
+	char host[256], port[16];
+	int64_t end = s->deadline;
+	bool connected = false;
+	int count = 1, i;
+	const char *c;
+
+	for (c = hosts; *c != '\0'; c++)
+		count += *c == ',';
+	for (i = 0; i < count && !connected; i++) {
+		list_nth(hosts, i, host, sizeof(host));
+		list_nth(ports, i, port, sizeof(port));
+		s->deadline = share(end, count - i);
+		connected = host_connect(s, host, port);
+	}
+	s->deadline = end;
+	return connected;
+}
+
+bool
+pgsql_connect(struct pgsql_store *s)
+{
+	const char *hosts = s->url.host;
+	const char *ports = store_url_parameter(&s->url, "port");
+	char port[16];
+
+	snprintf(port, sizeof(port), "%ld", s->url.port);
+	if (ports == NULL)
+		ports = s->url.port != 0 ? port : "5432";
+	if (hosts[0] == '\0' && store_url_parameter(&s->url, "host") != NULL)
+		hosts = store_url_parameter(&s->url, "host");
+	memset(s->prepared, 0, sizeof(s->prepared));
+	environment_clean();
+	return hosts_connect(s, hosts, ports);
 }

@@ -440,6 +440,34 @@ a_server_that_does_not_answer_is_not_waited_for(void **state)
 	close(fd);
 }
 
+/* One of several is enough, also when another one does not even refuse. */
+static void
+another_host_takes_over(void **state)
+{
+	char url[512];
+	const char *slash = strchr(strchr(store_url, '@'), '/');
+	int port, fd = listen_at(&port, 8), i;
+	struct store_url u;
+	struct store *s;
+	double begun;
+
+	(void)state;
+	assert_null(store_url_parse(store_url, &u));
+	for (i = 0; i < 3; i++) {
+		snprintf(url, sizeof(url), "%.*s@%s?host=%s,127.0.0.1"
+		    "&port=%d,%ld&target_session_attrs=read-write",
+		    (int)(strchr(store_url, '@') - store_url), store_url,
+		    slash, i == 2 ? "no-such-host.invalid" : "127.0.0.1",
+		    i == 0 ? port : 1, u.port);
+		begun = seconds();
+		s = store_at(url);
+		assert_true(seconds() - begun < 2.5 + QUICK / 1000.0);
+		assert_int_equal(rows_count(s, STORE_LOGIN, ""), 0);
+		store_end(s);
+	}
+	close(fd);
+}
+
 /* Answers to every connection with this, then closes. */
 static pid_t
 stub_start(int fd, const void *answer, size_t len)
@@ -815,6 +843,7 @@ main(void)
 		TEST(wrong_parameters_are_told),
 		TEST(a_server_that_is_not_there_is_told_at_once),
 		TEST(a_server_that_does_not_answer_is_not_waited_for),
+		TEST(another_host_takes_over),
 		TEST(rubbish_is_an_error),
 		TEST(answers_that_are_cut_anywhere_are_errors),
 		TEST(a_lock_is_not_waited_for_longer_than_allowed),
