@@ -28,7 +28,7 @@ packages_of()
 	    libsqlite3-dev libmaxminddb-dev libmd-dev
 	    libpq-dev libmariadb-dev libssl-dev'
 	mail='postfix python3'
-	servers='postgresql mariadb-server redis-server'
+	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl procps
 	    libmaxmind-db-writer-perl $servers"
 	fuzz='clang libclang-rt-dev'

@@ -265,6 +265,26 @@ class PostgreSQL(Shared, testenv.TestCase):
         self.assert_recovers(site, late)
 
 
+class PostgreSQLBehindPooler(testenv.TestCase):
+    """Many filters share two connections."""
+
+    def test_all_logins_are_counted(self):
+        if servers.PostgreSQL.missing() or servers.PgBouncer.missing() or not built_in("pgsql"):
+            self.skipTest("no PostgreSQL or no pgbouncer")
+        server = self.enterContext(servers.PostgreSQL())
+        pooler = self.enterContext(servers.PgBouncer(server))
+        for parameters in {}, {"prepare": "no"}:
+            site = Site(options={"store.url": pooler.url(**parameters)})
+            filters = [self.enterContext(Filter(site)) for _ in range(10)]
+            for number in range(200):
+                filters[number % 10].send(request(f"81.2.{number % 7}.9", sasl_username=USER))
+                if number % 10 == 9:
+                    self.assertEqual([filter_.receive() for filter_ in filters], [DUNNO] * 10)
+            self.assertEqual(site.log_lines("store: "), [])
+        self.assertEqual(server.sql("SELECT sum(login_count), count(*) FROM postfwd_logins").strip(),
+                         "400|7")
+
+
 class PostgreSQLWithTLS(testenv.TestCase):
     """TLS by what stands in the URL."""
 
@@ -357,6 +377,36 @@ class MariaDB(Shared, testenv.TestCase):
         self.assert_outage(site, running, wait=TIMEOUT)
         locker.communicate()
         self.assert_recovers(site, running)
+
+
+    PLUGIN = ("DROP TABLE IF EXISTS postfwd_logins, abichecker_meta; CREATE TABLE postfwd_logins "
+              "(sasl_username varchar(100), ip_address varchar(45), state_code varchar(4), "
+              "login_count int, last_login timestamp) ENGINE={}; INSERT INTO postfwd_logins "
+              "SELECT CONCAT('User', seq DIV 20), CONCAT('192.0.2.', (seq DIV 2) MOD 10), 'GB', "
+              "1 + seq MOD 3, NOW() FROM seq_0_to_19999; FLUSH TABLES")
+
+    def test_killed_while_it_converts_the_plugins_table(self):
+        count = "SELECT SUM(login_count) FROM postfwd_logins"
+        rows = "SELECT COUNT(*), COUNT(DISTINCT sasl_username, ip_address) FROM postfwd_logins"
+        site = self.site(**{"store.timeout": "20s"})
+        self.addCleanup(self.server.sql, "DROP TABLE postfwd_logins, abichecker_meta")
+        for part in 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9:
+            with self.subTest(part=part):
+                self.server.sql(self.PLUGIN.format("InnoDB"))
+                whole = self.server.sql(count)
+                seconds = duration(lambda: site.abictl("store", "status"))[1]
+                self.assertEqual(self.server.sql(rows), "10000\t10000\n")
+                self.server.sql(self.PLUGIN.format("MyISAM" if part == 0.6 else "InnoDB"))
+                timer = threading.Timer(part * seconds, self.server.kill)
+                timer.start()
+                site.abictl("store", "status")
+                timer.join()
+                self.server.start()
+                self.assertEqual(self.server.sql(count), whole)
+                self.assertEqual(site.abictl("store", "status").returncode, 0)
+                self.assertEqual(self.server.sql(count), whole)
+                self.assertEqual(self.server.sql(rows), "10000\t10000\n")
+                self.assertNotIn("upgrade", self.server.sql("SHOW TABLES"))
 
 
 class MariaDBWithTLS(testenv.TestCase):

@@ -287,6 +287,41 @@ class PostgreSQL(Server):
                 f"{query_string({'host': self.socket_directory, **parameters})}")
 
 
+class PgBouncer(Server):
+    """In front of a PostgreSQL: hands its few connections around, a transaction at a time."""
+
+    kind, scheme = "pgbouncer", "postgresql"
+    users = ("postgres", "nobody")
+    needs = ("pgbouncer",)
+
+    def __init__(self, behind):
+        super().__init__()
+        self.behind = behind
+
+    def prepare(self):
+        for name, text in (
+                ("users", f'"abichecker" "{PASSWORD}"\n'),
+                ("ini", f"[databases]\nabichecker = host=127.0.0.1 port={self.behind.port}\n"
+                        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+                        f"auth_type = plain\nauth_file = {self.directory}/users\n"
+                        "pool_mode = transaction\ndefault_pool_size = 2\nunix_socket_dir =\n")):
+            with open(os.path.join(self.directory, name), "w", encoding="ascii") as file:
+                file.write(text)
+
+    def command(self):
+        return [find_program("pgbouncer"), "-q", os.path.join(self.directory, "ini")]
+
+    def answers(self):
+        with contextlib.closing(socket.socket()) as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def populate(self):
+        pass
+
+    def url(self, **parameters):
+        return self.behind.url(**parameters).replace(f":{self.behind.port}/", f":{self.port}/")
+
+
 class MariaDB(Server):
     """A MariaDB server with the user and the database abichecker."""
 
