@@ -157,9 +157,9 @@ options_set(struct maria_store *s)
 	/* The same whatever the server's own settings are. */
 	snprintf(set, sizeof(set), "SET time_zone = '+00:00', "
 	    "sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, "
-	    "innodb_lock_wait_timeout = %ld"
+	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld"
 	    "/*M!100101 , max_statement_time = %ld */", s->timeout,
-	    s->timeout + 1);
+	    s->timeout, s->timeout + 1);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND, set);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND,
 	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");

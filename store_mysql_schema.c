@@ -62,6 +62,7 @@ static const char *const version_1[] = {
 	"source VARBINARY(255) NOT NULL PRIMARY KEY, "
 	"position VARBINARY(255) NOT NULL, moves BIGINT NOT NULL DEFAULT 0) "
 	"ENGINE=InnoDB",
+	"DROP TABLE IF EXISTS abichecker_upgrade", /* has done its work */
 	NULL,
 };
 
@@ -255,8 +256,7 @@ plugin_upgrade(struct maria_store *s)
 	if (!good)
 		maria_disconnect(s);
 	return good && maria_text_run(s, "UNLOCK TABLES") &&
-	    maria_text_run(s, "SET autocommit = 1") &&
-	    maria_text_run(s, "DROP TABLE abichecker_upgrade");
+	    maria_text_run(s, "SET autocommit = 1");
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
