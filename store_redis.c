@@ -11,6 +11,7 @@
  *
  *	schema               version of all this
  *	{USER}:logins        hash, block: "LAST COUNT COUNTRY"
+ *	{USER}:times, {USER}:countries	what helps with many of them
  *	users                sorted by name: who has logins
  *	rate:KEY             "TAKEN UNTIL"
  *	rates                KEYs by their ends
@@ -156,6 +157,7 @@ redis_open(const struct config *cfg, const char *url, long wait_ms,
 	s->store.wait_ms = wait_ms;
 	s->fd = -1;
 	s->window = cfg->geocount.window;
+	s->many = REDIS_MANY;
 	s->deadline = lock_clock_ms() + wait_ms;
 	snprintf(s->prefix, sizeof(s->prefix), "%s",
 	    prefix != NULL ? prefix : PREFIX);

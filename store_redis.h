@@ -93,6 +93,7 @@ void redis_tls_close(struct redis_tls *t);
 #define REDIS_PREFIX_MAX 64
 #define REDIS_KEY_MAX 512
 #define REDIS_DAY 86400L
+#define REDIS_MANY 500
 
 struct redis_store {
 	struct store store; /* first */
@@ -101,6 +102,7 @@ struct redis_store {
 	char prefix[REDIS_PREFIX_MAX];
 	long number;    /* of the database */
 	long window;    /* of logins, seconds */
+	long many;      /* blocks of a user that are not looked at one by one */
 	int fd;         /* -1: not connected */
 	struct redis_tls *tls;
 	int64_t deadline; /* of the round trip at hand, lock_clock_ms() */

@@ -10,48 +10,103 @@
 /* --- logins --- */
 
 /*
- * KEYS: the user's logins, all users. ARGV: user, block, country, now, since,
- * seconds to keep it, "" = record nothing.
+ * KEYS: the user's logins, all users, times, countries. ARGV: user, block,
+ * country, now, since, seconds to keep it ("" = record nothing), how many rows
+ * are a lot.
+ *
+ * Of a user with a lot of blocks not every row is looked at each time, else
+ * one account in the hands of a botnet could keep the server busy: there are
+ * two keys more, which are made anew when they do not have all blocks. times:
+ * blocks by last login; countries: "LAST BLOCK" of each. They do not help when
+ * a block's own country changes, or hides in one that is not known now.
  */
 static struct redis_script login_script = { .text =
-    "local rows = redis.call('HGETALL', KEYS[1]) "
-    "local block, country = ARGV[2], ARGV[3] "
+    "local block, country, seconds = ARGV[2], ARGV[3], ARGV[6] "
     "local last, since = tonumber(ARGV[4]), tonumber(ARGV[5]) "
     "local seen, countries, addresses, count = {}, 0, 1, 0 "
     "local prev, prevtime, where = '', nil, {} "
     "local function note(c) "
     "  if string.find(c, '^[A-Z][A-Z]$') and not seen[c] then "
     "    seen[c] = true countries = countries + 1 end end "
-    "note(country) "
-    "for i = 1, #rows, 2 do "
-    "  local b = rows[i] "
-    "  local t, n, c = string.match(rows[i + 1], "
-    "    '^(%-?%d+) (%d+) (.*)$') "
-    "  t = tonumber(t) "
-    "  if t and b == block then "
-    "    count = tonumber(n) "
-    "    if t > last then last = t end "
+    "local function parse(v) "
+    "  local t, n, c = string.match(v or '', '^(%-?%d+) (%d+) (.*)$') "
+    "  return tonumber(t), tonumber(n), c end "
+    "local function elsewhere(c, t, b) "
+    "  if #c == 2 and c ~= ARGV[3] and "
+    "    (not where[c] or where[c][3] < t) then "
+    "    where[c] = { b, c, t } end end "
+    "local function before(b, t) "
+    "  if not prevtime or t > prevtime or (t == prevtime and b < prev) "
+    "  then prev, prevtime = b, t end end "
+    "local rows = redis.call('HLEN', KEYS[1]) "
+    "local large = rows > tonumber(ARGV[7]) and seconds ~= '' "
+    "local owntime, owncount, own = parse( "
+    "  redis.call('HGET', KEYS[1], block)) "
+    "local function make() "
+    "  local all, latest = redis.call('HGETALL', KEYS[1]), {} "
+    "  redis.call('UNLINK', KEYS[3], KEYS[4]) "
+    "  for i = 1, #all, 2 do "
+    "    local t, _, c = parse(all[i + 1]) "
+    "    if not t then redis.call('HDEL', KEYS[1], all[i]) "
+    "    else "
+    "      redis.call('ZADD', KEYS[3], string.format('%.0f', t), all[i]) "
+    "      if #c == 2 and (not latest[c] or latest[c][1] < t) then "
+    "        latest[c] = { t, all[i] } end "
+    "    end end "
+    "  for c, l in pairs(latest) do "
+    "    redis.call('HSET', KEYS[4], c, "
+    "      string.format('%.0f %s', l[1], l[2])) end end "
+    "if owntime then "
+    "  count = owncount "
+    "  if owntime > last then last = owntime end "
     /* The country stays if it is not known now. */
-    "    if country == '' then country = c note(c) end "
-    "  elseif t then "
-    "    if not prevtime or t > prevtime or (t == prevtime and b < prev) "
-    "    then prev, prevtime = b, t end "
-    "    if t > since then "
-    "      addresses = addresses + 1 "
-    "      note(c) "
-    "      if #c == 2 and c ~= ARGV[3] and "
-    "        (not where[c] or where[c][3] < t) then "
-    "        where[c] = { b, c, t } end "
+    "  if country == '' then country = own end "
+    "end "
+    "note(country) "
+    "local short = large and (not owntime or own == '' or own == ARGV[3]) "
+    "if short then "
+    "  if redis.call('ZCARD', KEYS[3]) ~= rows then make() end "
+    "  local from = string.format('(%.0f', since) "
+    "  addresses = redis.call('ZCOUNT', KEYS[3], from, '+inf') + "
+    "    (owntime and owntime > since and 0 or 1) "
+    "  local p = redis.call('ZREVRANGE', KEYS[3], 0, 1, 'WITHSCORES') "
+    "  for i = 1, #p, 2 do "
+    "    if p[i] ~= block then before(p[i], tonumber(p[i + 1])) end end "
+    "  local all = redis.call('HGETALL', KEYS[4]) "
+    "  for i = 1, #all, 2 do "
+    "    local t, b = string.match(all[i + 1], '^(%-?%d+) (.*)$') "
+    "    t = tonumber(t) "
+    "    if t and t > since and all[i] ~= country then "
+    "      note(all[i]) elsewhere(all[i], t, b) end "
+    "    if all[i] == country and t and t > last then short = 'old' end "
+    "  end "
+    "else "
+    "  local all = redis.call('HGETALL', KEYS[1]) "
+    "  for i = 1, #all, 2 do "
+    "    local t, _, c = parse(all[i + 1]) "
+    "    if t and all[i] ~= block then "
+    "      before(all[i], t) "
+    "      if t > since then "
+    "        addresses = addresses + 1 "
+    "        note(c) elsewhere(c, t, all[i]) end "
     "    end "
     "  end "
     "end "
-    "if ARGV[6] ~= '' then "
+    "if seconds ~= '' then "
+    "  local l = string.format('%.0f', last) "
     "  redis.call('HSET', KEYS[1], block, "
-    "    string.format('%.0f %.0f %s', last, count + 1, country)) "
-    "  redis.call('EXPIRE', KEYS[1], ARGV[6]) "
-    "  if #rows == 0 then redis.call('ZADD', KEYS[2], 0, ARGV[1]) end "
+    "    string.format('%s %.0f %s', l, count + 1, country)) "
+    "  redis.call('EXPIRE', KEYS[1], seconds) "
+    "  if rows == 0 then redis.call('ZADD', KEYS[2], 0, ARGV[1]) end "
+    "  if short then "
+    "    redis.call('ZADD', KEYS[3], l, block) "
+    "    redis.call('EXPIRE', KEYS[3], seconds) "
+    "    if #country == 2 and short ~= 'old' then "
+    "      redis.call('HSET', KEYS[4], country, l .. ' ' .. block) end "
+    "    redis.call('EXPIRE', KEYS[4], seconds) "
+    "  else redis.call('UNLINK', KEYS[3], KEYS[4]) end "
     "end "
-    "local out = { #rows > 0 and 1 or 0, countries, addresses, prev, "
+    "local out = { rows > 0 and 1 or 0, countries, addresses, prev, "
     "  prevtime or 0 } "
     "local latest = {} "
     "for _, w in pairs(where) do latest[#latest + 1] = w end "
@@ -74,9 +129,11 @@ redis_login(struct store *store, const struct store_login *l,
 	size_t i;
 
 	memset(c, 0, sizeof(*c));
-	redis_script(s, &login_script, 2, 6);
+	redis_script(s, &login_script, 4, 7);
 	redis_user_key(s, l->user, "logins");
 	redis_key(s, "users");
+	redis_user_key(s, l->user, "times");
+	redis_user_key(s, l->user, "countries");
 	redis_word(s, l->user);
 	redis_word(s, l->block);
 	redis_word(s, l->country);
@@ -88,6 +145,7 @@ redis_login(struct store *store, const struct store_login *l,
 	else
 		redis_word_number(s,
 		    redis_keep(l->now, l->since < begin ? l->since : begin));
+	redis_word_number(s, s->many);
 	if (!redis_call(s, &login_script, REDIS_LITTLE, "iiiti*"))
 		return STORE_ERROR;
 	c->countries = redis_number(r, 1);
@@ -116,6 +174,7 @@ changed(struct redis_store *s, struct redis_script *script)
 
 static struct redis_script forget_script = { .text =
     "redis.call('ZREM', KEYS[2], ARGV[1]) "
+    "redis.call('UNLINK', KEYS[3], KEYS[4]) "
     "return redis.call('UNLINK', KEYS[1])" };
 
 enum store_result
@@ -123,9 +182,11 @@ redis_forget(struct store *store, const char *user)
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	redis_script(s, &forget_script, 2, 1);
+	redis_script(s, &forget_script, 4, 1);
 	redis_user_key(s, user, "logins");
 	redis_key(s, "users");
+	redis_user_key(s, user, "times");
+	redis_user_key(s, user, "countries");
 	redis_word(s, user);
 	return changed(s, &forget_script);
 }

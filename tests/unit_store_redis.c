@@ -540,6 +540,102 @@ one_user_may_have_many_blocks(void **state)
 	assert_int_equal(removed, ALL + 1);
 }
 
+static bool
+counts_same(const struct store_counts *a, const struct store_counts *b)
+{
+	int i;
+
+	if (a->countries != b->countries || a->addresses != b->addresses ||
+	    a->previous_time != b->previous_time ||
+	    (a->previous[0] == '\0') != (b->previous[0] == '\0') ||
+	    a->elsewhere_count != b->elsewhere_count)
+		return false;
+	for (i = 0; i < a->elsewhere_count; i++)
+		if (a->elsewhere[i].time != b->elsewhere[i].time ||
+		    strcmp(a->elsewhere[i].block, b->elsewhere[i].block) != 0)
+			return false;
+	return true;
+}
+
+/* A random number below n, the same in each run. */
+static unsigned
+chance(unsigned n)
+{
+	static unsigned x = 1;
+
+	x = x * 1103515245 + 12345;
+	return x / 65536 % n;
+}
+
+/* Two users do the same; only one's rows are looked at one by one. */
+static void
+a_user_with_many_blocks_is_counted_alike(void **state)
+{
+	static const char *const places[] = { "GB", "SE", "FR", "", "A1", "DE",
+		"IT", "ES", "PT", "NO", "FI", "DK" };
+	struct store_login l = { .block = "" };
+	struct store_purge p = { .now = NOW + 99999 };
+	struct store *s = *state;
+	struct store_counts c[2];
+	enum store_result r[2];
+	struct store_row row = { .kind = STORE_LOGIN };
+	char block[32];
+	long removed;
+	int i, k;
+
+	for (i = 0; i < 6000; i++) {
+		/* No two at one time: of those either may be the last. */
+		l.now = NOW + i * 10 - (chance(9) == 0 ?
+			(time_t)chance(900) * 10 + 5 : 0);
+		l.since = NOW + (time_t)chance(1000) * 60;
+		l.peek = chance(8) == 0;
+		snprintf(block, sizeof(block), "192.0.2.%u", chance(60));
+		l.block = block;
+		l.country = places[chance(20) == 0 ? chance(12) :
+		    (unsigned)atoi(block + 8) % 12];
+		for (k = 0; k < 2; k++) {
+			((struct redis_store *)s)->many = k == 0 ? 3 : 1000;
+			l.user = k == 0 ? "a" : "b";
+			r[k] = s->driver->login(s, &l, &c[k]);
+			if (r[k] == STORE_ERROR)
+				fail_msg("%s", s->error);
+		}
+		if (r[0] != r[1] || !counts_same(&c[0], &c[1]))
+			fail_msg("step %d: %s %s%s: %ld/%ld, %ld/%ld, %ld/%ld, "
+				 "%d/%d", i, block, l.country,
+			    l.peek ? " peek" : "", c[0].countries,
+			    c[1].countries, c[0].addresses, c[1].addresses,
+			    (long)c[0].previous_time, (long)c[1].previous_time,
+			    c[0].elsewhere_count, c[1].elsewhere_count);
+		for (k = 0; k < 2; k++)
+			switch (i % 500) {
+			case 150:
+				p.logins_before = NOW + i * 10 - 500;
+				s->driver->purge(s, &p, &removed);
+				break;
+			case 300:
+				snprintf(row.u.login.user, STORE_USER_MAX, "%s",
+				    k == 0 ? "a" : "b");
+				snprintf(row.u.login.block, ADDRESS_TEXT_MAX,
+				    "%s", block);
+				snprintf(row.u.login.country, 3, "XX");
+				row.u.login.last = NOW + i * 10 - 7;
+				row.u.login.count = 5;
+				s->driver->restore(s, &row, 1);
+				break;
+			case 450:
+				s->driver->forget(s, k == 0 ? "a" : "b");
+				break;
+			default:
+				break;
+			}
+	}
+	assert_int_equal(login_sum(s, "a"), login_sum(s, "b"));
+	store_empty(s);
+	redis_say(s, "KEYS", "abichecker:{*", NULL);
+	assert_int_equal(((struct redis_store *)s)->reader.count, 0);
+}
+
 /* --- access --- */
 
 static void
@@ -757,6 +853,7 @@ main(void)
 		TEST(a_large_batch_is_all_or_nothing),
 		TEST(many_offenders_come_in_portions),
 		TEST(one_user_may_have_many_blocks),
+		TEST(a_user_with_many_blocks_is_counted_alike),
 		TEST(urls_name_server_database_and_user),
 		TEST(passwords_and_users_are_presented),
 		TEST(tls_is_for_the_host_and_by_a_known_authority),
