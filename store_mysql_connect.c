@@ -234,6 +234,8 @@ maria_connect(struct maria_store *s)
 	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX];
 	char error[STORE_ERROR_MAX] = "";
 	const char *path = store_url_parameter(&s->url, "socket");
+	int64_t end = s->deadline, left;
+	bool connected = false;
 	int i, count;
 
 	s->late = s->broken = s->transaction = false;
@@ -245,10 +247,17 @@ maria_connect(struct maria_store *s)
 	    addresses, error, sizeof(error));
 	if (count == 0)
 		maria_failed(s, error);
-	for (i = 0; i < count && !s->late; i++)
-		if (connect_to(s, addresses[i], NULL))
-			return true;
-	return false;
+	for (i = 0; i < count && !connected; i++) {
+		left = end - lock_clock_ms();
+		if (left <= 0)
+			break;
+		/* One that is silent leaves time for the others. */
+		s->deadline = end - left + left / (count - i);
+		s->late = s->broken = false;
+		connected = connect_to(s, addresses[i], NULL);
+	}
+	s->deadline = end;
+	return connected;
 }
 
 void

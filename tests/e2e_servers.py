@@ -379,6 +379,19 @@ class MariaDB(Shared, testenv.TestCase):
         self.assert_recovers(site, running)
 
 
+    def test_with_few_privileges(self):
+        """Once the tables are there."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("REVOKE ALL ON abichecker.* FROM abichecker@'127.0.0.1'; GRANT SELECT, INSERT, "
+                        "UPDATE, DELETE ON abichecker.* TO abichecker@'127.0.0.1'", "mysql")
+        self.addCleanup(self.server.sql, "GRANT ALL ON abichecker.* TO abichecker@'127.0.0.1'", "mysql")
+        for words in ("store", "status"), ("store", "purge"), ("logins",):
+            result = site.abictl(*words)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), words)
+        self.assertEqual(self.ask(self.filter(site), HOME[2]), REFUSED)
+
     PLUGIN = ("DROP TABLE IF EXISTS postfwd_logins, abichecker_meta; CREATE TABLE postfwd_logins "
               "(sasl_username varchar(100), ip_address varchar(45), state_code varchar(4), "
               "login_count int, last_login timestamp) ENGINE={}; INSERT INTO postfwd_logins "
@@ -403,7 +416,8 @@ class MariaDB(Shared, testenv.TestCase):
                 timer.join()
                 self.server.start()
                 self.assertEqual(self.server.sql(count), whole)
-                self.assertEqual(site.abictl("store", "status").returncode, 0)
+                result = site.abictl("-o", "store.timeout=60s", "store", "status")
+                self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertEqual(self.server.sql(count), whole)
                 self.assertEqual(self.server.sql(rows), "10000\t10000\n")
                 self.assertNotIn("upgrade", self.server.sql("SHOW TABLES"))
@@ -463,6 +477,7 @@ class MariaDBWithTLS(testenv.TestCase):
 
     def test_by_another_name(self):
         """localhost is looked up, and no name of the certificate."""
+        self.assertEqual(self.status("localhost", ssl_mode="REQUIRED"), "")
         self.assertNotEqual(self.status("localhost", ssl_mode="VERIFY_IDENTITY",
                                         ssl_ca=self.server.ca_file), "")
 
