@@ -57,6 +57,12 @@ serve(void *arg)
 }
 
 static void
+socket_remove(void)
+{
+	unlink(strchr(server.url, '=') + 1);
+}
+
+static void
 server_start(void)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -72,6 +78,7 @@ server_start(void)
 	server.listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	HOLDS(bind(server.listener, (struct sockaddr *)&sa, sizeof(sa)) == 0);
 	HOLDS(listen(server.listener, 16) == 0);
+	atexit(socket_remove);
 	HOLDS(pthread_create(&thread, NULL, serve, NULL) == 0);
 }
 
