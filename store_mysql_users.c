@@ -66,9 +66,12 @@ login_compound(struct maria_store *s, const struct store_login *l,
 		return true;
 	}
 	*result = STORE_ERROR;
-	s->plain = s->code == ER_PARSE_ERROR ||
-	    s->code == ER_UNSUPPORTED_PS;
-	return !s->plain;
+	s->plain = !s->broken && (s->code == ER_PARSE_ERROR ||
+	    s->code == ER_UNSUPPORTED_PS);
+	if (!s->plain)
+		return true;
+	s->store.error[0] = '\0';
+	return false;
 }
 
 /*

@@ -379,6 +379,18 @@ class MariaDB(Shared, testenv.TestCase):
         self.assert_recovers(site, running)
 
 
+    def test_nothing_else_says_how_to_connect(self):
+        site = self.site()
+        testenv.write_file(f"{site.directory}/.my.cnf", "[client]\nport=1\nuser=x\nssl-verify-server-cert\n")
+        surroundings = {**testenv.SPAWN_ENVIRONMENT, "HOME": site.directory, "MYSQL_TCP_PORT": "1",
+                        "MYSQL_UNIX_PORT": "/nowhere", "MYSQL_HOST": "nowhere.invalid", "MYSQL_PWD": "x",
+                        "MARIADB_PLUGIN_DIR": site.directory, "LIBMYSQL_PLUGIN_DIR": site.directory,
+                        "LIBMYSQL_PLUGINS": "of_nobody"}
+        for url in self.server.url(), self.server.socket_url():
+            site.configure(**{"store.url": url})
+            result = site.abictl("store", "status", env=surroundings)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+
     def test_with_few_privileges(self):
         """Once the tables are there."""
         site = self.site()

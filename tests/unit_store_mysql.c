@@ -607,7 +607,7 @@ a_connection_that_the_server_has_ended_is_made_anew(void **state)
 {
 	struct store *s = store_again();
 	struct store_counts c;
-	char text[64];
+	char text[64], kill_it[80];
 	int i;
 
 	(void)state;
@@ -619,9 +619,8 @@ a_connection_that_the_server_has_ended_is_made_anew(void **state)
 		    "SUBSTRING_INDEX(USER(), '@', 1) ORDER BY id DESC "
 		    "LIMIT 1"));
 		assert_int_not_equal(text[0], '\0');
-		memmove(text + 5, text, strlen(text) + 1);
-		memcpy(text, "KILL ", 5);
-		sql(text);
+		snprintf(kill_it, sizeof(kill_it), "KILL %s", text);
+		sql(kill_it);
 		usleep(20000);
 	}
 	assert_int_equal(login_sum(s, "a"), 3);
@@ -673,8 +672,7 @@ proxy(int fd, long limit, bool cut)
 			limit -= i == 1 ? n : 0;
 			if (limit > 0)
 				continue;
-			while (!cut && (n = read(p[0].fd, buf,
-				    sizeof(buf))) > 0)
+			while (!cut && read(p[0].fd, buf, sizeof(buf)) > 0)
 				;
 			_exit(0);
 		}
