@@ -600,6 +600,99 @@ others_may_be_asked_while_rows_are_read(void **state)
 	store_end(s);
 }
 
+/* --- the same as in SQLite --- */
+
+static int
+line_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+#define LINE 256
+
+/* What a store has of offenders and hits, a line each, in order. */
+static size_t
+lines_of(struct store *s, char (*lines)[LINE], size_t max)
+{
+	struct rows *r = rows_whole(s, STORE_OFFENDER, "");
+	const struct store_offender *o;
+	const struct store_hit_row *h;
+	size_t i, n = 0;
+
+	for (i = 0; i < r->count && n < max; i++) {
+		o = &r->row[i].u.offender;
+		snprintf(lines[n++], LINE, "%s %s %s %ld %ld %ld %ld %ld %d",
+		    o->block, o->rule, o->note, o->hits, o->times,
+		    (long)o->since, (long)o->last, (long)o->expires,
+		    o->listed);
+	}
+	free(r);
+	r = rows_of(s, STORE_HIT, "");
+	for (i = 0; i < r->count && n < max; i++) {
+		h = &r->row[i].u.hit;
+		snprintf(lines[n++], LINE, "%s %s %s %ld", h->block, h->rule,
+		    h->key, (long)h->time);
+	}
+	free(r);
+	qsort(lines, n, LINE, line_compare);
+	return n;
+}
+
+/* Random batches, large and small, into both. */
+static void
+batches_have_the_same_outcome_as_in_sqlite(void **state)
+{
+	static const struct store_rule rules[] = {
+		{ "once", 1, 100 }, { "few", 3, 200 }, { "many", 9, 5000 },
+	};
+	static const char *const names[] = { "once", "few", "many", "other" };
+	static char ours[4096][LINE], theirs[4096][LINE];
+	char url[128], blocks[150][32], keys[150][16], old[16] = "", new[16];
+	struct store_hit hits[150];
+	struct store_batch b = { .hits = hits, .rules = rules,
+		.rule_count = COUNT(rules), .ban = 60, .ban_max = 500,
+		.source = "mx journal", .position_old = old,
+		.position_new = new };
+	struct store *mysql = store_again(), *sqlite;
+	size_t round, i, n, listed = 0;
+
+	(void)state;
+	snprintf(url, sizeof(url), "sqlite:%s/%d.db", unit_dir, store_number);
+	sqlite = store_at(url);
+	srandom(7);
+	for (round = 0; round < 150; round++) {
+		b.hit_count = (size_t)random() % (round % 5 == 0 ? 150 : 6);
+		for (i = 0; i < b.hit_count; i++) {
+			snprintf(blocks[i], 32, "192.0.2.%ld/32",
+			    random() % (round % 5 == 0 ? 70 : 9));
+			snprintf(keys[i], 16, "k%ld", random() % 12);
+			hits[i] = (struct store_hit){ blocks[i],
+				names[i % 10 == 0 ? 0 : 1 + random() % 3],
+				keys[i], NOW + (long)round * 20 +
+				random() % 600 };
+		}
+		snprintf(new, sizeof(new), "%zu", round + 1);
+		assert_int_equal(mysql->driver->offenders_apply(mysql, &b),
+		    STORE_FOUND);
+		assert_int_equal(sqlite->driver->offenders_apply(sqlite, &b),
+		    STORE_FOUND);
+		snprintf(old, sizeof(old), "%s", new);
+		if (round % 10 == 9)
+			assert_int_equal(mysql->driver->offenders_expire(mysql,
+					     NOW + (long)round * 20),
+			    sqlite->driver->offenders_expire(sqlite,
+				NOW + (long)round * 20));
+		n = lines_of(mysql, ours, COUNT(ours));
+		assert_int_equal(lines_of(sqlite, theirs, COUNT(theirs)), n);
+		for (i = 0; i < n; i++)
+			assert_string_equal(ours[i], theirs[i]);
+		listed += n;
+	}
+	assert_true(listed > 1000);
+	store_end(mysql);
+	store_end(sqlite);
+}
+
 /* --- connections that end --- */
 
 static void
@@ -1019,6 +1112,7 @@ main(void)
 		TEST(many_batches_at_once_do_not_lock_each_other_out),
 		TEST(a_login_is_counted_the_same_in_two_statements),
 		TEST(others_may_be_asked_while_rows_are_read),
+		TEST(batches_have_the_same_outcome_as_in_sqlite),
 		TEST(a_connection_that_the_server_has_ended_is_made_anew),
 		TEST(an_answer_that_does_not_come_to_its_end_is_an_error),
 		TEST(a_server_that_says_nothing_is_left_in_time),
