@@ -23,7 +23,7 @@ enum store_result
 pgsql_status(struct store *store, struct store_status *status)
 {
 	struct pgsql_store *s = (struct pgsql_store *)store;
-	PGresult *r = pgsql_one(s, PG_STATUS, NULL);
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_STATUS, NULL), 1, 8);
 	int kind;
 
 	if (r == NULL)

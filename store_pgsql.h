@@ -48,6 +48,9 @@ extern const char *const pgsql_statements[PG_STATEMENTS];
 /* Whoever changes the list of offenders, or the tables, holds this lock. */
 #define PGSQL_LOCK "7018395124519034211"
 
+/* What is said of a server that does not keep to the rules. */
+#define PGSQL_UNEXPECTED "the server's answer is not what was asked for"
+
 #define PGSQL_ARGS_MAX 10
 #define PGSQL_TEXT_MAX (4 * STORE_TEXT_MAX)
 
@@ -97,14 +100,6 @@ void pgsql_drop(struct pgsql_store *s);
 /* Notes a failure. STORE_ERROR. */
 enum store_result pgsql_failed(struct pgsql_store *s, const char *what);
 
-void pgsql_args_init(struct pgsql_args *a);
-/* A key: valid UTF-8 that stays where it is until the statement is sent. */
-void pgsql_add_key(struct pgsql_args *a, const char *key);
-/* Any text, coded so that every server takes it; see pgsql_column(). */
-void pgsql_add_text(struct pgsql_args *a, const char *text);
-void pgsql_add_number(struct pgsql_args *a, int64_t n);
-void pgsql_add_bool(struct pgsql_args *a, bool yes);
-
 /* Sets which statement is the i-th one, and its parameters. */
 typedef enum pgsql_statement pgsql_fill_fn(void *arg, size_t i,
     struct pgsql_args *args);
@@ -131,6 +126,23 @@ PGresult *pgsql_locked(struct pgsql_store *s, enum pgsql_statement which,
  */
 bool pgsql_plain(struct pgsql_store *s, const char *const *sql, size_t count);
 
+/* --- store_pgsql_values.c: parameters and columns --- */
+
+void pgsql_args_init(struct pgsql_args *a);
+/* A key: valid UTF-8 that stays where it is until the statement is sent. */
+void pgsql_add_key(struct pgsql_args *a, const char *key);
+/* Any text, coded so that every server takes it; see pgsql_column(). */
+void pgsql_add_text(struct pgsql_args *a, const char *text);
+void pgsql_add_number(struct pgsql_args *a, int64_t n);
+void pgsql_add_bool(struct pgsql_args *a, bool yes);
+
+/*
+ * The same result if it has at least so many rows, and so many columns; else
+ * NULL, and it is released and the failure noted.
+ */
+PGresult *pgsql_shaped(struct pgsql_store *s, PGresult *r, int rows,
+    int columns);
+
 /* A column of a row: a key as it is, a text decoded, a number, a truth. */
 void pgsql_key(const PGresult *r, int row, int column, char *out, size_t size);
 void pgsql_column(const PGresult *r, int row, int column, char *out,
@@ -142,7 +154,7 @@ bool pgsql_bool(const PGresult *r, int row, int column);
  * Releases a result whose first column is a number: FOUND when it is not 0.
  * STORE_ERROR for NULL.
  */
-enum store_result pgsql_count(PGresult *r);
+enum store_result pgsql_count(struct store *store, PGresult *r);
 
 /* --- store_pgsql_schema.c --- */
 

@@ -92,7 +92,7 @@ pgsql_offenders_apply(struct store *store, const struct store_batch *b)
 	r = pgsql_run(s, p.count + 3, 1, apply_fill, &p);
 	s->patient = false;
 	free(p.hits);
-	return pgsql_count(r);
+	return pgsql_count(store, r);
 }
 
 /* The text that a statement finds by a name; *out is "" without one. */
@@ -100,7 +100,7 @@ static enum store_result
 text_get(struct pgsql_store *s, enum pgsql_statement which,
     const struct pgsql_args *a, char *out, size_t size)
 {
-	PGresult *r = pgsql_one(s, which, a);
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, which, a), 0, 1);
 	bool found;
 
 	out[0] = '\0';
@@ -150,7 +150,7 @@ pgsql_offender_add(struct store *store, const struct store_offender *o)
 	pgsql_add_number(&a, o->since);
 	pgsql_add_number(&a, o->last);
 	pgsql_add_number(&a, o->expires);
-	return pgsql_count(pgsql_locked((struct pgsql_store *)store,
+	return pgsql_count(store, pgsql_locked((struct pgsql_store *)store,
 	    PG_OFFENDER_ADD, &a));
 }
 
@@ -161,7 +161,7 @@ pgsql_offender_remove(struct store *store, const char *block)
 
 	pgsql_args_init(&a);
 	pgsql_add_key(&a, block);
-	return pgsql_count(pgsql_locked((struct pgsql_store *)store,
+	return pgsql_count(store, pgsql_locked((struct pgsql_store *)store,
 	    PG_OFFENDER_REMOVE, &a));
 }
 
@@ -172,6 +172,6 @@ pgsql_offenders_expire(struct store *store, time_t now)
 
 	pgsql_args_init(&a);
 	pgsql_add_number(&a, now);
-	return pgsql_count(pgsql_locked((struct pgsql_store *)store,
+	return pgsql_count(store, pgsql_locked((struct pgsql_store *)store,
 	    PG_OFFENDER_EXPIRE, &a));
 }

@@ -38,7 +38,7 @@ purge_portion(struct pgsql_store *s, const struct store_purge *p, long rows,
 	pgsql_add_bool(&a, p->limit > 0);
 	pgsql_add_number(&a, p->logins_before);
 	pgsql_add_number(&a, p->now + 86400); /* a clock was wrong */
-	r = pgsql_locked(s, PG_LOGIN_PURGE, &a);
+	r = pgsql_shaped(s, pgsql_locked(s, PG_LOGIN_PURGE, &a), 1, 4);
 	if (r == NULL)
 		return -1;
 	seen = (long)pgsql_number(r, 0, 0);
@@ -70,7 +70,7 @@ pgsql_purge(struct store *store, const struct store_purge *p, long *removed)
 		pgsql_add_number(&a, p->now);
 		pgsql_add_number(&a, p->accounts_before);
 		pgsql_add_number(&a, p->hits_before);
-		r = pgsql_locked(s, PG_PURGE, &a);
+		r = pgsql_shaped(s, pgsql_locked(s, PG_PURGE, &a), 1, 1);
 		if (r == NULL)
 			return STORE_ERROR;
 		*removed += (long)pgsql_number(r, 0, 0);
@@ -85,13 +85,14 @@ static const struct {
 	enum pgsql_statement all;
 	bool of;  /* can be asked for one user or block */
 	int keys; /* the first columns, by which it is ordered */
+	int columns;
 } kinds[] = {
-	[STORE_LOGIN] = { PG_LOGIN_ALL, true, 2 },
-	[STORE_ACCOUNT] = { PG_ACCOUNT_ALL, true, 1 },
-	[STORE_OFFENDER] = { PG_OFFENDER_ALL, true, 1 },
-	[STORE_RATE] = { PG_RATE_ALL, false, 1 },
-	[STORE_POSITION] = { PG_POSITION_ALL, false, 1 },
-	[STORE_HIT] = { PG_HIT_ALL, true, 3 },
+	[STORE_LOGIN] = { PG_LOGIN_ALL, true, 2, 5 },
+	[STORE_ACCOUNT] = { PG_ACCOUNT_ALL, true, 1, 7 },
+	[STORE_OFFENDER] = { PG_OFFENDER_ALL, true, 1, 9 },
+	[STORE_RATE] = { PG_RATE_ALL, false, 1, 3 },
+	[STORE_POSITION] = { PG_POSITION_ALL, false, 1, 2 },
+	[STORE_HIT] = { PG_HIT_ALL, true, 3, 4 },
 };
 
 static void
@@ -148,7 +149,8 @@ page_get(struct pgsql_store *s, enum store_kind kind, const char *of,
 	for (i = 0; i < kinds[kind].keys; i++)
 		pgsql_add_key(&a, key[i]);
 	pgsql_add_number(&a, PAGE_ROWS);
-	return pgsql_one(s, kinds[kind].all, &a);
+	return pgsql_shaped(s, pgsql_one(s, kinds[kind].all, &a), 0,
+	    kinds[kind].columns);
 }
 
 enum store_result

@@ -85,7 +85,7 @@ struct shape {
 static bool
 version_read(struct pgsql_store *s, struct shape *shape)
 {
-	PGresult *r = pgsql_one(s, PG_VERSION, NULL);
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_VERSION, NULL), 0, 1);
 
 	if (r == NULL)
 		return false;
@@ -102,7 +102,7 @@ version_read(struct pgsql_store *s, struct shape *shape)
 static bool
 shape_read(struct pgsql_store *s, struct shape *shape)
 {
-	PGresult *r = pgsql_one(s, PG_SHAPE, NULL);
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_SHAPE, NULL), 1, 3);
 	bool meta;
 
 	memset(shape, 0, sizeof(*shape));
@@ -184,6 +184,7 @@ pgsql_schema(struct pgsql_store *s)
 		return true;
 	if (s->create)
 		return schema_upgrade(s);
-	pgsql_failed(s, "there are no tables of abichecker yet");
+	pgsql_failed(s, "there are no tables of abichecker yet, or they wait "
+	    "for an upgrade");
 	return false;
 }

@@ -27,7 +27,9 @@ pgsql_failed(struct pgsql_store *s, const char *what)
 	char line[STORE_ERROR_MAX * 2], *c;
 	size_t n;
 
-	snprintf(line, sizeof(line), "%s", what);
+	/* libpq has no words for what should not be. */
+	snprintf(line, sizeof(line), "%s", what[0] != '\0' ? what :
+	    PGSQL_UNEXPECTED);
 	for (c = line; (c = strpbrk(c, "\n\t")) != NULL; c++)
 		*c = ' ';
 	n = strlen(line);
@@ -43,112 +45,6 @@ pgsql_drop(struct pgsql_store *s)
 	if (s->conn != NULL)
 		pq.PQfinish(s->conn);
 	s->conn = NULL;
-}
-
-/* --- parameters and columns --- */
-
-void
-pgsql_args_init(struct pgsql_args *a)
-{
-	a->count = 0;
-}
-
-void
-pgsql_add_key(struct pgsql_args *a, const char *key)
-{
-	a->value[a->count++] = key;
-}
-
-/*
- * A server refuses what is not UTF-8. Such bytes become \xNN, and so does a
- * backslash: the text can be read in SQL and comes back as it was.
- */
-void
-pgsql_add_text(struct pgsql_args *a, const char *text)
-{
-	char *buf = a->buf[a->count];
-	size_t n, len = 0;
-
-	for (; *text != '\0' && len + 5 < PGSQL_TEXT_MAX; text += n) {
-		n = text_utf8_length(text);
-		if (n == 0 && (unsigned char)*text < 0x7f && *text != '\\')
-			n = 1;
-		if (n > 0) {
-			memcpy(buf + len, text, n);
-			len += n;
-			continue;
-		}
-		n = 1;
-		len += (size_t)snprintf(buf + len, PGSQL_TEXT_MAX - len,
-		    "\\x%02x", (unsigned)(unsigned char)*text);
-	}
-	buf[len] = '\0';
-	a->value[a->count++] = buf;
-}
-
-void
-pgsql_add_number(struct pgsql_args *a, int64_t n)
-{
-	snprintf(a->buf[a->count], PGSQL_TEXT_MAX, "%lld", (long long)n);
-	a->value[a->count] = a->buf[a->count];
-	a->count++;
-}
-
-void
-pgsql_add_bool(struct pgsql_args *a, bool yes)
-{
-	a->value[a->count++] = yes ? "t" : "f";
-}
-
-void
-pgsql_key(const PGresult *r, int row, int column, char *out, size_t size)
-{
-	snprintf(out, size, "%s", pq.PQgetvalue(r, row, column));
-}
-
-void
-pgsql_column(const PGresult *r, int row, int column, char *out, size_t size)
-{
-	const char *s = pq.PQgetvalue(r, row, column);
-	char digits[3];
-	size_t len = 0;
-
-	while (*s != '\0' && len + 1 < size) {
-		if (s[0] != '\\' || s[1] != 'x' || s[2] == '\0' ||
-		    s[3] == '\0') {
-			out[len++] = *s++;
-			continue;
-		}
-		memcpy(digits, s + 2, 2);
-		digits[2] = '\0';
-		out[len++] = (char)strtoul(digits, NULL, 16);
-		s += 4;
-	}
-	out[len] = '\0';
-}
-
-int64_t
-pgsql_number(const PGresult *r, int row, int column)
-{
-	return strtoll(pq.PQgetvalue(r, row, column), NULL, 10);
-}
-
-bool
-pgsql_bool(const PGresult *r, int row, int column)
-{
-	return pq.PQgetvalue(r, row, column)[0] == 't';
-}
-
-enum store_result
-pgsql_count(PGresult *r)
-{
-	enum store_result result = STORE_ERROR;
-
-	if (r != NULL)
-		result = pq.PQntuples(r) > 0 && pgsql_number(r, 0, 0) != 0 ?
-		    STORE_FOUND : STORE_ABSENT;
-	pq.PQclear(r);
-	return result;
 }
 
 /* --- sending --- */
@@ -243,6 +139,15 @@ failure_note(struct pgsql_store *s, const PGresult *r)
 	pgsql_failed(s, text != NULL ? text : "error without a message");
 }
 
+/* Is it one of the kinds of answer to what we send? */
+static bool
+answer_is_known(ExecStatusType status)
+{
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ||
+	    status == PGRES_FATAL_ERROR || status == PGRES_PIPELINE_ABORTED ||
+	    status == PGRES_PIPELINE_SYNC;
+}
+
 /* One answer. False: a failure, noted. Takes r. */
 static bool
 answer_take(struct pgsql_store *s, PGresult *r, size_t *seen, size_t wanted,
@@ -250,12 +155,13 @@ answer_take(struct pgsql_store *s, PGresult *r, size_t *seen, size_t wanted,
 {
 	ExecStatusType status = pq.PQresultStatus(r);
 
-	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+	if (status == PGRES_FATAL_ERROR) {
 		failure_note(s, r);
 		pq.PQclear(r);
 		return false;
 	}
-	if (status == PGRES_COMMAND_OK && pq.PQcmdStatus(r)[0] == '\0') {
+	if (status == PGRES_COMMAND_OK && s->answered < s->queued &&
+	    pq.PQcmdStatus(r)[0] == '\0') {
 		/* A statement was prepared. */
 		s->prepared[s->queue[s->answered++]] = PREPARED;
 	} else if ((*seen)++ == wanted) {
@@ -297,6 +203,12 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 		if (s->patient)
 			s->deadline = lock_clock_ms() + s->store.wait_ms;
 		status = pq.PQresultStatus(r);
+		if (!answer_is_known(status)) { /* would come for ever */
+			pq.PQclear(r);
+			pgsql_failed(s, PGSQL_UNEXPECTED);
+			pgsql_drop(s);
+			return false;
+		}
 		if (status == PGRES_PIPELINE_SYNC) {
 			pq.PQclear(r);
 			return good;
@@ -347,6 +259,9 @@ exchange(struct pgsql_store *s, const char *const *sql, size_t count,
 	} else if (!answers_receive(s, wanted, &r)) {
 		pq.PQclear(r);
 		r = NULL;
+	} else if (r == NULL) { /* fewer answers than statements */
+		pgsql_failed(s, PGSQL_UNEXPECTED);
+		pgsql_drop(s);
 	}
 	queue_end(s);
 	return r;

@@ -39,7 +39,7 @@ pgsql_login(struct store *store, const struct store_login *l,
 	pgsql_add_number(&a, l->since);
 	pgsql_add_bool(&a, l->peek);
 	pgsql_add_number(&a, STORE_ELSEWHERE_MAX);
-	r = pgsql_one(s, PG_LOGIN, &a);
+	r = pgsql_shaped(s, pgsql_one(s, PG_LOGIN, &a), 1, 6);
 	if (r == NULL)
 		return STORE_ERROR;
 	result = counts_take(r, c);
@@ -65,7 +65,7 @@ key_run(struct store *store, enum pgsql_statement which, const char *key,
 	pgsql_add_key(&a, key);
 	if (number >= 0)
 		pgsql_add_number(&a, number);
-	return pgsql_count(pgsql_one((struct pgsql_store *)store, which, &a));
+	return pgsql_count(store, pgsql_one((struct pgsql_store *)store, which, &a));
 }
 
 enum store_result
@@ -87,7 +87,7 @@ pgsql_rate_take(struct store *store, const char *key, long limit, long period,
 	pgsql_add_number(&a, limit);
 	pgsql_add_number(&a, period);
 	pgsql_add_number(&a, now);
-	return pgsql_count(pgsql_one((struct pgsql_store *)store, PG_RATE_TAKE,
+	return pgsql_count(store, pgsql_one((struct pgsql_store *)store, PG_RATE_TAKE,
 	    &a));
 }
 
@@ -106,7 +106,7 @@ pgsql_account_add(struct store *store, const struct store_account *account,
 	pgsql_add_text(&a, account->address);
 	pgsql_add_text(&a, account->reason);
 	pgsql_add_number(&a, expired);
-	return pgsql_count(pgsql_one((struct pgsql_store *)store,
+	return pgsql_count(store, pgsql_one((struct pgsql_store *)store,
 	    PG_ACCOUNT_ADD, &a));
 }
 
@@ -126,13 +126,14 @@ enum store_result
 pgsql_account_find(struct store *store, const char *user,
     struct store_account *account)
 {
+	struct pgsql_store *s = (struct pgsql_store *)store;
 	struct pgsql_args a;
 	bool found;
 	PGresult *r;
 
 	pgsql_args_init(&a);
 	pgsql_add_key(&a, user);
-	r = pgsql_one((struct pgsql_store *)store, PG_ACCOUNT_FIND, &a);
+	r = pgsql_shaped(s, pgsql_one(s, PG_ACCOUNT_FIND, &a), 0, 7);
 	if (r == NULL)
 		return STORE_ERROR;
 	found = pq.PQntuples(r) > 0;

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "lock.h"
@@ -468,23 +469,31 @@ another_host_takes_over(void **state)
 	close(fd);
 }
 
-/* Answers to every connection with this, then closes. */
+/*
+ * Answers to every connection with this, and to all that it sends on with
+ * more; without more it closes.
+ */
 static pid_t
-stub_start(int fd, const void *answer, size_t len)
+stub_start(int fd, const void *answer, size_t len, const void *more,
+    size_t more_len)
 {
-	char buf[1024];
+	char buf[4096];
 	pid_t pid = store_fork();
 	int c;
 
+	if (pid == 0)
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (pid == 0) {
 		c = accept(fd, NULL, NULL);
 		if (read(c, buf, sizeof(buf)) < 0 ||
 		    (len > 0 && write(c, answer, len) < 0))
 			_exit(1);
-		/* What it sends on, until it goes or is silent */
+		/* A client that is told N or S goes on in its own time */
 		while (poll(&(struct pollfd){ .fd = c, .events = POLLIN }, 1,
-			   len == 1 ? 100 : 0) > 0 &&
-		    read(c, buf, sizeof(buf)) > 0)
+			   more != NULL ? -1 : len == 1 ? 100 : 0) > 0 &&
+		    read(c, buf, sizeof(buf)) > 0 &&
+		    (more == NULL ||
+			write(c, more, more_len) == (ssize_t)more_len))
 			;
 		close(c);
 	}
@@ -515,7 +524,7 @@ rubbish_is_an_error(void **state)
 	(void)state;
 	url_elsewhere(url, sizeof(url), port, "");
 	for (i = 0; i < COUNT(rows); i++) {
-		pid = stub_start(fd, rows[i].answer, rows[i].len);
+		pid = stub_start(fd, rows[i].answer, rows[i].len, NULL, 0);
 		error[0] = '\0';
 		begun = seconds();
 		s = store_pgsql.open(&cfg, url, 500, true, error,
@@ -523,6 +532,62 @@ rubbish_is_an_error(void **state)
 		if (s != NULL || error[0] == '\0')
 			fail_msg("row %zu: `%s'", i, error);
 		assert_true(seconds() - begun < 0.5 + QUICK / 1000.0);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	close(fd);
+}
+
+/* A server that lets us in, and then says what nobody asked for. */
+static void
+answers_that_were_not_asked_for_are_errors(void **state)
+{
+#define LET_IN "R\0\0\0\x08\0\0\0\0S\0\0\0\x19server_encoding\0UTF8\0"  \
+	"Z\0\0\0\x05I"
+#define BOUND "1\0\0\0\4" "2\0\0\0\4"
+#define DONE "C\0\0\0\x0dSELECT 1\0" "Z\0\0\0\x05I"
+#define ROW_OF_NOTHING "T\0\0\0\6\0\0" "D\0\0\0\6\0\0"
+#define A_ROW "T\0\0\0\x1a\0\1x\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff" \
+	"\xff\xff\0\0" "D\0\0\0\x0b\0\1\0\0\0\1t"
+#define ANSWER(text) { text, sizeof(text) - 1 }
+	static const struct {
+		const char *answer;
+		size_t len;
+	} rows[] = {
+		ANSWER(""), ANSWER("Z\0\0\0\5I"),
+		ANSWER(BOUND "n\0\0\0\4" DONE),
+		ANSWER(BOUND ROW_OF_NOTHING DONE), ANSWER(BOUND A_ROW DONE),
+		ANSWER(BOUND "H\0\0\0\7\0\0\0"),
+		ANSWER(BOUND "G\0\0\0\7\0\0\0"),
+		ANSWER(BOUND "W\0\0\0\7\0\0\0"),
+		ANSWER(BOUND "I\0\0\0\4" "Z\0\0\0\5I"),
+		ANSWER(BOUND "D\0\0\0\x0a\0\1\x7f\xff\xff\xff" DONE),
+		ANSWER(BOUND "T\0\0\0\6\xff\xff" DONE),
+		ANSWER(BOUND "T\0\0\0\6\0\1" DONE),
+		ANSWER("E\0\0\0\5\0" "Z\0\0\0\5I"),
+		ANSWER("E\0\0\0\xcSFATAL\0\0" "Z\0\0\0\5I"),
+		ANSWER("1\0\0\0\4" "1\0\0\0\4" "1\0\0\0\4" DONE),
+		ANSWER(DONE DONE DONE DONE),
+	};
+	char url[256], error[STORE_ERROR_MAX];
+	int port, fd = listen_at(&port, 8);
+	struct store *s;
+	double begun;
+	size_t i;
+	pid_t pid;
+
+	(void)state;
+	url_elsewhere(url, sizeof(url), port, "?sslmode=disable");
+	for (i = 0; i < COUNT(rows); i++) {
+		pid = stub_start(fd, LET_IN, sizeof(LET_IN) - 1, rows[i].answer,
+		    rows[i].len);
+		error[0] = '\0';
+		begun = seconds();
+		s = store_pgsql.open(&cfg, url, 300, true, error,
+		    sizeof(error));
+		if (s != NULL || error[0] == '\0')
+			fail_msg("row %zu: `%s'", i, error);
+		assert_true(seconds() - begun < 0.3 + QUICK / 1000.0);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}
@@ -845,6 +910,7 @@ main(void)
 		TEST(a_server_that_does_not_answer_is_not_waited_for),
 		TEST(another_host_takes_over),
 		TEST(rubbish_is_an_error),
+		TEST(answers_that_were_not_asked_for_are_errors),
 		TEST(answers_that_are_cut_anywhere_are_errors),
 		TEST(a_lock_is_not_waited_for_longer_than_allowed),
 		TEST(no_statement_goes_on_for_ever),
