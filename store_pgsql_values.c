@@ -127,7 +127,8 @@ pgsql_count(struct store *store, PGresult *r)
 
 	if (r != NULL && pq.PQntuples(r) == 0) {
 		pq.PQclear(r);
-		return pgsql_failed((struct pgsql_store *)store, PGSQL_UNEXPECTED);
+		return pgsql_failed((struct pgsql_store *)store,
+		    PGSQL_UNEXPECTED);
 	}
 	if (r == NULL)
 		return STORE_ERROR;
