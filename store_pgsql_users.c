@@ -65,7 +65,8 @@ key_run(struct store *store, enum pgsql_statement which, const char *key,
 	pgsql_add_key(&a, key);
 	if (number >= 0)
 		pgsql_add_number(&a, number);
-	return pgsql_count(store, pgsql_one((struct pgsql_store *)store, which, &a));
+	return pgsql_count(store,
+	    pgsql_one((struct pgsql_store *)store, which, &a));
 }
 
 enum store_result
@@ -87,8 +88,8 @@ pgsql_rate_take(struct store *store, const char *key, long limit, long period,
 	pgsql_add_number(&a, limit);
 	pgsql_add_number(&a, period);
 	pgsql_add_number(&a, now);
-	return pgsql_count(store, pgsql_one((struct pgsql_store *)store, PG_RATE_TAKE,
-	    &a));
+	return pgsql_count(store,
+	    pgsql_one((struct pgsql_store *)store, PG_RATE_TAKE, &a));
 }
 
 /* --- accounts --- */
