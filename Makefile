@@ -27,11 +27,12 @@ PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
 SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
-	  command.c \
-	  config.c dnsquery.c dnszone.c fetch.c file.c geocount.c \
-	  lock.c log.c place.c policy.c process.c reputation.c \
-	  request.c rest.c rules.c snapshot.c statedir.c store.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_users.c text.c userlimits.c whitelist.c
+	  command.c config.c dnsquery.c dnszone.c fetch.c file.c geocount.c \
+	  library.c lock.c log.c place.c policy.c process.c reputation.c \
+	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \
+	  store_sqlite.c store_sqlite_offenders.c store_sqlite_rows.c \
+	  store_sqlite_users.c store_tally.c store_url.c text.c userlimits.c \
+	  whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_scan.c \
@@ -44,8 +45,31 @@ TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  dryrun.c exempt.c mapper.c publish.c scan.c \
 	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c
 HEADERS = $(wildcard *.h)
-UNITS   = $(basename $(notdir $(wildcard tests/unit_*.c)))
+UNITS   = $(filter-out $(if $(filter 1,$(WITH_PGSQL)),,unit_store_pgsql%) \
+	  $(if $(filter 1,$(WITH_MYSQL)),,unit_store_mysql%) \
+	  $(if $(filter 1,$(WITH_REDIS)),,unit_store_redis%), \
+	  $(basename $(notdir $(wildcard tests/unit_*.c))))
 FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+# Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so
+# on leaves one out. They are loaded when a URL asks for them, never linked.
+found      = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p && { echo $$p; break; }; done)
+PGSQL_PC  := $(call found,libpq)
+MYSQL_PC  := $(call found,libmariadb mariadb)
+REDIS_PC  := $(call found,openssl)
+WITH_PGSQL = $(if $(PGSQL_PC),1,0)
+WITH_MYSQL = $(if $(MYSQL_PC),1,0)
+WITH_REDIS = $(if $(REDIS_PC),1,0)
+PGSQL      = $(wildcard store_pgsql*.c)
+MYSQL      = $(wildcard store_mysql*.c)
+REDIS      = $(wildcard store_redis*.c)
+SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),$(PGSQL)) $(if $(filter 1,$(WITH_MYSQL)),$(MYSQL)) \
+	     $(if $(filter 1,$(WITH_REDIS)),$(REDIS))
+# Other people's headers need not meet our warnings.
+cflags_of  = $(patsubst -I%,-isystem %,$(if $(1),$(shell $(PKG_CONFIG) --cflags $(1))))
+PGSQL_CFLAGS := $(call cflags_of,$(PGSQL_PC))
+MYSQL_CFLAGS := $(call cflags_of,$(MYSQL_PC))
+REDIS_CFLAGS := $(call cflags_of,$(REDIS_PC))
 
 WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
@@ -56,11 +80,14 @@ HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
 	   $(call supports,-fcf-protection=full)
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
-	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"'
+	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
+	   $(if $(filter store_pgsql.c,$(SERVERS)),-DWITH_PGSQL) \
+	   $(if $(filter store_mysql.c,$(SERVERS)),-DWITH_MYSQL) \
+	   $(if $(filter store_redis.c,$(SERVERS)),-DWITH_REDIS)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
-	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm
+	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm -ldl
 CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
 CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
@@ -101,6 +128,9 @@ $(BUILD)/flags: FORCE
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
 $(BUILD)/abuseipdb.o $(BUILD)/abictl.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store_pgsql%o $(BUILD)/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store_mysql%o $(BUILD)/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store_redis%o $(BUILD)/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
 
 $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
@@ -128,8 +158,8 @@ FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 
 build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
 	@mkdir -p build-fuzz
-	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm
+	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) -o $@ $< \
+	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
 
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "policy.h"
 #include "process.h"
+#include "store.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -59,6 +60,7 @@ serve(const struct config *cfg, bool usable)
 	struct request req;
 
 	policy_stream_init(&stream, STDIN_FILENO);
+	stream.idle = store_idle;
 	policy_init(&policy, cfg);
 	while (policy_read(&stream, &req) == POLICY_REQUEST) {
 		if (usable) {

@@ -16,13 +16,15 @@
 #include "file.h"
 #include "log.h"
 #include "rules.h"
+#include "store_url.h"
 #include "text.h"
 
 #define DAY 86400L
 #define URL_MAX 1024
 
 static const char *const on_error_choices[] = { "dunno", "defer", NULL };
-static const char *const store_choices[] = { "sqlite", NULL };
+static const char *const store_choices[] = { "sqlite", "postgresql", "postgres",
+	"mysql", "mariadb", "redis", "rediss", NULL };
 static const char *const level_choices[] = { "error", "warning", "info",
 	"debug", NULL };
 
@@ -183,8 +185,14 @@ const struct config_option config_options[] = {
 	{ "store", "url", CONFIG_STORE, AT(store.url),
 	    "sqlite:" LOCALSTATEDIR "/lib/abichecker/abichecker.db", 0, 0,
 	    store_choices, "where logins and accounts are remembered" },
+	{ "store", "password_file", CONFIG_PATH, AT(store.password_file), "", 0,
+	    0, NULL, "file with the password for the store's server" },
+	{ "store", "prefix", CONFIG_TEXT, AT(store.prefix), "abichecker:", 0, 0,
+	    NULL, "what the keys in Redis begin with" },
 	{ "store", "timeout", CONFIG_DURATION, AT(store.timeout), "1s", 1, 60,
 	    NULL, "longest waiting for the store" },
+	{ "store", "idle", CONFIG_DURATION, AT(store.idle), "60s", 1, 86400,
+	    NULL, "an unused connection to a server is kept so long" },
 };
 
 const int config_option_count =
@@ -329,13 +337,18 @@ static const char *
 store_check(const char *const *schemes, const char *v)
 {
 	size_t n = strcspn(v, ":"), i;
+	struct store_url u;
 
 	for (i = 0; schemes[i] != NULL; i++)
 		if (v[n] == ':' && strlen(schemes[i]) == n &&
 		    memcmp(schemes[i], v, n) == 0)
-			return v[n + 1] == '/' ? NULL :
-			    "an absolute path must follow the colon";
-	return "no such store is built in";
+			break;
+	if (schemes[i] == NULL)
+		return "there is no such kind of store";
+	if (i > 0) /* a server */
+		return store_url_parse(v, &u);
+	return v[n + 1] == '/' ? NULL :
+				 "an absolute path must follow the colon";
 }
 
 static const char *
@@ -708,6 +721,8 @@ config_hidden(const struct config *cfg, int row)
 		return at != NULL;
 	case CONFIG_ZONES:
 		return dnszone_has_key(v);
+	case CONFIG_STORE:
+		return store_url_secret(v);
 	default:
 		return false;
 	}

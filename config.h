@@ -110,7 +110,10 @@ struct config {
 	} blacklist;
 	struct {
 		const char *url;
+		const char *password_file;
+		const char *prefix;
 		long timeout;
+		long idle;
 	} store;
 
 	/* Where it came from. */
@@ -132,7 +135,8 @@ enum config_type {
 	CONFIG_TARGET,   /* syslog, none, stderr or an absolute path */
 	CONFIG_URL,      /* http or https; a secret if it has a password */
 	CONFIG_PROXY,    /* the same with curl's proxy schemes */
-	CONFIG_STORE,    /* one of `choices`, a colon, and what it wants */
+	CONFIG_STORE,    /* a URL whose scheme is one of `choices`; a secret
+	                  * if it has a password */
 	CONFIG_ZONES,    /* see dnszone.h; a secret if a key is in it */
 	CONFIG_SERVER,   /* address, or address:port */
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */

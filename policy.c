@@ -46,6 +46,7 @@ void
 policy_stream_init(struct policy_stream *s, int fd)
 {
 	s->fd = fd;
+	s->idle = NULL;
 	s->start = s->end = s->scanned = 0;
 }
 
@@ -74,6 +75,17 @@ request_length(struct policy_stream *s)
 	return -1;
 }
 
+/* Lets idle() do its work while the client is silent. */
+static void
+stream_wait(struct policy_stream *s)
+{
+	struct pollfd p = { .fd = s->fd, .events = POLLIN };
+	int ms;
+
+	while (s->idle != NULL && (ms = s->idle()) >= 0 && poll(&p, 1, ms) == 0)
+		;
+}
+
 /* Reads more. 1, 0 at the end of the stream, -1 on error. */
 static int
 stream_fill(struct policy_stream *s)
@@ -90,6 +102,7 @@ stream_fill(struct policy_stream *s)
 		errno = EMSGSIZE;
 		return -1;
 	}
+	stream_wait(s);
 	while ((n = read(s->fd, s->buf + s->end,
 		    sizeof(s->buf) - s->end)) < 0) {
 		if (errno == EAGAIN)

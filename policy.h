@@ -30,6 +30,9 @@ struct policy_stream {
 	size_t start;   /* of the unread part of buf */
 	size_t end;     /* behind the last byte read */
 	size_t scanned; /* no request ends before this */
+	int (*idle)(void); /* may be NULL: called before waiting for more;
+	                    * milliseconds until it is called again, -1 = it
+	                    * is not */
 	char buf[POLICY_REQUEST_MAX];
 };
 

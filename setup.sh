@@ -26,11 +26,12 @@ packages_of()
 {
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
 	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev
-	    libcdb-dev'
+	    libcdb-dev libpq-dev libmariadb-dev libssl-dev'
 	mail='postfix python3'
-	check='libcmocka-dev mandoc openssl procps
+	servers='postgresql pgbouncer mariadb-server redis-server'
+	check="libcmocka-dev mandoc openssl procps
 	    libmaxmind-db-writer-perl postfix-lmdb systemd
-	    systemd-journal-remote'
+	    systemd-journal-remote $servers"
 	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;
@@ -38,7 +39,7 @@ packages_of()
 	uninstall|clean) echo make ;;
 	demo)		echo "$build $mail" ;;
 	check)		echo "$build $mail $check" ;;
-	bench)		echo "$build python3" ;;
+	bench)		echo "$build python3 $servers" ;;
 	torture)	echo "$build $mail $check $fuzz" ;;
 	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \

@@ -4,18 +4,50 @@
  */
 #include "store.h"
 
+#include <limits.h>
 #include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lock.h"
 #include "log.h"
 #include "rest.h"
 #include "text.h"
 
 extern const struct store_driver store_sqlite;
 
-static const struct store_driver *const drivers[] = {
-	&store_sqlite,
+#ifdef WITH_PGSQL
+extern const struct store_driver store_pgsql;
+#define PGSQL &store_pgsql
+#else
+#define PGSQL NULL
+#endif
+#ifdef WITH_MYSQL
+extern const struct store_driver store_mysql;
+#define MYSQL &store_mysql
+#else
+#define MYSQL NULL
+#endif
+#ifdef WITH_REDIS
+extern const struct store_driver store_redis;
+#define REDIS &store_redis
+#else
+#define REDIS NULL
+#endif
+
+/* By the scheme of a URL. */
+static const struct {
+	const char *scheme;
+	const struct store_driver *driver; /* NULL = not built in */
+	const char *name; /* to be told then */
+} drivers[] = {
+	{ "sqlite", &store_sqlite, "SQLite" },
+	{ "postgresql", PGSQL, "PostgreSQL (make WITH_PGSQL=1)" },
+	{ "postgres", PGSQL, "PostgreSQL (make WITH_PGSQL=1)" },
+	{ "mysql", MYSQL, "MySQL (make WITH_MYSQL=1)" },
+	{ "mariadb", MYSQL, "MariaDB (make WITH_MYSQL=1)" },
+	{ "redis", REDIS, "Redis (make WITH_REDIS=1)" },
+	{ "rediss", REDIS, "Redis (make WITH_REDIS=1)" },
 };
 
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
@@ -54,19 +86,6 @@ store_user(const char *name, char *out, size_t size)
 	snprintf(out, size, "%s#%s", shown, digest);
 }
 
-void
-store_url_text(const char *url, char *out, size_t size)
-{
-	const char *host = strstr(url, "://");
-	const char *at = host != NULL ? strrchr(host, '@') : NULL;
-	const char *colon = host != NULL ? strchr(host + 3, ':') : NULL;
-
-	if (at == NULL || colon == NULL || colon > at)
-		snprintf(out, size, "%s", url);
-	else
-		snprintf(out, size, "%.*s%s", (int)(colon - url), url, at);
-}
-
 struct store_purge
 store_outdated(const struct config *cfg, time_t now)
 {
@@ -85,12 +104,18 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 	size_t n = strcspn(url, ":"), i;
 
 	for (i = 0; i < DRIVER_COUNT; i++)
-		if (url[n] == ':' && strlen(drivers[i]->scheme) == n &&
-		    memcmp(drivers[i]->scheme, url, n) == 0)
-			return drivers[i]->open(cfg, url, wait_ms, create,
-			    error, size);
-	snprintf(error, size, "store.url: no driver for `%.*s' is built in",
-	    n > 32 ? 32 : (int)n, url);
+		if (url[n] == ':' && strlen(drivers[i].scheme) == n &&
+		    memcmp(drivers[i].scheme, url, n) == 0)
+			break;
+	if (i < DRIVER_COUNT && drivers[i].driver != NULL)
+		return drivers[i].driver->open(cfg, url, wait_ms, create,
+		    error, size);
+	if (i < DRIVER_COUNT)
+		snprintf(error, size, "store.url: this abichecker is built "
+		    "without %s", drivers[i].name);
+	else
+		snprintf(error, size, "store.url: there is no kind of store "
+		    "`%.*s'", n > 32 ? 32 : (int)n, url);
 	return NULL;
 }
 
@@ -108,6 +133,7 @@ static struct {
 	struct statedir markers;
 	char what[REST_WHAT_MAX]; /* the name of its marker */
 	bool failed; /* told already */
+	int64_t idle_at; /* lock_clock_ms() at which it is to be closed */
 } shared;
 
 static void
@@ -167,7 +193,24 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		}
 	}
 	shared.store->wait_ms = wait_ms;
+	if (shared.store->driver->server)
+		shared.idle_at = lock_clock_ms() + cfg->store.idle * 1000;
 	return shared.store;
+}
+
+int
+store_idle(void)
+{
+	int64_t left;
+
+	if (shared.store == NULL || !shared.store->driver->server)
+		return -1;
+	left = shared.idle_at - lock_clock_ms();
+	if (left > 0)
+		return left < INT_MAX ? (int)left : INT_MAX;
+	shared.store->driver->close(shared.store);
+	shared.store = NULL;
+	return -1;
 }
 
 enum store_result

@@ -19,6 +19,7 @@
 
 #include "address.h"
 #include "config.h"
+#include "store_url.h"
 
 #define STORE_USER_MAX 101  /* bytes of a user's key with NUL */
 #define STORE_BLOCK_MAX 50  /* "ADDRESS" or "ADDRESS/BITS" */
@@ -203,6 +204,7 @@ struct store {
 
 struct store_driver {
 	const char *scheme; /* "sqlite": of store.url */
+	bool server; /* an open one costs somebody a connection */
 
 	/*
 	 * Opens it, migrating the schema, and sets wait_ms, which holds for
@@ -305,6 +307,13 @@ enum store_result store_done(const struct config *cfg, struct store *s,
 void store_close(void);
 
 /*
+ * To be called before a process waits for something else: closes a connection
+ * to a server that was not used for store.idle. Milliseconds until it wants to
+ * be called again, -1 = there is no connection to be closed.
+ */
+int store_idle(void);
+
+/*
  * Opens a store without the rest and the sharing of store_get(). For abictl
  * and tests; close it with s->driver->close(s).
  */
@@ -320,8 +329,5 @@ void store_user(const char *name, char *out, size_t size);
 
 /* What nobody needs any more, by this configuration. */
 struct store_purge store_outdated(const struct config *cfg, time_t now);
-
-/* A URL without its password. */
-void store_url_text(const char *url, char *out, size_t size);
 
 #endif

@@ -66,10 +66,10 @@ text_add_field(struct text *t, const char *name, const char *value, size_t max)
 	text_addf(t, " %s=<%s>", name, shown);
 }
 
-/* Length of the valid UTF-8 sequence at s, 0 if there is none (RFC 3629). */
-static size_t
-utf8_length(const unsigned char *s)
+size_t
+text_utf8_length(const char *text)
 {
+	const unsigned char *s = (const unsigned char *)text;
 	size_t n, i;
 	uint32_t c;
 
@@ -111,7 +111,7 @@ text_printable(char *out, size_t size, const char *in)
 			out[len++] = (char)*s++;
 			continue;
 		}
-		n = *s < 0x80 ? 0 : utf8_length(s);
+		n = *s < 0x80 ? 0 : text_utf8_length((const char *)s);
 		if (n == 0) {
 			out[len++] = '?';
 			s++;

@@ -43,6 +43,13 @@ size_t text_printable(char *out, size_t size, const char *in);
 /* The same for SMTP replies: everything outside printable ASCII is '?'. */
 size_t text_ascii(char *out, size_t size, const char *in);
 
+/*
+ * Length of the valid UTF-8 sequence of several bytes at s (RFC 3629), 0 if
+ * there is none, or one that should not be shown: a control character, a line
+ * end, a mark of direction.
+ */
+size_t text_utf8_length(const char *s);
+
 /* Cuts white space at both ends, in place; returns the new beginning. */
 char *text_trim(char *s);
 

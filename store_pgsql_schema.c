@@ -1,0 +1,190 @@
+/*
+ * store_pgsql_schema - the tables in PostgreSQL: making and upgrading them.
+ *
+ * That happens in one transaction and behind a lock, so that many filters may
+ * find at once that it has to be done. What has to be done is sent together
+ * with its end: if it takes longer than a filter waits, the server still ends
+ * it, and the next one finds it done.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store_pgsql.h"
+
+#define STEPS_MAX 32
+#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
+#define TEXT_OF_VALUE(value) #value
+
+/* Times are seconds since the epoch, but those of logins: UTC. */
+static const char *const tables[] = {
+	"CREATE TABLE IF NOT EXISTS postfwd_logins ("
+	"sasl_username varchar(100) NOT NULL, ip_address varchar(45) NOT NULL, "
+	"state_code varchar(4), login_count integer NOT NULL, "
+	"last_login timestamp NOT NULL, "
+	"PRIMARY KEY (sasl_username, ip_address)) WITH (fillfactor = 80)",
+	"CREATE TABLE IF NOT EXISTS abichecker_rates ("
+	"name text COLLATE \"C\" PRIMARY KEY, taken bigint NOT NULL, "
+	"until bigint NOT NULL) WITH (fillfactor = 80)",
+	"CREATE TABLE IF NOT EXISTS abichecker_accounts ("
+	"sasl_username varchar(100) PRIMARY KEY, since bigint NOT NULL, "
+	"released bigint NOT NULL, command_ran boolean NOT NULL, "
+	"found_by text NOT NULL, address text NOT NULL, reason text NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS abichecker_hits ("
+	"block text COLLATE \"C\", rule text COLLATE \"C\", "
+	"name text COLLATE \"C\", time bigint NOT NULL, "
+	"PRIMARY KEY (block, rule, name))",
+	"CREATE TABLE IF NOT EXISTS abichecker_offenders ("
+	"block text COLLATE \"C\" PRIMARY KEY, rule text NOT NULL, "
+	"note text NOT NULL, hits bigint NOT NULL, times bigint NOT NULL, "
+	"since bigint NOT NULL, last bigint NOT NULL, expires bigint NOT NULL, "
+	"listed boolean NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS abichecker_positions ("
+	"source text COLLATE \"C\" PRIMARY KEY, position text NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS abichecker_meta ("
+	"name text COLLATE \"C\" PRIMARY KEY, value text NOT NULL)",
+	NULL
+};
+
+/*
+ * A table of logins as the postfwd plugin made it has no key, and several rows
+ * of a user and address: they become one, with all their logins, the latest
+ * time and the country known last. Users are folded as store_user() does it.
+ */
+static const char *const unique_logins[] = {
+	"LOCK TABLE postfwd_logins IN ACCESS EXCLUSIVE MODE",
+	"WITH gone AS (DELETE FROM postfwd_logins RETURNING sasl_username, "
+	"ip_address, state_code, login_count, last_login) "
+	"INSERT INTO postfwd_logins (sasl_username, ip_address, state_code, "
+	"login_count, last_login) "
+	"SELECT translate(sasl_username, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', "
+	"'abcdefghijklmnopqrstuvwxyz'), ip_address, "
+	"(array_agg(state_code ORDER BY last_login DESC NULLS LAST) "
+	"FILTER (WHERE state_code <> ''))[1], "
+	"least(sum(coalesce(login_count, 1)), 2147483647), "
+	"coalesce(max(last_login), 'epoch') FROM gone "
+	"WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL "
+	"GROUP BY 1, 2",
+	"ALTER TABLE postfwd_logins ALTER sasl_username SET NOT NULL, "
+	"ALTER ip_address SET NOT NULL, ALTER login_count SET NOT NULL, "
+	"ALTER last_login SET NOT NULL",
+	"CREATE UNIQUE INDEX ON postfwd_logins (sasl_username, ip_address)",
+	NULL
+};
+
+/* Step N makes version N + 1 of the schema of version N. */
+static const char *const *const migrations[STORE_SCHEMA] = { tables };
+
+/* What is there. */
+struct shape {
+	bool logins; /* the table */
+	bool unique; /* its key */
+	long version; /* 0 = no tables of ours */
+};
+
+static bool
+version_read(struct pgsql_store *s, struct shape *shape)
+{
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_VERSION, NULL), 0, 1);
+
+	if (r == NULL)
+		return false;
+	if (pq.PQntuples(r) > 0)
+		shape->version = (long)pgsql_number(r, 0, 0);
+	pq.PQclear(r);
+	if (shape->version >= 0 && shape->version <= STORE_SCHEMA)
+		return true;
+	pgsql_failed(s, "the schema is of a later version of abichecker, or "
+			"not ours");
+	return false;
+}
+
+static bool
+shape_read(struct pgsql_store *s, struct shape *shape)
+{
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_SHAPE, NULL), 1, 3);
+	bool meta;
+
+	memset(shape, 0, sizeof(*shape));
+	if (r == NULL)
+		return false;
+	meta = pgsql_bool(r, 0, 0);
+	shape->logins = pgsql_bool(r, 0, 1);
+	shape->unique = pgsql_bool(r, 0, 2);
+	pq.PQclear(r);
+	return !meta || version_read(s, shape);
+}
+
+static bool
+shape_is_right(const struct shape *shape)
+{
+	return shape->version == STORE_SCHEMA && shape->unique;
+}
+
+/* Appends the statements of a NULL-ended list. */
+static void
+steps_add(const char **steps, size_t *count, const char *const *list)
+{
+	for (; *list != NULL && *count < STEPS_MAX; list++)
+		steps[(*count)++] = *list;
+}
+
+/* Inside the transaction that schema_upgrade() has begun. */
+static bool
+shape_mend(struct pgsql_store *s)
+{
+	static const char *const rollback[] = { "ROLLBACK" };
+	static const char *const commit[] = {
+		"INSERT INTO abichecker_meta (name, value) VALUES ('schema', '"
+		TEXT_OF(STORE_SCHEMA) "') ON CONFLICT (name) "
+		"DO UPDATE SET value = excluded.value",
+		"COMMIT", NULL
+	};
+	const char *steps[STEPS_MAX];
+	struct shape shape;
+	size_t count = 0;
+	long version;
+
+	if (!shape_read(s, &shape))
+		return false;
+	if (shape_is_right(&shape)) /* somebody was first */
+		return pgsql_plain(s, rollback, 1);
+	if (shape.logins && !shape.unique)
+		steps_add(steps, &count, unique_logins);
+	/* Also when somebody took the table of logins away. */
+	steps_add(steps, &count, tables);
+	for (version = shape.version; version < STORE_SCHEMA; version++)
+		if (version > 0)
+			steps_add(steps, &count, migrations[version]);
+	steps_add(steps, &count, commit);
+	return pgsql_plain(s, steps, count);
+}
+
+static bool
+schema_upgrade(struct pgsql_store *s)
+{
+	static const char *const begin[] = { "BEGIN",
+		"SELECT pg_advisory_xact_lock(" PGSQL_LOCK ")",
+		"SELECT set_config('statement_timeout', '0', true)" };
+
+	if (pgsql_plain(s, begin, 3) && shape_mend(s))
+		return true;
+	pgsql_drop(s); /* and with it the transaction */
+	return false;
+}
+
+bool
+pgsql_schema(struct pgsql_store *s)
+{
+	struct shape shape;
+
+	if (!shape_read(s, &shape))
+		return false;
+	if (shape_is_right(&shape))
+		return true;
+	if (s->create)
+		return schema_upgrade(s);
+	pgsql_failed(s, "there are no tables of abichecker yet, or they wait "
+	    "for an upgrade");
+	return false;
+}

@@ -1,0 +1,556 @@
+#!/usr/bin/python3
+"""A store on a real server, PostgreSQL, MariaDB and Redis: two hosts share it, and whatever happens
+to the server, mail flows and nobody waits for long.
+
+    python3 tests/e2e_servers.py [-v] [Class.test ...]
+"""
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+
+import servers  # noqa: E402
+import testenv  # noqa: E402
+from filter import DUNNO, Filter, duration, request  # noqa: E402
+from testenv import Site, wait_until  # noqa: E402
+
+FAST = 0.5  # seconds that nobody needs who waits for nothing
+TIMEOUT = 1  # store.timeout
+REST = 5  # seconds without an attempt after a failure
+USER = "user@example.org"
+HOME = ("81.2.69.142", "89.160.20.112", "216.160.83.56")  # one more than allowed
+REFUSED = b"action=554 5.7.1 Too many addresses.\n\n"
+LIBRARIES = {"pgsql": "libpq.", "mysql": "libmariadb."}  # Redis needs none
+
+
+def built_in(kind):
+    """Is a driver in this abichecker? Its error message tells."""
+    site = Site(options={"store.url": f"{servers.KINDS[kind].scheme}://127.0.0.1:1/x"})
+    return "is built without" not in site.abictl("store", "status").stderr
+
+
+def mapped(pid):
+    """The clients of database servers that a process has mapped, and TLS without any of them."""
+    maps = testenv.read_file(f"/proc/{pid}/maps")
+    if not any(library in maps for library in LIBRARIES.values()) and "/libssl." in maps:
+        return ["libssl"]
+    return [kind for kind, library in LIBRARIES.items() if f"/{library}" in maps]
+
+
+def sockets(pid):
+    """How many there are beside the client's own, on descriptors 0, 1 and 2."""
+    found = 0
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        if int(number) > 2 and "socket:" in os.readlink(f"/proc/{pid}/fd/{number}"):
+            found += 1
+    return found
+
+
+class Shared:
+    """What every kind of server must show."""
+
+    kind = ""
+    server = None
+
+    @classmethod
+    def setUpClass(cls):
+        missing = servers.KINDS[cls.kind].missing()
+        if missing:
+            raise unittest.SkipTest(f"{', '.join(missing)} not installed")
+        if not built_in(cls.kind):
+            raise unittest.SkipTest("not built in")
+        cls.server = servers.KINDS[cls.kind]().start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.server:
+            cls.server.stop()
+
+    def setUp(self):
+        super().setUp()
+        if self.server.process:
+            self.server.resume()
+        else:
+            self.server.start()
+        self.user = f"{self.id().rsplit('.', 1)[-1]}@example.org"
+
+    def site(self, **options):
+        """A host with limits of two addresses."""
+        return Site(options={
+            "store.url": self.server.url(), "store.timeout": f"{TIMEOUT}s", "geocount.addresses": "2",
+            "geocount.rate": "0", "geocount.action": "554 5.7.1 Too many addresses.", **options})
+
+    def filter(self, site):
+        return self.enterContext(Filter(site))
+
+    def ask(self, filter_, address):
+        return filter_.ask(address, sasl_username=self.user)
+
+    def log_in(self, filter_):
+        """Up to the limit."""
+        for address in HOME[:2]:
+            self.assertEqual(self.ask(filter_, address), DUNNO)
+
+    def assert_passes(self, filter_, limit):
+        """Mail flows, within so many seconds; returns how long it took."""
+        reply, seconds = duration(lambda: self.ask(filter_, HOME[2]))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, limit)
+        return seconds
+
+    def assert_outage(self, site, running, wait=0):
+        """The first request waits once; then nobody waits, in whatever process."""
+        self.assert_passes(running, wait + FAST)
+        self.assert_passes(running, FAST)
+        self.assert_passes(self.filter(site), FAST)
+        self.assertEqual(len(site.log_lines("store: ")), 1, site.log())
+        self.assertNotIn(servers.PASSWORD, site.log())
+
+    def assert_recovers(self, site, running, by_itself=False):
+        """by_itself: when the rest is over; else it is ended here."""
+        for name in os.listdir(site.cache):
+            if name.startswith(".rest-store") and not by_itself:
+                os.unlink(os.path.join(site.cache, name))
+        wait_until(lambda: self.ask(running, HOME[2]) == REFUSED, "the store", REST + 3, interval=0.1)
+        self.assertEqual(len(site.log_lines("store: usable again")), 1, site.log())
+        self.assertEqual(self.ask(self.filter(site), HOME[2]), REFUSED)
+
+    # Several hosts
+
+    def test_two_hosts_share_it(self):
+        one, other = (self.filter(self.site()) for _ in range(2))
+        self.assertEqual(self.ask(one, HOME[0]), DUNNO)
+        self.assertEqual(self.ask(other, HOME[1]), DUNNO)
+        self.assertEqual(self.ask(one, HOME[2]), REFUSED)
+        self.assertEqual(self.ask(other, HOME[2]), REFUSED)
+
+    def test_by_a_unix_socket(self):
+        site = self.site(**{"store.url": self.server.socket_url()})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+
+    def test_the_password_from_a_file(self):
+        site = self.site()
+        path = f"{site.directory}/password"
+        testenv.write_file(path, servers.PASSWORD + "\n", 0o400, testenv.FILTER_USER)
+        url = self.server.url().replace(f":{servers.encode(servers.PASSWORD)}@", "@")
+        self.assertNotEqual(url, self.server.url())
+        site.configure(**{"store.url": url, "store.password_file": path})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+
+    def test_a_password_is_never_shown(self):
+        site = self.site()
+        result = site.abictl("config")
+        self.assertIn("# url = (hidden)", result.stdout)
+        result = site.abictl("-o", f"store.url={self.server.url()}", "config")
+        self.assertEqual(result.returncode, 78, result)
+        self.assertIn("no place on a command line", result.stderr)
+        for words in (["store", "status"], ["--json", "store", "status"], ["selftest"]):
+            result = site.abictl(*words)
+            self.assertNotIn(servers.encode(servers.PASSWORD), result.stdout + result.stderr)
+            self.assertNotIn(servers.PASSWORD, result.stdout + result.stderr)
+
+    # What a filter costs
+
+    def test_only_its_own_library_is_loaded(self):
+        running = self.filter(Site(options={"geocount.addresses": "2"}))  # SQLite
+        self.log_in(running)
+        self.assertEqual(mapped(running.process.pid), [])
+        running = self.filter(self.site())
+        self.assertEqual(running.ask("8.8.4.4"), DUNNO)  # no user: no store
+        self.assertEqual(mapped(running.process.pid), [])
+        self.log_in(running)
+        self.assertEqual(mapped(running.process.pid), [self.kind] if self.kind in LIBRARIES else [])
+        self.assertEqual(sockets(running.process.pid), 1)
+
+    def test_an_idle_connection_is_closed(self):
+        site = self.site(**{"store.idle": "1s"})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(sockets(running.process.pid), 1)
+        wait_until(lambda: sockets(running.process.pid) == 0, "the connection to be closed", 3)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+        self.assertEqual(site.log_lines("store: "), [])
+
+    # Faults
+
+    def test_a_restart_between_two_requests_is_not_noticed(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.halt()
+        self.server.start()
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED, site.log())
+        self.assertEqual(site.log_lines("store: "), [])
+
+    def test_stopped(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.halt()
+        self.assert_outage(site, running)
+        self.server.start()
+        self.assert_recovers(site, running, by_itself=True)
+
+    def test_killed(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.kill()
+        self.assert_outage(site, running)
+        self.server.start()
+        self.assert_recovers(site, running)
+
+    def test_silent(self):
+        """It takes connections and requests, and answers nothing."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.pause()
+        self.addCleanup(self.server.resume)
+        self.assert_outage(site, running, wait=TIMEOUT)
+        self.server.resume()
+        self.assert_recovers(site, running)
+
+    def test_killed_in_the_middle_of_a_request(self):
+        site = self.site(**{"store.timeout": "10s"})
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.pause()
+        running.send(request(HOME[2], sasl_username=self.user))
+        running.wait_until_read()
+        self.assertTrue(running.is_silent(0.3))  # it waits for the server
+        begun = time.monotonic()
+        self.server.kill()
+        self.assertEqual(running.receive(), DUNNO)
+        self.assertLess(time.monotonic() - begun, FAST)
+        self.server.start()
+        self.assert_recovers(site, running)
+
+    def test_a_wrong_password(self):
+        site = self.site(**{"store.url": self.server.url(password="wrong-one")})
+        running = self.filter(site)
+        self.assert_outage(site, running)
+        self.assertNotIn("wrong-one", site.log())
+        site.configure(**{"store.url": self.server.url()})
+        running = self.filter(site)
+        self.log_in(running)
+        self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+
+
+class PostgreSQL(Shared, testenv.TestCase):
+    kind = "pgsql"
+
+    def test_too_many_connections(self):
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT 0")
+        self.addCleanup(self.server.sql, "ALTER ROLE abichecker CONNECTION LIMIT -1")
+        late = self.filter(site)
+        self.assert_passes(late, FAST)
+        self.assertIn("too many connections", site.log())
+        self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT -1")
+        self.assert_recovers(site, late)
+
+
+class PostgreSQLBehindPooler(testenv.TestCase):
+    """Many filters share two connections."""
+
+    def test_all_logins_are_counted(self):
+        if servers.PostgreSQL.missing() or servers.PgBouncer.missing() or not built_in("pgsql"):
+            self.skipTest("no PostgreSQL or no pgbouncer")
+        server = self.enterContext(servers.PostgreSQL())
+        pooler = self.enterContext(servers.PgBouncer(server))
+        for parameters in {}, {"prepare": "no"}:
+            site = Site(options={"store.url": pooler.url(**parameters)})
+            filters = [self.enterContext(Filter(site)) for _ in range(10)]
+            for number in range(200):
+                filters[number % 10].send(request(f"81.2.{number % 7}.9", sasl_username=USER))
+                if number % 10 == 9:
+                    self.assertEqual([filter_.receive() for filter_ in filters], [DUNNO] * 10)
+            self.assertEqual(site.log_lines("store: "), [])
+        self.assertEqual(server.sql("SELECT sum(login_count), count(*) FROM postfwd_logins").strip(),
+                         "400|7")
+
+
+class PostgreSQLWithTLS(testenv.TestCase):
+    """TLS by what stands in the URL."""
+
+    @classmethod
+    def setUpClass(cls):
+        if servers.PostgreSQL.missing() or not built_in("pgsql"):
+            raise unittest.SkipTest("no PostgreSQL")
+        cls.server = servers.PostgreSQL(tls=True).start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def status(self, host="127.0.0.1", **parameters):
+        """abictl store status: "" when it works, else its message."""
+        url = self.server.url(**parameters).replace("127.0.0.1", host)
+        result = Site(options={"store.url": url}).abictl("store", "status")
+        self.assertEqual(result.returncode == 0, result.stderr == "", result)
+        return result.stderr
+
+    def test_without(self):
+        self.server.sql("SELECT 1")
+        for parameters in {}, {"sslmode": "disable"}, {"sslmode": "require"}:
+            self.assertEqual(self.status(**parameters), "", parameters)
+
+    def test_with_the_right_authority(self):
+        for mode in "verify-ca", "verify-full":
+            self.assertEqual(self.status(sslmode=mode, sslrootcert=self.server.ca_file), "")
+
+    def test_with_another_authority(self):
+        for mode in "verify-ca", "verify-full":
+            self.assertIn("certificate verify failed", self.status(sslmode=mode))
+
+    def test_without_an_authority(self):
+        self.assertIn("does not exist", self.status(sslmode="verify-full", sslrootcert="/nowhere"))
+
+    def test_by_another_name(self):
+        """localhost is looked up, and no name of the certificate."""
+        self.assertEqual(self.status("localhost", sslmode="verify-ca",
+                                     sslrootcert=self.server.ca_file), "")
+        self.assertIn("does not match", self.status("localhost", sslmode="verify-full",
+                                                    sslrootcert=self.server.ca_file))
+
+
+class MariaDB(Shared, testenv.TestCase):
+    kind = "mysql"
+
+    def limit_connections(self, count):
+        for host in "127.0.0.1", "localhost":
+            self.server.sql(f"GRANT USAGE ON *.* TO abichecker@'{host}' WITH MAX_USER_CONNECTIONS {count}",
+                            "mysql")
+
+    def test_too_many_connections(self):
+        site = self.site()
+        self.limit_connections(1)
+        self.addCleanup(self.limit_connections, 0)
+        running = self.filter(site)
+        self.log_in(running)
+        late = self.filter(site)
+        self.assert_passes(late, FAST)
+        self.assertIn("max_user_connections", site.log())
+        self.limit_connections(0)
+        self.assert_recovers(site, late)
+
+    def test_read_only(self):
+        """As a replica is, or a primary that has been one."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("SET GLOBAL read_only = 1")
+        self.addCleanup(self.server.sql, "SET GLOBAL read_only = 0")
+        self.assert_outage(site, running)
+        self.assertIn("read-only", site.log())
+        self.server.sql("SET GLOBAL read_only = 0")
+        self.assert_recovers(site, running)
+
+    def test_locked(self):
+        """Somebody has the table for himself: an ALTER TABLE, a backup."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        locker = subprocess.Popen(self.server.client(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(locker.wait)
+        self.addCleanup(locker.communicate)
+        locker.stdin.write("LOCK TABLES postfwd_logins WRITE; SELECT 'locked';\n")
+        locker.stdin.flush()
+        wait_until(lambda: "postfwd_logins" in self.server.sql("SHOW OPEN TABLES WHERE in_use > 0"),
+                   "the lock", 10)
+        self.assert_outage(site, running, wait=TIMEOUT)
+        locker.communicate()
+        self.assert_recovers(site, running)
+
+
+    def test_nothing_else_says_how_to_connect(self):
+        site = self.site()
+        testenv.write_file(f"{site.directory}/.my.cnf", "[client]\nport=1\nuser=x\nssl-verify-server-cert\n")
+        surroundings = {**testenv.SPAWN_ENVIRONMENT, "HOME": site.directory, "MYSQL_TCP_PORT": "1",
+                        "MYSQL_UNIX_PORT": "/nowhere", "MYSQL_HOST": "nowhere.invalid", "MYSQL_PWD": "x",
+                        "MARIADB_PLUGIN_DIR": site.directory, "LIBMYSQL_PLUGIN_DIR": site.directory,
+                        "LIBMYSQL_PLUGINS": "of_nobody"}
+        for url in self.server.url(), self.server.socket_url():
+            site.configure(**{"store.url": url})
+            result = site.abictl("store", "status", env=surroundings)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+
+    def test_with_few_privileges(self):
+        """Once the tables are there."""
+        site = self.site()
+        running = self.filter(site)
+        self.log_in(running)
+        self.server.sql("REVOKE ALL ON abichecker.* FROM abichecker@'127.0.0.1'; GRANT SELECT, INSERT, "
+                        "UPDATE, DELETE ON abichecker.* TO abichecker@'127.0.0.1'", "mysql")
+        self.addCleanup(self.server.sql, "GRANT ALL ON abichecker.* TO abichecker@'127.0.0.1'", "mysql")
+        for words in ("store", "status"), ("store", "purge"), ("logins",):
+            result = site.abictl(*words)
+            self.assertEqual((result.returncode, result.stderr), (0, ""), words)
+        self.assertEqual(self.ask(self.filter(site), HOME[2]), REFUSED)
+
+    PLUGIN = ("DROP TABLE IF EXISTS postfwd_logins, abichecker_meta; CREATE TABLE postfwd_logins "
+              "(sasl_username varchar(100), ip_address varchar(45), state_code varchar(4), "
+              "login_count int, last_login timestamp) ENGINE={}; INSERT INTO postfwd_logins "
+              "SELECT CONCAT('User', seq DIV 20), CONCAT('192.0.2.', (seq DIV 2) MOD 10), 'GB', "
+              "1 + seq MOD 3, NOW() FROM seq_0_to_19999; FLUSH TABLES")
+
+    def test_killed_while_it_converts_the_plugins_table(self):
+        count = "SELECT SUM(login_count) FROM postfwd_logins"
+        rows = "SELECT COUNT(*), COUNT(DISTINCT sasl_username, ip_address) FROM postfwd_logins"
+        site = self.site(**{"store.timeout": "20s"})
+        self.addCleanup(self.server.sql, "DROP TABLE postfwd_logins, abichecker_meta")
+        for part in 0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9:
+            with self.subTest(part=part):
+                self.server.sql(self.PLUGIN.format("InnoDB"))
+                whole = self.server.sql(count)
+                seconds = duration(lambda: site.abictl("store", "status"))[1]
+                self.assertEqual(self.server.sql(rows), "10000\t10000\n")
+                self.server.sql(self.PLUGIN.format("MyISAM" if part == 0.6 else "InnoDB"))
+                timer = threading.Timer(part * seconds, self.server.kill)
+                timer.start()
+                site.abictl("store", "status")
+                timer.join()
+                self.server.start()
+                self.assertEqual(self.server.sql(count), whole)
+                result = site.abictl("-o", "store.timeout=60s", "store", "status")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(self.server.sql(count), whole)
+                self.assertEqual(self.server.sql(rows), "10000\t10000\n")
+                self.assertNotIn("upgrade", self.server.sql("SHOW TABLES"))
+
+
+class MariaDBWithTLS(testenv.TestCase):
+    """TLS by what stands in the URL."""
+
+    @classmethod
+    def setUpClass(cls):
+        if servers.MariaDB.missing() or not built_in("mysql"):
+            raise unittest.SkipTest("no MariaDB")
+        cls.server = servers.MariaDB(tls=True).start()
+        testenv.at_exit(cls.server.stop)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def setUp(self):
+        super().setUp()
+        self.server.resume()
+        self.require("NONE")
+
+    def require(self, what):
+        self.server.sql(f"ALTER USER abichecker@'127.0.0.1' REQUIRE {what}", "mysql")
+
+    def site(self, host="127.0.0.1", **parameters):
+        parameters = {name.replace("_", "-"): value for name, value in parameters.items()}
+        url = self.server.url(**parameters).replace("127.0.0.1", host)
+        return Site(options={"store.url": url, "store.timeout": f"{TIMEOUT}s"})
+
+    def status(self, *arguments, **parameters):
+        """abictl store status: "" when it works, else its message."""
+        result = self.site(*arguments, **parameters).abictl("store", "status")
+        self.assertEqual(result.returncode == 0, result.stderr == "", result)
+        return result.stderr
+
+    def test_required(self):
+        self.assertEqual(self.status(), "")
+        self.require("SSL")
+        self.assertIn("Access denied", self.status())
+        self.assertEqual(self.status(ssl_mode="REQUIRED"), "")
+        self.assertEqual(self.status(ssl_mode="required", ssl_ca=self.server.ca_file), "")
+
+    def test_with_the_right_authority(self):
+        self.require("SSL")
+        for mode in "VERIFY_CA", "VERIFY_IDENTITY":
+            self.assertEqual(self.status(ssl_mode=mode, ssl_ca=self.server.ca_file), "")
+
+    def test_with_another_authority(self):
+        for mode in "VERIFY_CA", "VERIFY_IDENTITY":
+            self.assertIn("certificate", self.status(ssl_mode=mode))
+
+    def test_without_an_authority(self):
+        self.assertNotEqual(self.status(ssl_mode="VERIFY_IDENTITY", ssl_ca="/nowhere"), "")
+
+    def test_by_another_name(self):
+        """localhost is looked up, and no name of the certificate."""
+        self.assertEqual(self.status("localhost", ssl_mode="REQUIRED"), "")
+        self.assertNotEqual(self.status("localhost", ssl_mode="VERIFY_IDENTITY",
+                                        ssl_ca=self.server.ca_file), "")
+
+    def test_of_a_server_without(self):
+        with servers.MariaDB("--skip-ssl") as plain:
+            for mode in "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY":
+                url = plain.url(**{"ssl-mode": mode})
+                result = Site(options={"store.url": url}).abictl("store", "status")
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn("SSL", result.stderr)
+
+    def test_silent(self):
+        site = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        running = self.enterContext(Filter(site))
+        for _ in range(2):
+            self.assertEqual(running.ask(HOME[0], sasl_username=USER), DUNNO)
+        self.assertEqual(site.log_lines("store: "), [])
+        self.server.pause()
+        reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, TIMEOUT + FAST)
+        fresh = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        running = self.enterContext(Filter(fresh))
+        reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, TIMEOUT + FAST)
+        self.assertIn("store.timeout", fresh.log())
+
+    def pass_on(self, listener, limit):
+        """Carries so many bytes from the server to a client, and no more."""
+        client, _ = listener.accept()
+        server = socket.create_connection(("127.0.0.1", self.server.port))
+        with client, server:
+            while select.select([client, server] if limit else [client], [], [], 20)[0]:
+                if limit and select.select([server], [], [], 0)[0]:
+                    data = server.recv(min(limit, 65536))
+                    limit -= len(data)
+                    client.sendall(data)
+                else:
+                    data = client.recv(65536)
+                    server.sendall(data)
+                if not data:
+                    return
+
+    def test_silent_within_the_handshake(self):
+        for limit in 50, 110, 300, 900, 1100, 1300, 1500:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                thread = threading.Thread(target=self.pass_on, args=(listener, limit), daemon=True)
+                thread.start()
+                site = self.site(ssl_mode="VERIFY_IDENTITY", ssl_ca=self.server.ca_file)
+                site.configure(**{"store.url": site.options["store.url"].replace(
+                    f":{self.server.port}/", f":{listener.getsockname()[1]}/")})
+                result, seconds = duration(lambda: site.abictl("store", "status"))
+                self.assertIn("store.timeout", result.stderr, limit)
+                self.assertLess(seconds, TIMEOUT + FAST, limit)
+                thread.join()
+
+
+class Redis(Shared, testenv.TestCase):
+    kind = "redis"
+
+
+if __name__ == "__main__":
+    unittest.main()
