@@ -336,7 +336,7 @@ login_rate(const struct login *l, const char *action, struct store *s,
 /* Some old rows go, at most once an hour over all processes. */
 static void
 purge_sometimes(const struct config *cfg, struct store *s,
-    const struct request *req)
+    const struct request *req, int64_t end)
 {
 	static time_t asked;
 	static struct statedir markers = { .fd = -1 };
@@ -355,8 +355,14 @@ purge_sometimes(const struct config *cfg, struct store *s,
 	purge.limit = PURGE_ROWS;
 	rest_set(&markers, REST_PURGE, req->now, req->now + PURGE_EVERY,
 	    "purged");
-	/* It can wait for the next time: no failure, and no waiting here. */
-	s->wait_ms = 0;
+	/*
+	 * It can wait for the next time: no failure, and no waiting for other
+	 * writers here. A server has to be waited for.
+	 */
+	if (s->driver->server)
+		store_wait(s, end);
+	else
+		s->wait_ms = 0;
 	s->driver->purge(s, &purge, &removed);
 }
 
@@ -416,7 +422,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 		outcome = login_rate(&l, action, s, &t);
 	}
 	if (outcome != OUTCOME_ERROR && s != NULL)
-		purge_sometimes(cfg, s, req);
+		purge_sometimes(cfg, s, req, l.store_end);
 	return outcome;
 }
 

@@ -185,7 +185,7 @@ const struct maria_sql maria_sql[MARIA_STATEMENTS] = {
 	    "VALUES (?, ?)", "", false },
 	/* Who changes offenders begins with this: one at a time. */
 	[GENERATION_LOCK] = { "INSERT INTO abichecker_meta (name, value) "
-	    "VALUES ('generation', '0') "
+	    "VALUES ('generation', FLOOR(RAND() * 1000000000000)) "
 	    "ON DUPLICATE KEY UPDATE value = value", "", false },
 	[GENERATION_NEXT] = { "UPDATE abichecker_meta SET "
 	    "value = CAST(value AS SIGNED) + 1 WHERE name = 'generation'", "",

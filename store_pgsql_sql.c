@@ -28,10 +28,11 @@
 	"last = excluded.last, expires = excluded.expires, "                  \
 	"listed = excluded.listed"
 
-/* The list has changed. */
+/* The list has changed. A new database begins anywhere: see store_sqlite.c. */
 #define GENERATION_NEXT(condition)                                            \
 	"INSERT INTO abichecker_meta AS m (name, value) "                     \
-	"SELECT 'generation', '1' WHERE " condition " "                       \
+	"SELECT 'generation', ((random() * 1e12)::bigint + 1)::text "         \
+	"WHERE " condition " "                                                \
 	"ON CONFLICT (name) DO UPDATE SET "                                   \
 	"value = (m.value::bigint + 1)::text"
 

@@ -123,7 +123,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	    "VALUES (?1, ?2)",
 	/* Begins anywhere: a new database's lists are not an old one's. */
 	[GENERATION_NEXT] = "INSERT INTO abichecker_meta (name, value) "
-	    "VALUES ('generation', abs(random() % 1000000000000) + 1) ON CONFLICT (name) DO UPDATE SET "
+	    "VALUES ('generation', abs(random() % 1000000000000) + 1) "
+	    "ON CONFLICT (name) DO UPDATE SET "
 	    "value = CAST(value AS INTEGER) + 1",
 };
 

@@ -40,7 +40,7 @@ FOREIGN_LINES = "# mine\n1.1.1.1\tOK\n9.9.9\tREJECT not from there\n\n# the end\
 KILLS = 10 if SAN else 40
 
 # Runs "$@" where the file $0 stands in postmap's place.
-WITH_POSTMAP = """mount --bind "$0" "$(command -v postmap)" && exec "$@" """
+WITH_POSTMAP = f"""mount --bind "$0" '{shutil.which("postmap")}' && exec "$@" """
 
 
 # Lines as Postfix writes them
@@ -186,7 +186,7 @@ class RefusingAuthServer(socketserver.StreamRequestHandler):
 class PostfixTest(BlacklistTest):
     """Postfix writes the log that is scanned."""
 
-    map_type = None
+    expected_warning = "\0"
 
     def start(self, settings="", **options):
         self.maps = testenv.new_directory("maps")
@@ -199,6 +199,9 @@ class PostfixTest(BlacklistTest):
         site.mail_config = os.path.join(root, "etc")
         site.maillog = write_file(os.path.join(root, "log/mail.log"), "")
         site.configure(**{"blacklist.logs": site.maillog})
+        trouble = self.server.trouble
+        self.server.trouble = lambda: [each for each in trouble()
+                                       if self.expected_warning not in each]
         self.server.start()
         self.addCleanup(self.server.stop, self)
         return site
@@ -255,9 +258,8 @@ class Refusals(PostfixTest):
         self.assertEqual((entry["rule"], entry["hits"], entry["times"]),
                          ("unknown-recipient", 20, 1))
         self.assertAlmostEqual(entry["expires"] - entry["last"], 7 * DAY, delta=1)
-        self.assertTrue(site.log_lines(
-            r"reject: check=blacklist .*8\.8\.4\.4/32 is listed for \d+s: unknown-recipient, "
-            r"20 hits, 6d left"))
+        self.assertRegex(site.log(), r"reject: check=blacklist .*8\.8\.4\.4/32 is listed for "
+                         r"\d+s: unknown-recipient, 20 hits, [67]d left")
 
     def test_the_same_recipient_again_is_no_guess(self):
         site = self.start()
@@ -282,7 +284,7 @@ class Refusals(PostfixTest):
         with self.server.session(GUILTY) as session:
             session.command("MAIL FROM:<a@b.example>", expected="250")
             for _ in range(3):
-                session.command("RCPT TO:<x@elsewhere.example>", expected="554 5.7.1")
+                session.command("RCPT TO:<x@elsewhere.example>", expected="454 4.7.1")
         self.assertEqual(site.scan()["listed"], 1)
         self.assertEqual(site.listed()[f"{GUILTY}/32"]["rule"], "relay-denied")
         self.assertRegex(self.reply(GUILTY), "^554 5.7.1")
@@ -290,6 +292,7 @@ class Refusals(PostfixTest):
     def test_failed_logins(self):
         site = self.start()
         self.server._auth.RequestHandlerClass = RefusingAuthServer
+        self.expected_warning = "SASL PLAIN authentication failed"
         word = base64.b64encode(b"\0bob@example.org\0guess").decode()
         with self.server.session(GUILTY, port=self.server.submission) as session:
             for _ in range(9):
@@ -330,12 +333,21 @@ class Refusals(PostfixTest):
         self.assertEqual(site.scan()["listed"], 0)
 
     def test_own_networks_are_those_of_postfix(self):
-        site = self.start("mynetworks = 127.0.0.0/8 8.8.4.0/24\n")
-        self.server.settings = None
-        site.write(guesses(GUILTY), guesses(OTHER))
-        counted = site.scan()
-        self.assertEqual((counted["exempt"], counted["hits"]), (5, 5))
-        self.assertEqual(list(site.listed()), [f"{OTHER}/32"])
+        """However many they are, and whatever postconf has to complain about."""
+        many = "".join(f"\n    10.{i}.{i}.0/24" for i in range(100))
+        for number, main_cf in enumerate(("mynetworks = 127.0.0.0/8 8.8.4.0/24\n",
+                        f"mynetworks = 127.0.0.0/8{many}\n    8.8.4.0/24\n",
+                        "mynetworks = 1.2.3.4\nmynetworks = 127.0.0.0/8, 8.8.4.0/24\n",
+                        "mine = 8.8.4.0/24\nmynetworks = 127.0.0.0/8 $mine\n")):
+            with self.subTest(number):
+                site = self.site()
+                site.mail_config = testenv.new_directory("postfix")
+                write_file(os.path.join(site.mail_config, "main.cf"), main_cf)
+                write_file(os.path.join(site.mail_config, "master.cf"), "")
+                site.write(guesses(GUILTY), guesses(OTHER))
+                counted = site.scan()
+                self.assertEqual((counted["exempt"], counted["hits"]), (5, 5))
+                self.assertEqual(list(site.listed()), [f"{OTHER}/32"])
 
     def test_somebody_who_is_logged_in_is_not_asked_about(self):
         site = self.start()
@@ -391,7 +403,7 @@ class Maps(PostfixTest):
         site = self.start_with_map("cidr")
         self.guess(GUILTY)
         site.scan(root=True)
-        self.assertIn(f"{GUILTY}/32", testenv.read_file(self.map))
+        self.assertIn(f"{GUILTY}\tREJECT", testenv.read_file(self.map))
         self.assertNotIn("reload -- ", testenv.read_file(site.maillog))
 
 
@@ -605,8 +617,8 @@ class Innocent(BlacklistTest):
     def test_an_ordinary_day(self):
         site, lines, typos = self.site(), [], 0
         people = [self.client() for _ in range(3000)]
-        for number in range(19000):
-            when, client = self.start + number * DAY / 19000, self.random.choice(people)
+        for number in range(20000):
+            when, client = self.start + number * DAY / 20000, self.random.choice(people)
             lines += self.session(when, number, client)
             luck = self.random.randrange(100)
             if luck < 3:  # somebody's typo, and the retry with the same
@@ -790,7 +802,7 @@ class ByHand(BlacklistTest):
         write_file(site.whitelist, "8.8.4.0/24\n")
         for address in ("10.1.2.3", "127.0.0.1", "192.0.2.1", "::1", "fe80::1", GUILTY,
                         "nonsense", "8.8.4", "9.9.9.9/33", "9.9.9.0/24", "2a03:4000::/32", "",
-                        "9.9.9.9 ", "9.9.9.9/", "9.9.9.9/032"):
+                        "9.9.9.9 ", "9.9.9.9/", "9.9.9.9/24"):
             done = site.command("blacklist", "add", address)
             self.assert_fails(done, DATA, "abictl: ")
         self.assertEqual(site.listed(), {})
@@ -870,8 +882,6 @@ class Positions(BlacklistTest):
         self.write(OTHER, 1)
         os.rename(site.maillog, f"{site.maillog}.2")
         self.write(OTHER, 1, path=f"{site.maillog}.1")
-        os.utime(f"{site.maillog}.2", (time.time() - 60,) * 2)
-        os.utime(f"{site.maillog}.1", (time.time() - 30,) * 2)
         self.write(OTHER, 1)
         counted = site.scan()
         self.assertEqual((counted["lines"], counted["listed"]), (3, 1))
@@ -1240,7 +1250,7 @@ class Faults(BlacklistTest):
         site.write(*[relay(f"9.{i // 250}.1.{i % 250}") for i in range(2000) for _ in range(3)])
         done = site.command("scan")
         self.assertIn(done.returncode, (UNAVAILABLE, CANNOT_CREATE))
-        self.assertRegex(done.stderr, r"abictl: .*(full|No space)")
+        self.assertRegex(done.stderr, r"abictl: .*(full|No space|I/O error)")
         self.assertTrue(site.log_lines("error: scan: "))
         self.assert_refused(site, "1.1.1.1")  # the old list is whole
         os.unlink(fill)
@@ -1397,7 +1407,7 @@ class Options(BlacklistTest):
         site.write(guesses(GUILTY))
         site.command("scan")
         self.assertEqual(len(site.log_lines(
-            r"info: scan: 5 lines, 5 offences, 5 hits; 1 listed, snapshot made anew; \d+ ms$")), 1)
+            r"\]: scan: 5 lines, 5 offences, 5 hits; 1 listed, snapshot made anew; \d+ ms$")), 1)
         site.command("scan")
         self.assertEqual(len(site.log_lines("scan: ")), 1)  # nothing new
 

@@ -205,6 +205,26 @@ both_are_loaded(void **state)
 	exempt_free(&e);
 }
 
+/* Many networks, on many lines, and what postconf complains about. */
+static void
+long_mynetworks_are_loaded_whole(void **state)
+{
+	struct config c = { 0 };
+
+	(void)state;
+	postconf_says("#!/bin/sh\necho 'postconf: warning: main.cf, line 9: "
+	    "overriding earlier entry: mynetworks=' >&2\n"
+	    "i=0; while [ $i -lt 200 ]; do printf '9.9.%d.0/24 ' $i; "
+	    "i=$((i + 1)); done\necho 8.8.4.0/24\n", 0755);
+	exempt_load(&e, &c);
+	assert_int_equal(e.own_count, 201);
+	assert_string_not_equal(why("9.9.199.9", 0, ""), "");
+	assert_string_not_equal(why("8.8.4.4", 0, ""), "");
+	assert_string_equal(why("9.10.0.9", 0, ""), "");
+	logged();
+	exempt_free(&e);
+}
+
 /* A missing or failing postconf, a missing or unreadable whitelist. */
 static void
 what_cannot_be_loaded_is_passed_over(void **state)
@@ -274,6 +294,7 @@ main(void)
 		cmocka_unit_test(very_many_networks_do_no_harm),
 		cmocka_unit_test(the_whitelist_by_address_and_verified_name),
 		cmocka_unit_test(both_are_loaded),
+		cmocka_unit_test(long_mynetworks_are_loaded_whole),
 		cmocka_unit_test(what_cannot_be_loaded_is_passed_over),
 	};
 
