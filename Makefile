@@ -36,13 +36,14 @@ SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_scan.c \
-	  abictl_selftest.c abictl_selftest_postfix.c abictl_selftest_zones.c \
+	  abictl_selftest.c abictl_selftest_blacklist.c \
+	  abictl_selftest_postfix.c abictl_selftest_zones.c \
 	  abictl_store.c $(TESTED)
 # Of these the unit tests and fuzzers know, besides SHARED.
 TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  access_map_others.c access_map_text.c tool.c \
 	  maillog.c maillog_match.c maillog_reply.c maillog_time.c \
-	  dryrun.c exempt.c mapper.c publish.c scan.c \
+	  dryrun.c exempt.c mapper.c publish.c scan.c scan_logs.c \
 	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(filter-out $(if $(filter 1,$(WITH_PGSQL)),,unit_store_pgsql%) \

@@ -67,12 +67,13 @@ static const struct command {
 	    "run accounts.command as the filter does" },
 	{ "scan", abictl_scan,
 	    { OPTION_JSON, OPTION_FOLLOW, OPTION_DRY_RUN },
-	    "scan [--follow | --dry-run] [--json] [FILE ... | - | journal]",
+	    "scan [--follow | --dry-run] [--json] [FILE ... | - | journal | "
+	    "journal:PATH]",
 	    "count the offences in the mail log" },
 	{ "blacklist", abictl_blacklist,
 	    { OPTION_JSON, OPTION_ALL, OPTION_BAN },
 	    "blacklist list [--json] | show [--json] IP | add [--ban TIME] IP "
-	    "[NOTE] | remove IP | remove --all | export",
+	    "[NOTE] | remove IP | remove --all | export | unmap [MAP]",
 	    "the offenders" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
@@ -80,7 +81,8 @@ static const struct command {
 	    "forget USER",
 	    "where users have logged in from" },
 	{ "store", abictl_store, { OPTION_JSON },
-	    "store status [--json] | purge", "what is remembered" },
+	    "store status [--json] | purge | copy [--json] FROM TO",
+	    "what is remembered" },
 	{ "selftest", abictl_selftest, { OPTION_JSON },
 	    "selftest [--json]", "is everything in place?" },
 };
@@ -136,6 +138,15 @@ command_find(const char *noun)
 		if (strcmp(commands[i].noun, noun) == 0)
 			return &commands[i];
 	return NULL;
+}
+
+/* `blacklist unmap MAP' is about a map that need not be configured. */
+static void
+map_override(struct abictl *ctl, int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[0], "blacklist") == 0 &&
+	    strcmp(argv[1], "unmap") == 0)
+		ctl->cfg.blacklist.map = argv[2];
 }
 
 /* May it write blacklist.map? Then a part of it keeps root. */
@@ -261,7 +272,7 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 
 /* Configuration, log, identity: the same steps as in the filter. */
 static int
-prepare(struct abictl *ctl, const char *file, bool map)
+prepare(struct abictl *ctl, const char *file, bool map, int argc, char **argv)
 {
 	char error[CONFIG_ERROR_MAX];
 
@@ -269,6 +280,7 @@ prepare(struct abictl *ctl, const char *file, bool map)
 		return abictl_fail(EX_CONFIG, "%s", error);
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
+	map_override(ctl, argc, argv);
 	if (map && mapper_start(&ctl->cfg) != 0)
 		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
 	if (process_take_identity(ctl->cfg.reputation.cache_dir,
@@ -304,7 +316,8 @@ main(int argc, char **argv)
 			return abictl_fail(EX_USAGE,
 			    "an option does not go with this command: %s",
 			    command->usage);
-	status = prepare(&ctl, file, command_maps(command) && !ctl.dry_run);
+	status = prepare(&ctl, file, command_maps(command) && !ctl.dry_run,
+	    argc - optind, argv + optind);
 	if (status != EX_OK)
 		return status;
 	status = command->run(&ctl, argc - optind - 1, argv + optind + 1);

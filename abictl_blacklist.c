@@ -9,7 +9,9 @@
 #include <time.h>
 
 #include "abictl.h"
+#include "access_map.h"
 #include "exempt.h"
+#include "mapper.h"
 #include "publish.h"
 #include "snapshot.h"
 #include "store.h"
@@ -259,8 +261,7 @@ show(struct abictl *ctl, struct store *s, const char *text)
 	if (!d.any)
 		return abictl_fail(EXIT_UNKNOWN, "%s: not listed, no hits",
 		    block);
-	printf("%-10s %s\n", "published", published ? "yes, the filter "
-	    "refuses it" : "no");
+	printf("%-10s %s\n", "published", published ? "yes" : "no");
 	return EX_OK;
 }
 
@@ -328,6 +329,21 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 	return rc;
 }
 
+/* Takes our block out of a map, also of one that is no longer configured. */
+static int
+unmap(struct abictl *ctl)
+{
+	char error[MAPPER_ERROR_MAX];
+
+	if (ctl->cfg.blacklist.map == NULL)
+		return abictl_fail(EX_USAGE, "no map is configured or named");
+	if (!access_map_check(ctl->cfg.blacklist.map, error, sizeof(error)))
+		return abictl_fail(EX_DATAERR, "%s", error);
+	if (mapper_remove(&ctl->cfg, error, sizeof(error)) != 0)
+		return abictl_fail(EX_CANTCREAT, "%s", error);
+	return EX_OK;
+}
+
 int
 abictl_blacklist(struct abictl *ctl, int argc, char **argv)
 {
@@ -336,6 +352,8 @@ abictl_blacklist(struct abictl *ctl, int argc, char **argv)
 	struct store *s;
 	int status = EX_USAGE;
 
+	if (strcmp(verb, "unmap") == 0 && argc <= 2)
+		return unmap(ctl);
 	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
 	if (s == NULL)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);

@@ -23,9 +23,9 @@
 #include "publish.h"
 #include "rest.h"
 #include "scan.h"
+#include "scan_logs.h"
 #include "text.h"
 
-#define SOURCES_MAX 16
 #define BATCH_HITS 5000     /* counted in one step */
 #define STORE_WAIT 30000    /* milliseconds: nobody waits for a scan */
 #define ROUND_MIN 1000      /* milliseconds between two looks at a log */
@@ -35,7 +35,7 @@
 
 /* A log and how far it has been counted. */
 struct source {
-	char what[512];
+	char what[SCAN_LOG_MAX];
 	char name[STORE_TEXT_MAX]; /* of its position: "HOST PATH" */
 	char position[STORE_TEXT_MAX]; /* in the store */
 	struct logsource *log;
@@ -46,7 +46,7 @@ struct run {
 	struct scan scan;
 	struct scan_batch batch;
 	struct store *store;
-	struct source sources[SOURCES_MAX];
+	struct source sources[SCAN_LOGS_MAX];
 	size_t count;
 	bool missing; /* a file that was named is not there */
 	int status;
@@ -64,50 +64,33 @@ stop(int sig)
 /* --- which logs --- */
 
 static void
-source_add(struct run *r, const char *what, size_t n)
+source_add(struct run *r, const char *what)
 {
-	struct source *s = &r->sources[r->count];
+	struct source *s = &r->sources[r->count++];
+	size_t n = strlen(what);
 	char host[128] = "localhost";
 
-	if (r->count == SOURCES_MAX || n >= sizeof(s->what))
-		return;
 	gethostname(host, sizeof(host) - 1);
-	snprintf(s->what, sizeof(s->what), "%.*s", (int)n, what);
+	snprintf(s->what, sizeof(s->what), "%s", what);
 	/* A long path is told apart by its end. */
 	snprintf(s->name, sizeof(s->name), "%.100s %s", host,
-	    n < 150 ? s->what : s->what + n - 150);
-	r->count++;
-}
-
-/* The usual files that exist, else the journal. */
-static void
-sources_auto(struct run *r)
-{
-	static const char *const usual[] = { "/var/log/mail.log",
-		"/var/log/maillog" };
-	size_t i;
-
-	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (access(usual[i], F_OK) == 0)
-			source_add(r, usual[i], strlen(usual[i]));
-	if (r->count == 0)
-		source_add(r, "journal", strlen("journal"));
+	    n < 150 ? what : what + n - 150);
 }
 
 /* From the arguments, or else from the configuration. */
 static void
 sources_find(struct run *r, int argc, char **argv)
 {
-	const char *s = r->ctl->cfg.blacklist.logs;
+	struct scan_logs logs = { .count = 0 };
 	char *path;
-	size_t n;
+	size_t k;
 	int i;
 
 	for (i = 0; i < argc; i++) {
 		if (strcmp(argv[i], "-") == 0 ||
 		    strcmp(argv[i], "journal") == 0 ||
 		    strncmp(argv[i], "journal:", 8) == 0) {
-			source_add(r, argv[i], strlen(argv[i]));
+			scan_logs_add(&logs, argv[i], strlen(argv[i]));
 			continue;
 		}
 		path = realpath(argv[i], NULL);
@@ -117,19 +100,13 @@ sources_find(struct run *r, int argc, char **argv)
 			    strerror(errno));
 			continue;
 		}
-		source_add(r, path, strlen(path));
+		scan_logs_add(&logs, path, strlen(path));
 		free(path);
 	}
-	if (argc > 0)
-		return;
-	if (strcmp(s, "auto") == 0)
-		sources_auto(r);
-	else
-		for (s += strspn(s, " \t,"); *s != '\0';
-		     s += n, s += strspn(s, " \t,")) {
-			n = strcspn(s, " \t,");
-			source_add(r, s, n);
-		}
+	if (argc == 0)
+		scan_logs_find(&logs, &r->ctl->cfg);
+	for (k = 0; k < logs.count; k++)
+		source_add(r, logs.what[k]);
 }
 
 /* The time by which a log's stamps without a year are read. */
@@ -368,7 +345,7 @@ store_drop(struct run *r)
 static void
 follow(struct run *r, const sigset_t *mask)
 {
-	struct logsource *logs[SOURCES_MAX];
+	struct logsource *logs[SCAN_LOGS_MAX];
 	int64_t began;
 	size_t i, n;
 	long pause;

@@ -368,6 +368,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 	test_api(&ctl->cfg, &dir);
 	selftest_zones(&ctl->cfg, &dir);
 	selftest_command(&ctl->cfg);
+	selftest_blacklist(&ctl->cfg, &dir);
 	selftest_postfix();
 	if (report.json != NULL)
 		abictl_json(report.json);

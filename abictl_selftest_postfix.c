@@ -1,51 +1,32 @@
 /*
  * abictl selftest - does Postfix call us, and as it should?
  */
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "process.h"
 #include "selftest.h"
 #include "text.h"
+#include "tool.h"
 
-#define POSTCONF_TIMEOUT 10000 /* milliseconds */
-
-/* --- Postfix --- */
+#define POSTCONF_SECONDS 10
+#define OUTPUT_MAX (256 * 1024)
 
 /* The output of postconf, for the caller to free; NULL when there is none. */
 static char *
 postconf(const char *option, const char *names[], int count)
 {
-	char *argv[16] = { (char *)"/usr/sbin/postconf", (char *)option };
-	struct pollfd p = { .events = POLLIN };
-	size_t len = 0, size = 256 * 1024;
-	char *out;
-	int ends[2], i;
-	ssize_t n;
+	const char *argv[16] = { "postconf", option };
+	char *out = malloc(OUTPUT_MAX), error[512];
+	int i;
 
 	for (i = 0; i < count && i < 12; i++)
-		argv[2 + i] = (char *)names[i];
-	if (access(argv[0], X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0)
-		return NULL;
-	out = malloc(size);
-	if (out != NULL && process_start(argv, ends[1], -1, NULL) == 0) {
-		close(ends[1]);
-		p.fd = ends[0];
-		while (len < size - 1 && poll(&p, 1, POSTCONF_TIMEOUT) > 0 &&
-		    (n = read(ends[0], out + len, size - 1 - len)) > 0)
-			len += (size_t)n;
-		out[len] = '\0';
-	} else {
-		close(ends[1]);
-		free(out);
-		out = NULL;
-	}
-	close(ends[0]);
-	return out;
+		argv[2 + i] = names[i];
+	if (out == NULL || tool_read(argv, POSTCONF_SECONDS, out, OUTPUT_MAX,
+		error, sizeof(error)) == 0)
+		return out;
+	free(out);
+	return NULL;
 }
 
 /* Finds the spawn service that runs abichecker; its name into `name`. */

@@ -1,13 +1,18 @@
 /*
- * abictl store - the store as a whole: status, purge.
+ * abictl store - the store as a whole: status, purge, copying to another one.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "abictl.h"
 #include "store.h"
+#include "store_url.h"
+
+#define COPY_ROWS 500    /* written at once */
+#define COPY_WAIT 120000 /* milliseconds for one operation */
 
 static const char *const kinds[] = {
 	[STORE_LOGIN] = "logins",
@@ -62,6 +67,134 @@ purge(const struct abictl *ctl, struct store *s)
 	return EX_OK;
 }
 
+/* --- copying --- */
+
+/* One end of a copy. */
+struct end {
+	const struct config *cfg;
+	struct config own; /* when a configuration file was named */
+	const char *url;
+	struct store *store;
+};
+
+/* Rows on their way. */
+struct copying {
+	struct store *to;
+	struct store_row *rows;
+	size_t count;
+	long copied;
+	bool failed;
+};
+
+/*
+ * A URL, or a configuration file whose store is meant: so a password need not
+ * be on the command line. EX_OK, or what is wrong was said.
+ */
+static int
+end_open(const struct abictl *ctl, const char *text, struct end *e)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	e->cfg = &ctl->cfg;
+	e->url = text;
+	if (strchr(text, ':') == NULL || text[0] == '/' || text[0] == '.') {
+		config_init(&e->own);
+		if (config_load(&e->own, text, error, sizeof(error)) != 0)
+			return abictl_fail(EX_CONFIG, "%s", error);
+		e->cfg = &e->own;
+		e->url = e->own.store.url;
+	} else if (store_url_secret(text))
+		return abictl_fail(EX_USAGE, "a password has no place on a "
+		    "command line: name a configuration file instead");
+	e->store = store_open(e->cfg, e->url, error, sizeof(error));
+	if (e->store == NULL)
+		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+	e->store->wait_ms = COPY_WAIT;
+	return EX_OK;
+}
+
+static void
+end_close(struct end *e)
+{
+	if (e->store != NULL)
+		e->store->driver->close(e->store);
+	if (e->cfg == &e->own)
+		config_free(&e->own);
+}
+
+static bool
+rows_flush(struct copying *c)
+{
+	if (c->count > 0 && c->to->driver->restore(c->to, c->rows, c->count) !=
+		STORE_FOUND) {
+		c->failed = true;
+		return false;
+	}
+	c->copied += (long)c->count;
+	c->count = 0;
+	return true;
+}
+
+static bool
+row_copy(void *arg, const struct store_row *row)
+{
+	struct copying *c = arg;
+
+	c->rows[c->count++] = *row;
+	return c->count < COPY_ROWS || rows_flush(c);
+}
+
+/* All rows of a kind. EX_OK, or what is wrong was said. */
+static int
+kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
+{
+	struct copying c = { .to = to->store };
+	enum store_result r;
+	int status = EX_OK;
+
+	c.rows = calloc(COPY_ROWS, sizeof(*c.rows));
+	if (c.rows == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	r = from->store->driver->iterate(from->store, kind, "", row_copy, &c);
+	if (c.failed || (r != STORE_ERROR && !rows_flush(&c)))
+		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
+		    to->store->error);
+	else if (r == STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
+		    from->store->error);
+	*copied = c.copied;
+	free(c.rows);
+	return status;
+}
+
+/* What is there stays, unless a row of the same name is copied over it. */
+static int
+copy(const struct abictl *ctl, const char *from_text, const char *to_text)
+{
+	static struct end from, to;
+	cJSON *o = cJSON_CreateObject();
+	int status, kind;
+	long copied = 0;
+
+	status = end_open(ctl, from_text, &from);
+	if (status == EX_OK)
+		status = end_open(ctl, to_text, &to);
+	if (status == EX_OK && strcmp(from.url, to.url) == 0)
+		status = abictl_fail(EX_USAGE, "both are the same store");
+	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
+		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
+		if (status == EX_OK && !ctl->json)
+			printf("%-10s %ld\n", kinds[kind], copied);
+		cJSON_AddNumberToObject(o, kinds[kind], (double)copied);
+	}
+	end_close(&from);
+	end_close(&to);
+	if (status == EX_OK && ctl->json)
+		return abictl_json(o);
+	cJSON_Delete(o);
+	return status;
+}
+
 int
 abictl_store(struct abictl *ctl, int argc, char **argv)
 {
@@ -69,6 +202,8 @@ abictl_store(struct abictl *ctl, int argc, char **argv)
 	struct store *s;
 	int status;
 
+	if (argc == 3 && strcmp(argv[0], "copy") == 0)
+		return copy(ctl, argv[1], argv[2]);
 	if (argc != 1 || (strcmp(argv[0], "status") != 0 &&
 			     strcmp(argv[0], "purge") != 0))
 		return EX_USAGE;

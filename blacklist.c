@@ -29,8 +29,10 @@ blacklist_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	if (!snapshot_refresh(&snapshot, cfg->blacklist.snapshot)) {
-		text_add(&t, snapshot.problem);
 		/* Not there: nobody scans the log. That is no fault. */
+		text_add(&t, snapshot.absent ?
+			"no snapshot yet, see `abictl scan'" :
+			snapshot.problem);
 		if (snapshot.absent)
 			return OUTCOME_NONE;
 		if (!told && !req->passive)

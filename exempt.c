@@ -14,7 +14,7 @@
 #include "whitelist.h"
 
 #define POSTCONF_SECONDS 10
-#define NETWORKS_MAX 16384 /* bytes of mynetworks */
+#define NETWORKS_MAX 65536 /* bytes of mynetworks */
 
 /* "[2001:db8::]/32" to "2001:db8::/32", in place. */
 static void
@@ -57,11 +57,13 @@ networks_load(struct exempt *e)
 	const char *const argv[] = { "postconf", "-x", "-h", "mynetworks",
 		NULL };
 	static char text[NETWORKS_MAX];
+	char error[512];
 
-	if (tool_run(argv, -1, -1, POSTCONF_SECONDS, text, sizeof(text)) == 0)
+	if (tool_read(argv, POSTCONF_SECONDS, text, sizeof(text), error,
+		sizeof(error)) == 0)
 		exempt_networks(e, text);
 	else
-		log_warning("mynetworks is not known: %.200s", text);
+		log_warning("mynetworks is not known: %.200s", error);
 }
 
 void

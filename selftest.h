@@ -19,6 +19,9 @@ void selftest_zones(const struct config *cfg, struct statedir *d);
 /* accounts.command. */
 void selftest_command(const struct config *cfg);
 
+/* Logs, snapshot, map. */
+void selftest_blacklist(const struct config *cfg, struct statedir *d);
+
 /* main.cf and master.cf. */
 void selftest_postfix(void);
 

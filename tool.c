@@ -20,7 +20,7 @@
 #include "lock.h"
 #include "text.h"
 
-#define OUTPUT_MAX 512 /* bytes that are kept */
+#define LINE_MAX_BYTES 512 /* of what is kept for a message */
 #define LOOK_MS    50  /* between looks at a program that prints nothing */
 
 const char *tool_path = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -29,8 +29,10 @@ const char *tool_path = "/usr/sbin:/usr/bin:/sbin:/bin";
 struct running {
 	pid_t pid;
 	int out; /* reads what it prints, -1 when that has ended */
-	char output[OUTPUT_MAX + 1];
-	size_t len;
+	bool with_errors; /* descriptor 2 goes there, too */
+	char *output;
+	size_t len, room; /* room: for a NUL as well */
+	bool cut;
 };
 
 static bool
@@ -50,8 +52,8 @@ tool_find(const char *name, char *path, size_t size)
 
 /* As posix_spawn(3), with the descriptors and signals that it shall have. */
 static int
-spawn_in(pid_t *pid, const char *path, const char *const argv[], int dir_fd,
-    int keep_fd, int out)
+spawn_in(struct running *r, const char *path, const char *const argv[],
+    int dir_fd, int keep_fd, int out)
 {
 	static char path_is[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 	char config[PATH_MAX + 16], *environment[] = { path_is, NULL, NULL };
@@ -77,10 +79,10 @@ spawn_in(pid_t *pid, const char *path, const char *const argv[], int dir_fd,
 		posix_spawn_file_actions_addfchdir_np(&files, dir_fd);
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, out, 2);
+	posix_spawn_file_actions_adddup2(&files, r->with_errors ? out : 0, 2);
 	if (keep_fd >= 0)
 		posix_spawn_file_actions_adddup2(&files, keep_fd, 3);
-	rc = posix_spawn(pid, path, &files, &attr, (char *const *)argv,
+	rc = posix_spawn(&r->pid, path, &files, &attr, (char *const *)argv,
 	    environment);
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
@@ -91,14 +93,16 @@ spawn_in(pid_t *pid, const char *path, const char *const argv[], int dir_fd,
 static void
 output_read(struct running *r)
 {
-	char rest[OUTPUT_MAX];
-	size_t room = OUTPUT_MAX - r->len;
+	char rest[LINE_MAX_BYTES];
+	size_t room = r->room - 1 - r->len;
 	ssize_t n;
 
 	n = read(r->out, room > 0 ? r->output + r->len : rest,
 	    room > 0 ? room : sizeof(rest));
 	if (n > 0 && room > 0)
 		r->len += (size_t)n;
+	else if (n > 0)
+		r->cut = true;
 	if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN)) {
 		close(r->out);
 		r->out = -1;
@@ -131,26 +135,23 @@ run_to_end(struct running *r, int64_t end, int *status)
 	return true;
 }
 
-/* Its first line, made printable. */
+/* The first line of what it has printed, made printable. */
 static void
 output_line(struct running *r, char *out, size_t size)
 {
-	r->output[r->len] = '\0';
 	r->output[strcspn(r->output, "\n")] = '\0';
 	text_printable(out, size, text_trim(r->output));
 }
 
+/* How it has ended: 0, or -1 and what was wrong. */
 static int
-run_and_judge(const char *name, struct running *r, int seconds, char *error,
-    size_t size)
+judge(const char *name, struct running *r, bool ended, int status, int seconds,
+    char *error, size_t size)
 {
-	bool ended;
-	char line[OUTPUT_MAX + 1];
-	int status = 0;
+	char line[LINE_MAX_BYTES + 1] = "";
 
-	ended = run_to_end(r, lock_clock_ms() + seconds * INT64_C(1000),
-	    &status);
-	output_line(r, line, sizeof(line));
+	if (r->with_errors)
+		output_line(r, line, sizeof(line));
 	if (!ended)
 		snprintf(error, size, "%s: not done within %d s, killed", name,
 		    seconds);
@@ -165,14 +166,14 @@ run_and_judge(const char *name, struct running *r, int seconds, char *error,
 	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-int
-tool_run(const char *const argv[], int dir_fd, int keep_fd, int seconds,
-    char *error, size_t size)
+static int
+run(const char *const argv[], struct running *r, int dir_fd, int keep_fd,
+    int seconds, char *error, size_t size)
 {
 	struct sigaction act = { .sa_handler = SIG_DFL }, old_act;
-	struct running r = { .out = -1 };
 	char path[PATH_MAX];
-	int ends[2], rc;
+	int ends[2], rc, status = 0;
+	bool ended;
 
 	if (!tool_find(argv[0], path, sizeof(path))) {
 		snprintf(error, size, "%s: not found in %s", argv[0],
@@ -187,17 +188,46 @@ tool_run(const char *const argv[], int dir_fd, int keep_fd, int seconds,
 	/* Where children are ignored, nobody is told how one has ended. */
 	sigemptyset(&act.sa_mask);
 	sigaction(SIGCHLD, &act, &old_act);
-	r.out = ends[0];
-	rc = spawn_in(&r.pid, path, argv, dir_fd, keep_fd, ends[1]);
+	r->out = ends[0];
+	rc = spawn_in(r, path, argv, dir_fd, keep_fd, ends[1]);
 	close(ends[1]);
-	if (rc == 0)
-		rc = run_and_judge(argv[0], &r, seconds, error, size);
-	else {
+	if (rc == 0) {
+		ended = run_to_end(r,
+		    lock_clock_ms() + seconds * INT64_C(1000), &status);
+		r->output[r->len] = '\0';
+		rc = judge(argv[0], r, ended, status, seconds, error, size);
+	} else {
 		snprintf(error, size, "%s: %s", path, strerror(rc));
 		rc = -1;
 	}
-	if (r.out >= 0)
-		close(r.out);
+	if (r->out >= 0)
+		close(r->out);
 	sigaction(SIGCHLD, &old_act, NULL);
 	return rc;
+}
+
+int
+tool_run(const char *const argv[], int dir_fd, int keep_fd, int seconds,
+    char *error, size_t size)
+{
+	char output[LINE_MAX_BYTES + 1];
+	struct running r = { .output = output, .room = sizeof(output),
+		.with_errors = true };
+
+	return run(argv, &r, dir_fd, keep_fd, seconds, error, size);
+}
+
+int
+tool_read(const char *const argv[], int seconds, char *out, size_t room,
+    char *error, size_t size)
+{
+	struct running r = { .output = out, .room = room };
+
+	out[0] = '\0';
+	if (run(argv, &r, -1, -1, seconds, error, size) != 0)
+		return -1;
+	if (!r.cut && strlen(out) == r.len)
+		return 0;
+	snprintf(error, size, "%s: prints more than can be used", argv[0]);
+	return -1;
 }

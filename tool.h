@@ -24,4 +24,11 @@ extern const char *tool_path;
 int tool_run(const char *const argv[], int dir_fd, int keep_fd, int seconds,
     char *error, size_t size);
 
+/*
+ * The same for what a program prints on descriptor 1: all of it, with a NUL,
+ * in `out'. -1 also when it does not fit.
+ */
+int tool_read(const char *const argv[], int seconds, char *out, size_t room,
+    char *error, size_t size);
+
 #endif

@@ -18,6 +18,7 @@ import signal
 import socketserver
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -335,10 +336,11 @@ class Refusals(PostfixTest):
     def test_own_networks_are_those_of_postfix(self):
         """However many they are, and whatever postconf has to complain about."""
         many = "".join(f"\n    10.{i}.{i}.0/24" for i in range(100))
-        for number, main_cf in enumerate(("mynetworks = 127.0.0.0/8 8.8.4.0/24\n",
-                        f"mynetworks = 127.0.0.0/8{many}\n    8.8.4.0/24\n",
-                        "mynetworks = 1.2.3.4\nmynetworks = 127.0.0.0/8, 8.8.4.0/24\n",
-                        "mine = 8.8.4.0/24\nmynetworks = 127.0.0.0/8 $mine\n")):
+        main_cfs = ("mynetworks = 127.0.0.0/8 8.8.4.0/24\n",
+                    f"mynetworks = 127.0.0.0/8{many}\n    8.8.4.0/24\n",
+                    "mynetworks = 1.2.3.4\nmynetworks = 127.0.0.0/8, 8.8.4.0/24\n",
+                    "mine = 8.8.4.0/24\nmynetworks = 127.0.0.0/8 $mine\n")
+        for number, main_cf in enumerate(main_cfs):
             with self.subTest(number):
                 site = self.site()
                 site.mail_config = testenv.new_directory("postfix")
@@ -470,7 +472,8 @@ class Identity(BlacklistTest):
             self.assertEqual(owners, [(str(FILTER_USER.pw_uid),) * 3, ("0",) * 3])
             process.terminate()
             self.assertEqual(process.wait(testenv.PATIENCE), OK)
-        wait_until(lambda: not os.path.exists(f"/proc/{children[0]}"), "the child to end")
+        wait_until(lambda: children[0] not in testenv.processes_of(program("abictl")),
+                   "the child to end")
 
 
 # Which lines list whom
@@ -711,9 +714,14 @@ class Bans(BlacklistTest):
     def test_the_filter_needs_no_scan_to_forget(self):
         site = self.site(**{"blacklist.ban": "60s"})
         site.write(guesses(GUILTY, when=time.time() - 68), guesses(OTHER))
-        self.assertEqual(site.scan()["listed"], 2 if time.time() % 1 < 0 else 1)
+        site.scan()
         self.assert_accepted(site, GUILTY)
         self.assert_refused(site, OTHER)
+        site.write(guesses(IPV6, when=time.time() - 62))  # listed for two seconds yet
+        with Filter(site) as filter_:
+            site.scan()
+            wait_until(lambda: filter_.ask(IPV6) == DUNNO, "the ban to end")
+            self.assertEqual(filter_.ask(OTHER), REFUSED)
 
     def test_whoever_goes_on_stays(self):
         site = self.site(**{"blacklist.ban": "1d"})
@@ -1118,6 +1126,34 @@ class Signals(BlacklistTest):
         subprocess.run(["postmap", f"lmdb:{self.map}"], check=True)
         self.check(signal.SIGKILL, "lmdb", KILLS)
 
+    def test_nothing_is_ever_missing(self):
+        """Snapshot and map are replaced in one step: who looks at any moment finds one."""
+        site = self.site(**{"blacklist.map": f"hash:{self.map}"})
+        site.blacklist("add", "1.1.2.1", root=True)
+        files, looks, missing, over = [site.snapshot, self.map, f"{self.map}.db"], 0, [], []
+
+        def look():
+            nonlocal looks
+            while not over:
+                looks += 1
+                for path in files:
+                    try:
+                        if os.stat(path).st_size == 0:
+                            missing.append(f"{path} is empty")
+                    except FileNotFoundError:
+                        missing.append(f"{path} is not there")
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            for _ in range(30):
+                site.blacklist("add", GUILTY, root=True)
+                site.blacklist("remove", GUILTY, root=True)
+        finally:
+            over.append(True)
+            thread.join()
+        self.assertGreater(looks, 1000)
+        self.assertEqual(missing[:5], [])
+
     def test_asked_to_end(self):
         self.check(signal.SIGTERM, None, KILLS)
 
@@ -1254,10 +1290,8 @@ class Faults(BlacklistTest):
         self.assertTrue(site.log_lines("error: scan: "))
         self.assert_refused(site, "1.1.1.1")  # the old list is whole
         os.unlink(fill)
-        unmount2 = os.path.join(directory, ".")  # more room, nothing lost
         subprocess.run(["mount", "-o", "remount,size=20m", directory], check=True)
-        self.assertTrue(os.path.isdir(unmount2))
-        site.scan()
+        site.scan()  # nothing was lost
         self.assertEqual(len(site.listed()), 2001)
         self.assertEqual({each["hits"] for each in site.listed().values()}, {3})
         self.assert_refused(site, "9.7.1.249")
