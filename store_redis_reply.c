@@ -118,6 +118,9 @@ nil_create(const redisReadTask *task)
 {
 	struct redis_reader *r = task->privdata;
 
+	if (task->type != REDIS_REPLY_STRING &&
+	    (task->type != REDIS_REPLY_ARRAY || task->parent != NULL))
+		return NULL;
 	return item_new(r, REDIS_NIL) != NULL ? r : NULL;
 }
 
