@@ -57,7 +57,9 @@ FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 found      = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p && { echo $$p; break; }; done)
 PGSQL_PC  := $(call found,libpq)
 MYSQL_PC  := $(call found,libmariadb mariadb)
-REDIS_PC  := $(call found,openssl)
+REDIS_PC  := $(call found,hiredis)
+# With OpenSSL's headers, too, it speaks TLS.
+TLS_PC    := $(call found,openssl)
 WITH_PGSQL = $(if $(PGSQL_PC),1,0)
 WITH_MYSQL = $(if $(MYSQL_PC),1,0)
 WITH_REDIS = $(if $(REDIS_PC),1,0)
@@ -70,7 +72,7 @@ SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),$(PGSQL)) $(if $(filter 1,$(WITH_MYS
 cflags_of  = $(patsubst -I%,-isystem %,$(if $(1),$(shell $(PKG_CONFIG) --cflags $(1))))
 PGSQL_CFLAGS := $(call cflags_of,$(PGSQL_PC))
 MYSQL_CFLAGS := $(call cflags_of,$(MYSQL_PC))
-REDIS_CFLAGS := $(call cflags_of,$(REDIS_PC))
+REDIS_CFLAGS := $(call cflags_of,$(REDIS_PC)) $(call cflags_of,$(TLS_PC))
 
 WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings

@@ -61,30 +61,26 @@ redis_session(struct redis_store *s, bool create)
 		return false;
 	redis_command_begin(s);
 	if (password) {
-		redis_command(s, user ? 3 : 2);
+		redis_command(s);
 		redis_word(s, "AUTH");
 		if (user)
 			redis_word(s, s->url.user);
 		redis_word(s, s->url.password);
 	}
 	if (s->number > 0) {
-		redis_command(s, 2);
+		redis_command(s);
 		redis_word(s, "SELECT");
 		redis_word_number(s, s->number);
 	}
-	redis_command(s, 6);
+	redis_command(s);
 	redis_word(s, "EVAL");
 	redis_word(s, schema_lua);
 	redis_word(s, "1");
 	redis_key(s, "schema");
 	redis_word_number(s, STORE_SCHEMA);
 	redis_word(s, create ? "1" : "0");
-	if (s->out_failed) {
-		redis_failed(s, "out of memory");
-		return false;
-	}
-	sent = redis_send(s, s->out, s->out_len);
-	explicit_bzero(s->out, s->out_len); /* the password */
+	sent = redis_commands_send(s);
+	redis_commands_free(&s->out); /* the password is in it */
 	if (!sent)
 		return false;
 	for (i = 0; i < replies; i++)
@@ -108,9 +104,7 @@ redis_close(struct store *store)
 
 	redis_disconnect(s);
 	redis_reader_free(&s->reader);
-	if (s->out != NULL)
-		explicit_bzero(s->out, s->out_size);
-	free(s->out);
+	redis_commands_free(&s->out);
 	explicit_bzero(&s->url, sizeof(s->url));
 	free(s);
 }
@@ -167,7 +161,8 @@ redis_open(const struct config *cfg, const char *url, long wait_ms,
 	store_url_text(url, s->where, sizeof(s->where));
 	if (wrong != NULL)
 		snprintf(error, size, "store.url: %s", wrong);
-	else if (store_url_password(&s->url, cfg, error, size)) {
+	else if (redis_load(error, size) &&
+	    store_url_password(&s->url, cfg, error, size)) {
 		if (redis_session(s, create))
 			return &s->store;
 		snprintf(error, size, "%s", s->store.error);

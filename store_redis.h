@@ -1,9 +1,8 @@
 /*
  * store_redis - what the files of the Redis driver share; nobody else's.
  *
- * The protocol is RESP2, in a reader of our own: each release of hiredis has
- * another soname and other structures, the one of Debian 12 has no TLS, and
- * none bounds the memory that a hostile server makes it take.
+ * The protocol, RESP2, is hiredis's work: its reader and its command writer.
+ * The connection is our own, see store_redis_wire.c.
  */
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
@@ -22,40 +21,52 @@ enum redis_type {
 struct redis_item {
 	enum redis_type type;
 	int64_t number;
-	size_t at, len; /* of a text, in buf */
+	size_t at, len; /* of a text */
 };
+
+struct redisReader; /* hiredis's */
 
 /*
  * Reads replies: one value, or an array of values. A length or number that a
  * reply announces makes nothing grow, only what has come does.
  */
 struct redis_reader {
-	char *buf;
-	size_t len, size, at; /* bytes there, room, read up to here */
-	size_t limit;         /* a reply is no longer, in bytes */
+	struct redisReader *parser; /* NULL = nothing was read yet */
+	size_t limit, fed;          /* bytes of a reply, at most and so far */
 	struct redis_item *items;
 	size_t count, room;
-	bool array, begun;
-	size_t left; /* items that are still to come */
+	char *text; /* of the items, with NUL each */
+	size_t len, size;
+	bool array;
 };
 
 enum redis_progress {
-	REDIS_WRONG, /* not a reply, or one over the limit */
+	REDIS_WRONG, /* not a reply, or one over the limit, or no memory */
 	REDIS_MORE,  /* more bytes are needed */
 	REDIS_WHOLE, /* it is in items */
 };
 
+/* Loads hiredis, once. False: why in error. */
+bool redis_load(char *error, size_t size);
+
 /* Forgets the last reply and awaits one of at most `limit` bytes. */
 void redis_reader_begin(struct redis_reader *r, size_t limit);
 
-/* Where the next bytes go, and how many may; NULL: over limit or memory. */
-char *redis_reader_room(struct redis_reader *r, size_t *n);
+/* How many bytes may still come. */
+size_t redis_reader_room(const struct redis_reader *r);
 
-/* `n` bytes are there now. */
-void redis_reader_added(struct redis_reader *r, size_t n);
+/*
+ * Reads on, in n more bytes; 0: in what is there. Not beyond the end of the
+ * reply. After REDIS_WRONG, redis_reader_drop().
+ */
+enum redis_progress redis_reader_feed(struct redis_reader *r,
+    const char *bytes, size_t n);
 
-/* Reads on in what is there. */
-enum redis_progress redis_reader_parse(struct redis_reader *r);
+/* Bytes behind the reply. */
+size_t redis_reader_rest(const struct redis_reader *r);
+
+/* Forgets all bytes, for a new connection; the last reply is kept. */
+void redis_reader_drop(struct redis_reader *r);
 
 /* Item i as text with NUL: "" if it is none, or not there. */
 const char *redis_text(const struct redis_reader *r, size_t i);
@@ -94,6 +105,18 @@ void redis_tls_close(struct redis_tls *t);
 #define REDIS_KEY_MAX 512
 #define REDIS_DAY 86400L
 #define REDIS_MANY 500
+#define REDIS_COMMANDS 3 /* in one round trip */
+
+/* Commands that are being made, to be sent together. */
+struct redis_commands {
+	char *text; /* of all words, with NUL each */
+	size_t len, size;
+	size_t *lens; /* of the words, without NUL */
+	size_t count, room;
+	size_t words[REDIS_COMMANDS]; /* of each command */
+	size_t commands;
+	bool failed; /* no memory, or too many */
+};
 
 struct redis_store {
 	struct store store; /* first */
@@ -107,9 +130,7 @@ struct redis_store {
 	struct redis_tls *tls;
 	int64_t deadline; /* of the round trip at hand, lock_clock_ms() */
 	struct redis_reader reader;
-	char *out; /* the command being made */
-	size_t out_len, out_size;
-	bool out_failed; /* no memory for it */
+	struct redis_commands out;
 };
 
 /* Notes what has gone wrong. STORE_ERROR. */
@@ -145,14 +166,23 @@ struct redis_script {
 /* Forgets what was being made. */
 void redis_command_begin(struct redis_store *s);
 
-/* Begins a command of so many words, behind those that are there. */
-void redis_command(struct redis_store *s, size_t words);
+/* Begins a command, behind those that are there; its words follow. */
+void redis_command(struct redis_store *s);
 void redis_word(struct redis_store *s, const char *text);
 void redis_word_number(struct redis_store *s, int64_t number);
 
-/* Begins a call of a script with so many keys and arguments, words follow. */
+/* Begins a call of a script with so many keys; they and arguments follow. */
 void redis_script(struct redis_store *s, struct redis_script *script,
-    size_t keys, size_t args);
+    size_t keys);
+
+/*
+ * Sends what was made, within the deadline; it stays. False: noted, and
+ * disconnected if it was the connection's fault.
+ */
+bool redis_commands_send(struct redis_store *s);
+
+/* Wipes and frees. */
+void redis_commands_free(struct redis_commands *c);
 
 /* A word of the prefix and what follows it. */
 void redis_key(struct redis_store *s, const char *name);
@@ -184,7 +214,6 @@ int64_t redis_call_number(struct redis_store *s, struct redis_script *script);
 struct redis_items {
 	const void *items;
 	size_t count;
-	size_t words; /* of each item */
 	void (*put)(struct redis_store *s, const void *items, size_t i);
 };
 

@@ -9,54 +9,60 @@
 
 #include "lock.h"
 #include "store_redis.h"
+#include "store_redis_library.h"
 
 #define TRIPS_MAX 20000 /* of one operation; each is for up to 1000 rows */
 #define OUT_KEEP 65536 /* bytes of the buffer that an idle filter keeps */
 
-static void
-out_bytes(struct redis_store *s, const char *bytes, size_t n)
+/* Grows by doubling, to `need` elements. False: no memory, as it was. */
+static bool
+grow(void **at, size_t *room, size_t need, size_t each, size_t least)
 {
-	size_t size = s->out_size > 0 ? s->out_size : 1024;
-	char *larger;
+	size_t n = *room > 0 ? *room : least;
+	void *larger;
 
-	while (size - s->out_len < n && size < SIZE_MAX / 4)
-		size *= 2;
-	if (size > s->out_size) {
-		larger = realloc(s->out, size);
-		if (larger == NULL) {
-			s->out_failed = true;
-			return;
-		}
-		s->out = larger;
-		s->out_size = size;
-	}
-	memcpy(s->out + s->out_len, bytes, n);
-	s->out_len += n;
-}
-
-static void
-out_head(struct redis_store *s, char type, size_t n)
-{
-	char head[32];
-
-	snprintf(head, sizeof(head), "%c%zu\r\n", type, n);
-	out_bytes(s, head, strlen(head));
+	while (n < need && n < SIZE_MAX / 4 / each)
+		n *= 2;
+	if (n <= *room)
+		return need <= *room;
+	larger = realloc(*at, n * each);
+	if (larger == NULL)
+		return false;
+	*at = larger;
+	*room = n;
+	return true;
 }
 
 void
-redis_command(struct redis_store *s, size_t words)
+redis_command(struct redis_store *s)
 {
-	out_head(s, '*', words);
+	struct redis_commands *c = &s->out;
+
+	if (c->commands == REDIS_COMMANDS)
+		c->failed = true;
+	else
+		c->words[c->commands++] = 0;
 }
 
 void
 redis_word(struct redis_store *s, const char *text)
 {
+	struct redis_commands *c = &s->out;
 	size_t n = strlen(text);
+	void *bytes = c->text, *lens = c->lens;
 
-	out_head(s, '$', n);
-	out_bytes(s, text, n);
-	out_bytes(s, "\r\n", 2);
+	c->failed = c->failed || c->commands == 0 ||
+	    !grow(&bytes, &c->size, c->len + n + 1, 1, 1024);
+	c->text = bytes;
+	c->failed = c->failed ||
+	    !grow(&lens, &c->room, c->count + 1, sizeof(*c->lens), 32);
+	c->lens = lens;
+	if (c->failed)
+		return;
+	memcpy(c->text + c->len, text, n + 1);
+	c->len += n + 1;
+	c->lens[c->count++] = n;
+	c->words[c->commands - 1]++;
 }
 
 void
@@ -93,27 +99,142 @@ redis_user_key(struct redis_store *s, const char *user, const char *name)
 void
 redis_command_begin(struct redis_store *s)
 {
-	if (s->out_size > OUT_KEEP) {
-		free(s->out);
-		s->out = NULL;
-		s->out_size = 0;
-	}
-	s->out_len = 0;
-	s->out_failed = false;
+	struct redis_commands *c = &s->out;
+
+	if (c->size > OUT_KEEP)
+		redis_commands_free(c);
+	c->len = c->count = c->commands = 0;
+	c->failed = false;
 }
 
 void
-redis_script(struct redis_store *s, struct redis_script *script, size_t keys,
-    size_t args)
+redis_commands_free(struct redis_commands *c)
+{
+	if (c->text != NULL)
+		explicit_bzero(c->text, c->size);
+	free(c->text);
+	free(c->lens);
+	memset(c, 0, sizeof(*c));
+}
+
+void
+redis_script(struct redis_store *s, struct redis_script *script, size_t keys)
 {
 	if (script->hash[0] == '\0')
 		SHA1Data((const uint8_t *)script->text, strlen(script->text),
 		    script->hash);
 	redis_command_begin(s);
-	redis_command(s, 3 + keys + args);
+	redis_command(s);
 	redis_word(s, "EVALSHA");
 	redis_word(s, script->hash);
 	redis_word_number(s, (int64_t)keys);
+}
+
+/* --- what is sent --- */
+
+/* What hiredis has made of the commands. */
+struct made {
+	char *bytes[REDIS_COMMANDS];
+	size_t len[REDIS_COMMANDS], total;
+};
+
+static void
+made_free(struct made *m)
+{
+	size_t i;
+
+	for (i = 0; i < REDIS_COMMANDS; i++) {
+		if (m->bytes[i] == NULL)
+			continue;
+		explicit_bzero(m->bytes[i], m->len[i]);
+		redis_library.redisFreeCommand(m->bytes[i]);
+	}
+}
+
+/*
+ * Has hiredis write them; the first with the text of `script` in the place of
+ * its hash, if it is not NULL. False: no memory.
+ */
+static bool
+commands_make(const struct redis_commands *c, const struct redis_script *script,
+    struct made *m)
+{
+	const char **words = calloc(c->count + 1, sizeof(*words));
+	size_t *lens = calloc(c->count + 1, sizeof(*lens)), i, from = 0;
+	bool good = words != NULL && lens != NULL;
+	const char *at = c->text;
+	long long n;
+
+	for (i = 0; good && i < c->count; i++) {
+		words[i] = at;
+		lens[i] = c->lens[i];
+		at += lens[i] + 1;
+	}
+	if (good && script != NULL) {
+		words[0] = "EVAL";
+		lens[0] = strlen(words[0]);
+		words[1] = script->text;
+		lens[1] = strlen(words[1]);
+	}
+	for (i = 0; good && i < c->commands; i++) {
+		n = redis_library.redisFormatCommandArgv(&m->bytes[i],
+		    (int)c->words[i], words + from, lens + from);
+		good = n > 0;
+		if (!good)
+			break;
+		m->len[i] = (size_t)n;
+		m->total += (size_t)n;
+		from += c->words[i];
+	}
+	free(words);
+	free(lens);
+	return good;
+}
+
+/* Sends them at once. False: noted. */
+static bool
+made_send(struct redis_store *s, const struct made *m)
+{
+	char *all, *end;
+	size_t i;
+	bool good;
+
+	if (s->out.commands == 1)
+		return redis_send(s, m->bytes[0], m->len[0]);
+	all = end = malloc(m->total + 1);
+	if (all == NULL) {
+		redis_failed(s, "out of memory");
+		return false;
+	}
+	for (i = 0; i < s->out.commands; i++) {
+		memcpy(end, m->bytes[i], m->len[i]);
+		end += m->len[i];
+	}
+	good = redis_send(s, all, m->total);
+	explicit_bzero(all, m->total);
+	free(all);
+	return good;
+}
+
+/* See redis_commands_send() and commands_make(). */
+static bool
+commands_send(struct redis_store *s, const struct redis_script *script)
+{
+	struct made m = { .total = 0 };
+	bool good = !s->out.failed && commands_make(&s->out, script, &m);
+
+	if (good)
+		good = made_send(s, &m);
+	else
+		redis_failed(s, "out of memory");
+	made_free(&m);
+	return good;
+}
+
+bool
+redis_commands_send(struct redis_store *s)
+{
+	return commands_send(s, NULL);
 }
 
 /* --- a round trip --- */
@@ -125,25 +246,17 @@ redis_script(struct redis_store *s, struct redis_script *script, size_t keys,
 static bool
 trip_begin(struct redis_store *s)
 {
+	struct redis_commands out = s->out;
 	bool good;
-	char *out = s->out;
-	size_t len = s->out_len, size = s->out_size;
 
-	if (s->out_failed) {
-		redis_failed(s, "out of memory");
-		return false;
-	}
 	s->deadline = lock_clock_ms() + s->store.wait_ms;
 	if (!redis_stale(s))
 		return true;
 	/* The command that waits is put aside. */
-	s->out = NULL;
-	s->out_len = s->out_size = 0;
+	memset(&s->out, 0, sizeof(s->out));
 	good = redis_session(s, false);
-	free(s->out);
+	redis_commands_free(&s->out);
 	s->out = out;
-	s->out_len = len;
-	s->out_size = size;
 	return good;
 }
 
@@ -165,33 +278,6 @@ redis_reply_failed(struct redis_store *s)
 		return true;
 	}
 	return false;
-}
-
-/* The same command with the script's text in the place of its hash. */
-static bool
-script_send_whole(struct redis_store *s, const struct redis_script *script)
-{
-	char *body = s->out, *rest;
-	size_t len = s->out_len, line, i;
-	bool good;
-
-	/* *N, $7, EVALSHA, $40 and the hash are a line each. */
-	rest = (char *)memchr(body, '\n', len) + 1;
-	line = (size_t)(rest - body);
-	for (i = 0; i < 4; i++)
-		rest = (char *)memchr(rest, '\n',
-			   len - (size_t)(rest - body)) + 1;
-	s->out = NULL;
-	s->out_len = s->out_size = 0;
-	out_bytes(s, body, line);
-	redis_word(s, "EVAL");
-	redis_word(s, script->text);
-	if (s->out_failed)
-		redis_failed(s, "out of memory");
-	good = !s->out_failed && redis_send(s, s->out, s->out_len) &&
-	    redis_send(s, rest, len - (size_t)(rest - body));
-	free(body);
-	return good;
 }
 
 /* Is the reply of these types? See redis_call(). */
@@ -222,12 +308,12 @@ redis_call(struct redis_store *s, struct redis_script *script, size_t limit,
 	struct redis_reader *r = &s->reader;
 
 	s->store.error[0] = '\0';
-	if (!trip_begin(s) || !redis_send(s, s->out, s->out_len) ||
+	if (!trip_begin(s) || !redis_commands_send(s) ||
 	    !redis_receive(s, limit))
 		return false;
 	if (r->count == 1 && r->items[0].type == REDIS_ERROR &&
 	    strncmp(redis_text(r, 0), "NOSCRIPT", 8) == 0 &&
-	    (!script_send_whole(s, script) || !redis_receive(s, limit)))
+	    (!commands_send(s, script) || !redis_receive(s, limit)))
 		return false;
 	if (redis_reply_failed(s))
 		return false;
@@ -268,16 +354,16 @@ portion_send(struct redis_store *s, const struct redis_items *items,
 	if (n > PORTION)
 		n = PORTION;
 	redis_command_begin(s);
-	redis_command(s, 2 + n * items->words);
+	redis_command(s);
 	redis_word(s, "RPUSH");
 	redis_word(s, key);
 	for (i = 0; i < n; i++)
 		items->put(s, items->items, from + i);
-	redis_command(s, 3);
+	redis_command(s);
 	redis_word(s, "EXPIRE");
 	redis_word(s, key);
 	redis_word_number(s, UPLOAD_KEEP);
-	if (!trip_begin(s) || !redis_send(s, s->out, s->out_len))
+	if (!trip_begin(s) || !redis_commands_send(s))
 		return false;
 	for (i = 0; i < 2; i++)
 		if (!redis_receive(s, REDIS_LITTLE) || redis_reply_failed(s))

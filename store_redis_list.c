@@ -163,13 +163,8 @@ portion_words(struct redis_store *s, enum store_kind kind, const char *of,
 		[STORE_POSITION] = "positions",
 		[STORE_HIT] = "hits",
 	};
-	static const size_t args[] = {
-		[STORE_LOGIN] = 4, [STORE_ACCOUNT] = 5, [STORE_OFFENDER] = 3,
-		[STORE_RATE] = 3, [STORE_POSITION] = 3, [STORE_HIT] = 4,
-	};
 
-	redis_script(s, lists[kind], kind == STORE_ACCOUNT ? 2 : 1,
-	    args[kind]);
+	redis_script(s, lists[kind], kind == STORE_ACCOUNT ? 2 : 1);
 	if (kind == STORE_ACCOUNT)
 		redis_word(s, REDIS_ACCOUNTS);
 	redis_key(s, keys[kind]);
@@ -355,7 +350,7 @@ rows_count(struct redis_store *s, const char *which, long *n)
 
 	*n = 0;
 	do {
-		redis_script(s, &count_script, 8, 4);
+		redis_script(s, &count_script, 8);
 		redis_word(s, REDIS_ACCOUNTS);
 		for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 			redis_key(s, keys[i]);

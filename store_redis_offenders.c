@@ -273,7 +273,7 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 	static struct redis_long_script apply;
 	struct redis_store *s = (struct redis_store *)store;
 	struct redis_script *script = redis_script_offenders(&apply, apply_lua);
-	const struct redis_items hits = { b->hits, b->hit_count, 4, hit_words };
+	const struct redis_items hits = { b->hits, b->hit_count, hit_words };
 	char batch[REDIS_KEY_MAX];
 	bool inlined;
 	int64_t n;
@@ -282,8 +282,7 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 	if (!redis_upload(s, &hits, batch, sizeof(batch)))
 		return STORE_ERROR;
 	inlined = b->hit_count <= REDIS_INLINE;
-	redis_script(s, script, 7,
-	    10 + b->rule_count * 3 + (inlined ? b->hit_count * 4 : 0));
+	redis_script(s, script, 7);
 	redis_offender_keys(s);
 	redis_key(s, "hits");
 	redis_key(s, "positions");
@@ -321,7 +320,7 @@ redis_position(struct store *store, const char *source, char *position,
 	struct redis_store *s = (struct redis_store *)store;
 
 	position[0] = '\0';
-	redis_script(s, &position_script, 1, 1);
+	redis_script(s, &position_script, 1);
 	redis_key(s, "positions");
 	redis_word(s, source);
 	if (!redis_call(s, &position_script, REDIS_LITTLE, "t"))
@@ -340,7 +339,7 @@ redis_generation(struct store *store, int64_t *generation)
 	struct redis_store *s = (struct redis_store *)store;
 
 	*generation = 0;
-	redis_script(s, &generation_script, 1, 0);
+	redis_script(s, &generation_script, 1);
 	redis_key(s, "generation");
 	if (!redis_call(s, &generation_script, REDIS_LITTLE, "t"))
 		return STORE_ERROR;
@@ -368,7 +367,7 @@ redis_offender_add(struct store *store, const struct store_offender *o)
 	struct redis_script *script = redis_script_offenders(&add, add_lua);
 	int64_t n;
 
-	redis_script(s, script, 4, 8);
+	redis_script(s, script, 4);
 	redis_offender_keys(s);
 	redis_seed(s);
 	redis_word(s, o->block);
@@ -418,7 +417,7 @@ redis_offender_remove(struct store *store, const char *block)
 	int64_t left;
 
 	do {
-		redis_script(s, script, 5, 3);
+		redis_script(s, script, 5);
 		redis_offender_keys(s);
 		redis_key(s, "hits");
 		redis_seed(s);
@@ -462,7 +461,7 @@ redis_offenders_expire(struct store *store, time_t now)
 	int64_t n;
 
 	do {
-		redis_script(s, script, 4, 3);
+		redis_script(s, script, 4);
 		redis_offender_keys(s);
 		redis_seed(s);
 		redis_word_number(s, now);

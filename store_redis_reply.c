@@ -1,75 +1,25 @@
 /*
- * store_redis_reply - reading what a Redis server says, RESP2.
+ * store_redis_reply - reading what a Redis server says, with hiredis's reader.
  *
- * What is read is whole when it is said to be: no item refers to bytes that
- * have not come. An array in an array, a type of RESP3, a length that is no
- * number or over the limit: not a reply.
+ * hiredis takes the protocol apart and calls us with what it has found, and we
+ * refuse what no script of ours returns: an array in an array, more items than
+ * the bytes of a reply can hold, a type of RESP3. hiredis's own replies are
+ * not used: they allocate as many items as an array announces.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "store_redis.h"
+#include "store_redis_library.h"
 #include "text.h"
 
-#define ROOM 4096        /* bytes to begin with, and at most when idle */
-#define LINE_LIMIT 4096  /* of a line: a number, a length, an error */
+#define ROOM 4096 /* bytes of texts to begin with, and when idle */
 
-void
-redis_reader_begin(struct redis_reader *r, size_t limit)
-{
-	char *smaller;
-
-	if (r->at > 0)
-		memmove(r->buf, r->buf + r->at, r->len - r->at);
-	r->len -= r->at;
-	r->at = 0;
-	r->limit = limit;
-	r->count = 0;
-	r->left = 1;
-	r->array = r->begun = false;
-	/* Memory of a large reply is not kept by idle filters. */
-	if (r->size > 16 * ROOM && r->len == 0 && limit <= REDIS_LITTLE) {
-		smaller = realloc(r->buf, ROOM);
-		if (smaller != NULL) {
-			r->buf = smaller;
-			r->size = ROOM;
-		}
-		free(r->items);
-		r->items = NULL;
-		r->room = 0;
-	}
-}
-
-char *
-redis_reader_room(struct redis_reader *r, size_t *n)
-{
-	size_t size = r->size > 0 ? r->size * 2 : ROOM;
-	char *larger;
-
-	if (size > r->limit + ROOM)
-		size = r->limit + ROOM;
-	if (r->len == r->size) {
-		if (r->size >= size)
-			return NULL;
-		larger = realloc(r->buf, size);
-		if (larger == NULL)
-			return NULL;
-		r->buf = larger;
-		r->size = size;
-	}
-	*n = r->size - r->len;
-	return r->buf + r->len;
-}
-
-void
-redis_reader_added(struct redis_reader *r, size_t n)
-{
-	r->len += n;
-}
+/* --- what hiredis calls; NULL = refused --- */
 
 /* Another item; NULL: no memory. */
 static struct redis_item *
-item_new(struct redis_reader *r)
+item_new(struct redis_reader *r, enum redis_type type)
 {
 	size_t room = r->room > 0 ? r->room * 2 : 16;
 	struct redis_item *larger;
@@ -82,142 +32,196 @@ item_new(struct redis_reader *r)
 		r->room = room;
 	}
 	memset(&r->items[r->count], 0, sizeof(r->items[0]));
+	r->items[r->count].type = type;
 	return &r->items[r->count++];
 }
 
-/*
- * The end of the line at r->at: where its CR is. REDIS_MORE when it is not
- * there yet.
- */
-static enum redis_progress
-line_find(const struct redis_reader *r, size_t *end)
+/* Room for n more bytes of text. */
+static bool
+text_room(struct redis_reader *r, size_t n)
 {
-	size_t there = r->len - r->at;
-	const char *line, *lf;
+	size_t size = r->size > 0 ? r->size : ROOM;
+	char *larger;
 
-	if (there == 0)
-		return REDIS_MORE;
-	line = r->buf + r->at;
-	lf = memchr(line, '\n', there < LINE_LIMIT ? there : LINE_LIMIT);
-	if (lf == NULL)
-		return there < LINE_LIMIT ? REDIS_MORE : REDIS_WRONG;
-	if (lf - line < 2 || lf[-1] != '\r')
-		return REDIS_WRONG;
-	*end = (size_t)(lf - 1 - r->buf);
-	return REDIS_WHOLE;
+	while (size - r->len < n)
+		size *= 2;
+	if (size == r->size)
+		return true;
+	larger = realloc(r->text, size);
+	if (larger == NULL)
+		return false;
+	r->text = larger;
+	r->size = size;
+	return true;
 }
 
-/* A text of `n` bytes that begin behind the line: an item when it is whole. */
-static enum redis_progress
-text_parse(struct redis_reader *r, size_t begin, size_t n)
+/* hiredis passes over what ends a string, whatever it is. */
+static bool
+text_ends(const redisReader *parser, const char *end)
 {
+	return (size_t)(end - parser->buf) + 2 <= parser->len &&
+	    end[0] == '\r' && end[1] == '\n';
+}
+
+static void *
+text_create(const redisReadTask *task, char *text, size_t n)
+{
+	struct redis_reader *r = task->privdata;
 	struct redis_item *item;
 
-	if (n > r->limit)
-		return REDIS_WRONG;
-	if (r->len - begin < n + 2)
-		return REDIS_MORE;
-	if (r->buf[begin + n] != '\r' || r->buf[begin + n + 1] != '\n')
-		return REDIS_WRONG;
-	item = item_new(r);
+	if (task->type != REDIS_REPLY_STRING &&
+	    task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_ERROR)
+		return NULL;
+	if (n > r->limit || !text_ends(r->parser, text + n) ||
+	    !text_room(r, n + 1))
+		return NULL;
+	item = item_new(r,
+	    task->type == REDIS_REPLY_ERROR ? REDIS_ERROR : REDIS_TEXT);
 	if (item == NULL)
-		return REDIS_WRONG;
-	item->type = REDIS_TEXT;
-	item->at = begin;
+		return NULL;
+	item->at = r->len;
 	item->len = n;
-	r->buf[begin + n] = '\0';
-	r->at = begin + n + 2;
-	r->left--;
-	return REDIS_WHOLE;
+	memcpy(r->text + r->len, text, n);
+	r->text[r->len + n] = '\0';
+	r->len += n + 1;
+	return r;
 }
 
-/* An item that is a line; it ends with NUL in the place of its CR. */
-static enum redis_progress
-line_parse(struct redis_reader *r, size_t end, enum redis_type type, long n)
+/* The head of an array. */
+static void *
+array_begin(const redisReadTask *task, size_t n)
 {
-	struct redis_item *item = item_new(r);
+	struct redis_reader *r = task->privdata;
+
+	/* Items, too, take memory: they are not many of next to nothing. */
+	if (task->type != REDIS_REPLY_ARRAY || task->parent != NULL ||
+	    n > r->limit / sizeof(struct redis_item))
+		return NULL;
+	r->array = true;
+	return r;
+}
+
+static void *
+integer_create(const redisReadTask *task, long long number)
+{
+	struct redis_reader *r = task->privdata;
+	struct redis_item *item = item_new(r, REDIS_INTEGER);
 
 	if (item == NULL)
-		return REDIS_WRONG;
-	item->type = type;
-	item->number = n;
-	if (type == REDIS_TEXT || type == REDIS_ERROR) {
-		item->at = r->at + 1;
-		item->len = end - r->at - 1;
-		r->buf[end] = '\0';
-	}
-	r->at = end + 2;
-	r->left--;
-	return REDIS_WHOLE;
+		return NULL;
+	item->number = number;
+	return r;
 }
 
-/* The head of an array: how many items are to come. */
-static enum redis_progress
-array_parse(struct redis_reader *r, size_t end, long n)
+static void *
+nil_create(const redisReadTask *task)
 {
-	/* Items, too, take memory: they are not many of next to nothing. */
-	if (r->begun || n > (long)(r->limit / sizeof(struct redis_item)))
-		return REDIS_WRONG;
-	if (n < 0)
-		return line_parse(r, end, REDIS_NIL, 0);
-	r->array = true;
-	r->left = (size_t)n;
-	r->at = end + 2;
-	return REDIS_WHOLE;
+	struct redis_reader *r = task->privdata;
+
+	if (task->type != REDIS_REPLY_STRING &&
+	    (task->type != REDIS_REPLY_ARRAY || task->parent != NULL))
+		return NULL;
+	return item_new(r, REDIS_NIL) != NULL ? r : NULL;
 }
 
-/* What begins at r->at. */
-static enum redis_progress
-item_parse(struct redis_reader *r)
+/* What we have made is part of the reader. */
+static void
+nothing_free(void *object)
 {
-	enum redis_progress found;
-	char type, digits[24];
-	size_t end, n;
-	long number = 0;
+	(void)object;
+}
 
-	found = line_find(r, &end);
-	if (found != REDIS_WHOLE)
-		return found;
-	type = r->buf[r->at];
-	n = end - r->at - 1;
-	if (type == '+' || type == '-')
-		return line_parse(r, end,
-		    type == '+' ? REDIS_TEXT : REDIS_ERROR, 0);
-	if (n == 0 || n >= sizeof(digits))
-		return REDIS_WRONG;
-	memcpy(digits, r->buf + r->at + 1, n);
-	digits[n] = '\0';
-	if (!text_number(digits, type == ':' ? INT64_MIN : -1, INT64_MAX,
-		&number))
-		return REDIS_WRONG;
-	switch (type) {
-	case ':':
-		return line_parse(r, end, REDIS_INTEGER, number);
-	case '$':
-		if (number < 0)
-			return line_parse(r, end, REDIS_NIL, 0);
-		return text_parse(r, end + 2, (size_t)number);
-	case '*':
-		return array_parse(r, end, number);
-	default:
-		return REDIS_WRONG;
+#if HIREDIS_MAJOR > 0
+#define array_create array_begin
+
+static void *
+double_refuse(const redisReadTask *task, double number, char *text, size_t n)
+{
+	(void)task;
+	(void)number;
+	(void)text;
+	(void)n;
+	return NULL;
+}
+
+static void *
+bool_refuse(const redisReadTask *task, int value)
+{
+	(void)task;
+	(void)value;
+	return NULL;
+}
+#else
+static void *
+array_create(const redisReadTask *task, int n)
+{
+	return n < 0 ? NULL : array_begin(task, (size_t)n);
+}
+#endif
+
+static redisReplyObjectFunctions functions = {
+	.createString = text_create,
+	.createArray = array_create,
+	.createInteger = integer_create,
+	.createNil = nil_create,
+#if HIREDIS_MAJOR > 0
+	.createDouble = double_refuse,
+	.createBool = bool_refuse,
+#endif
+	.freeObject = nothing_free,
+};
+
+/* --- reading --- */
+
+void
+redis_reader_begin(struct redis_reader *r, size_t limit)
+{
+	/* Memory of a large reply is not kept by idle filters. */
+	if (r->size > 16 * ROOM || r->room > 16 * ROOM / sizeof(r->items[0])) {
+		free(r->text);
+		free(r->items);
+		r->text = NULL;
+		r->items = NULL;
+		r->size = r->room = 0;
 	}
+	r->limit = limit;
+	r->fed = redis_reader_rest(r);
+	r->count = r->len = 0;
+	r->array = false;
+}
+
+size_t
+redis_reader_room(const struct redis_reader *r)
+{
+	return r->fed < r->limit ? r->limit - r->fed : 0;
 }
 
 enum redis_progress
-redis_reader_parse(struct redis_reader *r)
+redis_reader_feed(struct redis_reader *r, const char *bytes, size_t n)
 {
-	enum redis_progress found;
+	void *whole = NULL;
 
-	while (r->left > 0) {
-		found = item_parse(r);
-		if (found != REDIS_WHOLE)
-			return found;
-		r->begun = true;
-		if (r->at > r->limit)
-			return REDIS_WRONG;
-	}
-	return REDIS_WHOLE;
+	if (n > redis_reader_room(r))
+		return REDIS_WRONG;
+	if (r->parser == NULL)
+		r->parser =
+		    redis_library.redisReaderCreateWithFunctions(&functions);
+	if (r->parser == NULL)
+		return REDIS_WRONG;
+	r->parser->privdata = r;
+	r->fed += n;
+	if (n > 0 && redis_library.redisReaderFeed(r->parser, bytes, n) !=
+	    REDIS_OK)
+		return REDIS_WRONG;
+	if (redis_library.redisReaderGetReply(r->parser, &whole) != REDIS_OK)
+		return REDIS_WRONG;
+	return whole != NULL ? REDIS_WHOLE : REDIS_MORE;
+}
+
+size_t
+redis_reader_rest(const struct redis_reader *r)
+{
+	return r->parser != NULL ? r->parser->len - r->parser->pos : 0;
 }
 
 const char *
@@ -226,7 +230,7 @@ redis_text(const struct redis_reader *r, size_t i)
 	if (i >= r->count || (r->items[i].type != REDIS_TEXT &&
 				 r->items[i].type != REDIS_ERROR))
 		return "";
-	return r->buf + r->items[i].at;
+	return r->text + r->items[i].at;
 }
 
 int64_t
@@ -243,9 +247,18 @@ redis_number(const struct redis_reader *r, size_t i)
 }
 
 void
+redis_reader_drop(struct redis_reader *r)
+{
+	if (r->parser != NULL)
+		redis_library.redisReaderFree(r->parser);
+	r->parser = NULL;
+}
+
+void
 redis_reader_free(struct redis_reader *r)
 {
-	free(r->buf);
+	redis_reader_drop(r);
+	free(r->text);
 	free(r->items);
 	memset(r, 0, sizeof(*r));
 }

@@ -90,7 +90,7 @@ logins_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 
 	do {
 		rows = p->limit > 0 && left < PURGE_ROWS ? left : PURGE_ROWS;
-		redis_script(s, &logins_script, 2, 5);
+		redis_script(s, &logins_script, 2);
 		redis_key(s, "users");
 		redis_key(s, "purge");
 		redis_key(s, "{");
@@ -119,7 +119,7 @@ rest_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 	long trips = 0;
 
 	do {
-		redis_script(s, script, 7, 6);
+		redis_script(s, script, 7);
 		redis_offender_keys(s);
 		redis_key(s, "rates");
 		redis_key(s, "accounts");
@@ -324,7 +324,7 @@ redis_restore(struct store *store, const struct store_row *rows, size_t count)
 	struct redis_store *s = (struct redis_store *)store;
 	struct redis_script *script =
 	    redis_script_offenders(&restore, restore_lua);
-	const struct redis_items items = { rows, count, 6, row_words };
+	const struct redis_items items = { rows, count, row_words };
 	char batch[REDIS_KEY_MAX];
 	bool inlined;
 	size_t i;
@@ -334,7 +334,7 @@ redis_restore(struct store *store, const struct store_row *rows, size_t count)
 	if (!redis_upload(s, &items, batch, sizeof(batch)))
 		return STORE_ERROR;
 	inlined = count <= REDIS_INLINE;
-	redis_script(s, script, 11, 5 + (inlined ? count * items.words : 0));
+	redis_script(s, script, 11);
 	redis_offender_keys(s);
 	redis_key(s, "users");
 	redis_key(s, "rates");

@@ -1,6 +1,7 @@
 /*
  * store_redis_tls - TLS for rediss://, by OpenSSL's library, which is loaded
- * when the first such URL is opened.
+ * when the first such URL is opened. Not every hiredis has TLS, and that which
+ * has brings a library of its own for it, which waits by its own rules.
  *
  * The server's certificate must be good and for the host of the URL.
  * Parameters: ca_file (default: the system's), cert_file and key_file (a

@@ -129,7 +129,7 @@ redis_login(struct store *store, const struct store_login *l,
 	size_t i;
 
 	memset(c, 0, sizeof(*c));
-	redis_script(s, &login_script, 4, 7);
+	redis_script(s, &login_script, 4);
 	redis_user_key(s, l->user, "logins");
 	redis_key(s, "users");
 	redis_user_key(s, l->user, "times");
@@ -182,7 +182,7 @@ redis_forget(struct store *store, const char *user)
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	redis_script(s, &forget_script, 4, 1);
+	redis_script(s, &forget_script, 4);
 	redis_user_key(s, user, "logins");
 	redis_key(s, "users");
 	redis_user_key(s, user, "times");
@@ -226,7 +226,7 @@ redis_rate_take(struct store *store, const char *key, long limit, long period,
 	if (limit <= 0)
 		return STORE_ABSENT;
 	snprintf(name, sizeof(name), "rate:%.300s", key);
-	redis_script(s, &rate_script, 2, 5);
+	redis_script(s, &rate_script, 2);
 	redis_key(s, name);
 	redis_key(s, "rates");
 	redis_word(s, key);
@@ -300,9 +300,9 @@ static struct redis_script account_ran_script = { .text = ACCOUNT_LUA
 
 static void
 account_words(struct redis_store *s, struct redis_script *script,
-    const char *user, size_t args)
+    const char *user)
 {
-	redis_script(s, script, 3, 1 + args);
+	redis_script(s, script, 3);
 	redis_word(s, REDIS_ACCOUNTS);
 	redis_user_key(s, user, "account");
 	redis_key(s, "accounts");
@@ -315,7 +315,7 @@ redis_account_add(struct store *store, const struct store_account *a,
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	account_words(s, &account_add_script, a->user, 5);
+	account_words(s, &account_add_script, a->user);
 	redis_word_number(s, a->since);
 	redis_word(s, a->check);
 	redis_word(s, a->address);
@@ -347,7 +347,7 @@ redis_account_find(struct store *store, const char *user,
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	account_words(s, &account_find_script, user, 2);
+	account_words(s, &account_find_script, user);
 	redis_word_number(s, time(NULL));
 	redis_word_number(s, RELEASED_KEEP);
 	if (!redis_call(s, &account_find_script, REDIS_LITTLE, "i*"))
@@ -365,7 +365,7 @@ redis_account_release(struct store *store, const char *user, time_t now)
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	account_words(s, &account_release_script, user, 2);
+	account_words(s, &account_release_script, user);
 	redis_word_number(s, now);
 	redis_word_number(s, RELEASED_KEEP);
 	return changed(s, &account_release_script);
@@ -376,6 +376,6 @@ redis_account_ran(struct store *store, const char *user)
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	account_words(s, &account_ran_script, user, 0);
+	account_words(s, &account_ran_script, user);
 	return changed(s, &account_ran_script);
 }

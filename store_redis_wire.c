@@ -1,6 +1,11 @@
 /*
  * store_redis_wire - the connection to a Redis server: TCP, a unix socket, or
  * TLS. Nothing waits beyond the deadline of the round trip at hand.
+ *
+ * hiredis has connections, too, but a time limit of theirs is for each read and
+ * write alone, so that a server that drips bytes is waited for without an end;
+ * names are looked up without any limit; and the release of Debian 12 has no
+ * TLS. So hiredis gets bytes from us here, and makes those that are sent.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -20,6 +25,7 @@
 #include "text.h"
 
 #define PORT 6379
+#define PIECE 16384U /* bytes that are read at once */
 
 enum store_result
 redis_failed(struct redis_store *s, const char *fmt, ...)
@@ -52,7 +58,7 @@ redis_disconnect(struct redis_store *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
-	s->reader.len = s->reader.at = 0;
+	redis_reader_drop(&s->reader);
 }
 
 /* Fails for good: whatever comes on this connection has lost its meaning. */
@@ -91,7 +97,7 @@ redis_stale(const struct redis_store *s)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
 
-	return s->fd < 0 || s->reader.at < s->reader.len ||
+	return s->fd < 0 || redis_reader_rest(&s->reader) > 0 ||
 	    poll(&p, 1, 0) != 0;
 }
 
@@ -238,23 +244,20 @@ redis_send(struct redis_store *s, const char *bytes, size_t n)
 	return true;
 }
 
-/* Reads what there is; waits if there is nothing. */
+/* Reads some of what there is; nothing: waits for it. False: no more. */
 static bool
-more(struct redis_store *s)
+some(struct redis_store *s, char *to, size_t size, size_t *n)
 {
-	char error[STORE_ERROR_MAX] = "", *room;
+	char error[STORE_ERROR_MAX] = "";
 	ssize_t got;
-	size_t n;
 
-	room = redis_reader_room(&s->reader, &n);
-	if (room == NULL)
-		return broken(s, "reply", "longer than it may be");
+	*n = 0;
 	if (s->tls != NULL) {
-		got = redis_tls_read(s->tls, room, n, error, sizeof(error));
+		got = redis_tls_read(s->tls, to, size, error, sizeof(error));
 		if (got <= 0)
 			return tls_await(s, got, "TLS", error);
 	} else {
-		got = recv(s->fd, room, n, 0);
+		got = recv(s->fd, to, size, 0);
 		if (got == 0)
 			return broken(s, "reply",
 			    "the server has closed the connection");
@@ -264,7 +267,7 @@ more(struct redis_store *s)
 			return await(s->fd, POLLIN, s->deadline) == 0 ||
 			    broken(s, "reply", strerror(errno));
 	}
-	redis_reader_added(&s->reader, (size_t)got);
+	*n = (size_t)got;
 	/* A server that goes on for ever, too, comes to an end. */
 	return lock_clock_ms() < s->deadline ||
 	    broken(s, "reply", strerror(ETIMEDOUT));
@@ -273,18 +276,23 @@ more(struct redis_store *s)
 bool
 redis_receive(struct redis_store *s, size_t limit)
 {
+	char bytes[PIECE];
+	size_t n = 0, room;
+
 	redis_reader_begin(&s->reader, limit);
 	for (;;) {
-		switch (redis_reader_parse(&s->reader)) {
+		switch (redis_reader_feed(&s->reader, bytes, n)) {
 		case REDIS_WHOLE:
 			return true;
 		case REDIS_MORE:
-			if (!more(s))
-				return false;
 			break;
 		default:
-			return broken(s, "reply",
-			    "not of the protocol, or longer than it may be");
+			return broken(s, "reply", "not of the protocol");
 		}
+		room = redis_reader_room(&s->reader);
+		if (room == 0)
+			return broken(s, "reply", "longer than it may be");
+		if (!some(s, bytes, room < PIECE ? room : PIECE, &n))
+			return false;
 	}
 }

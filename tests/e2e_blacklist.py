@@ -38,7 +38,7 @@ MAP_TEXT = "Mail server found in the local blacklist"
 REMOTE = "/lib/systemd/systemd-journal-remote"
 GUILTY, OTHER, IPV6 = "8.8.4.4", "9.9.9.9", "2a03:4000:1:2::1"
 FOREIGN_LINES = "# mine\n1.1.1.1\tOK\n9.9.9\tREJECT not from there\n\n# the end\n"
-KILLS = 10 if SAN else 40
+KILLS = 30 if SAN else 40
 
 # Runs "$@" where the file $0 stands in postmap's place.
 WITH_POSTMAP = f"""mount --bind "$0" '{shutil.which("postmap")}' && exec "$@" """
@@ -828,6 +828,18 @@ class ByHand(BlacklistTest):
         self.assert_fails(site.command("blacklist", "add", OTHER), DATA, "mynetworks")
         site.blacklist("add", GUILTY)
 
+    def test_blocks_of_another_prefix_can_be_taken_off(self):
+        """Listed before blacklist.ipv4_prefix was changed."""
+        site = self.site()
+        site.write(guesses(GUILTY), guesses(OTHER))
+        site.scan()
+        site.configure(**{"blacklist.ipv4_prefix": "24"})
+        self.assert_refused(site, GUILTY, OTHER)
+        self.assertIn(f"{GUILTY}/32", site.blacklist("show", f"{GUILTY}/32"))
+        site.blacklist("remove", f"{GUILTY}/32")
+        self.assert_accepted(site, GUILTY)
+        self.assert_refused(site, OTHER)
+
     def test_who_has_hits_but_is_not_listed_is_shown(self):
         site = self.site()
         site.write(guesses(GUILTY, 3))
@@ -933,6 +945,19 @@ class Positions(BlacklistTest):
         self.assertEqual(site.scan(other)["hits"], 2)  # its position is the same by name
         self.assertEqual(site.scan()["lines"], 0)
 
+    def test_a_log_with_two_names(self):
+        """/var/log/maillog may well be a link to mail.log."""
+        site = self.place
+        link = f"{site.logs}/link.log"
+        os.symlink(site.maillog, link)
+        self.write(GUILTY, 2)
+        for logs in (f"{site.maillog} {link}", link, site.maillog, f"{link} {site.maillog}"):
+            site.configure(**{"blacklist.logs": logs})
+            site.scan()
+            site.scan(link)
+            site.scan(site.maillog, link)
+            self.assert_hits(GUILTY, 2)
+
     def test_standard_input(self):
         site = self.place
         done = site.command("scan", "--json", "-", input="".join(relay(GUILTY) for _ in range(3)))
@@ -1020,6 +1045,20 @@ class Following(BlacklistTest):
         wait_until(lambda: site.answer("1.1.1.1") == REFUSED, "the next round")
         self.assert_refused(site, GUILTY)
         self.finish(process, signal.SIGINT)
+
+    def test_a_log_may_come_later_and_go(self):
+        """No log at all is said once, and is no end; nor is one that is removed."""
+        site = self.site()
+        process = site.start("scan", "--follow")
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        wait_until(lambda: site.log_lines("No such file"), "the complaint")
+        site.write(guesses(GUILTY))
+        wait_until(lambda: site.answer(GUILTY) == REFUSED, "the log to be found")
+        os.unlink(site.maillog)
+        site.write(guesses(OTHER))
+        wait_until(lambda: site.answer(OTHER) == REFUSED, "the new log to be found")
+        process.terminate()
+        self.assertEqual(process.wait(testenv.PATIENCE), OK)
 
     def test_it_ends_while_it_waits(self):
         site = self.site()

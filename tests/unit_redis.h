@@ -133,21 +133,15 @@ redis_say(struct store *store, ...)
 	static char said[1024];
 	const char *word;
 	va_list ap;
-	size_t n = 0;
 
-	va_start(ap, store);
-	while (va_arg(ap, const char *) != NULL)
-		n++;
-	va_end(ap);
 	redis_command_begin(s);
-	redis_command(s, n);
+	redis_command(s);
 	va_start(ap, store);
 	while ((word = va_arg(ap, const char *)) != NULL)
 		redis_word(s, word);
 	va_end(ap);
 	s->deadline = 1LL << 60;
-	if (!redis_send(s, s->out, s->out_len) ||
-	    !redis_receive(s, REDIS_MUCH))
+	if (!redis_commands_send(s) || !redis_receive(s, REDIS_MUCH))
 		fail_msg("%s", s->store.error);
 	if (s->reader.count > 0 && s->reader.items[0].type == REDIS_INTEGER)
 		snprintf(said, sizeof(said), "%lld",

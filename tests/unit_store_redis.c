@@ -494,7 +494,7 @@ many_offenders_come_in_portions(void **state)
 	assert_int_equal(w.count, ALL);
 	assert_int_equal(rows_count(s, STORE_OFFENDER, "10.0.9.9/32"), 1);
 	/* No reply was large, and no memory is kept. */
-	assert_true(r->reader.size < 1 << 20 && r->out_size < 1 << 20);
+	assert_true(r->reader.size < 1 << 20 && r->out.size < 1 << 20);
 	assert_int_equal(s->driver->offenders_expire(s, NOW), STORE_FOUND);
 	assert_int_equal(s->driver->offenders_expire(s, NOW), STORE_ABSENT);
 	assert_int_equal(s->driver->offender_remove(s, ""), STORE_FOUND);

@@ -136,20 +136,17 @@ read_all(struct redis_reader *r, const uint8_t *data, size_t size, size_t piece)
 {
 	enum redis_progress found = REDIS_MORE;
 	size_t n, room;
-	char *at;
 
 	redis_reader_begin(r, REDIS_LITTLE);
 	while (size > 0 && found == REDIS_MORE) {
-		at = redis_reader_room(r, &room);
-		if (at == NULL)
+		room = redis_reader_room(r);
+		if (room == 0)
 			return REDIS_WRONG;
 		n = size < piece ? size : piece;
 		n = n < room ? n : room;
-		memcpy(at, data, n);
-		redis_reader_added(r, n);
+		found = redis_reader_feed(r, (const char *)data, n);
 		data += n;
 		size -= n;
-		found = redis_reader_parse(r);
 	}
 	return found;
 }
@@ -157,19 +154,24 @@ read_all(struct redis_reader *r, const uint8_t *data, size_t size, size_t piece)
 static void
 reader_check(const uint8_t *data, size_t size)
 {
-	struct redis_reader whole = { .buf = NULL }, bytes = { .buf = NULL };
+	struct redis_reader whole = { .parser = NULL };
+	struct redis_reader bytes = { .parser = NULL };
 	enum redis_progress a = read_all(&whole, data, size, size + 1);
 	enum redis_progress b = read_all(&bytes, data, size, 1);
 	size_t i;
 
 	HOLDS(a == b);
-	HOLDS(whole.size <= 2 * REDIS_LITTLE + 4096);
+	HOLDS(whole.size <= 2 * REDIS_LITTLE);
+	HOLDS(whole.room * sizeof(whole.items[0]) <= 2 * REDIS_LITTLE);
 	if (a == REDIS_WHOLE) {
 		HOLDS(whole.count == bytes.count);
 		for (i = 0; i < whole.count; i++) {
 			HOLDS(whole.items[i].type == bytes.items[i].type);
-			HOLDS(whole.items[i].at + whole.items[i].len <
-			    whole.len);
+			if (whole.items[i].type == REDIS_TEXT)
+				HOLDS(whole.items[i].at + whole.items[i].len <
+				    whole.len);
+			HOLDS(strcmp(redis_text(&whole, i),
+				  redis_text(&bytes, i)) == 0);
 			HOLDS(strlen(redis_text(&whole, i)) <=
 			    whole.items[i].len);
 			HOLDS(redis_number(&whole, i) ==
@@ -204,6 +206,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (server.listener == 0)
 		server_start();
+	HOLDS(redis_load(error, sizeof(error)));
 	reader_check(data, size);
 	offender_check(text);
 	free(text);
