@@ -130,11 +130,11 @@ export(struct abictl *ctl, struct store *s)
 /* --- one block --- */
 
 /*
- * "ADDRESS" stands for its block of the configured prefix; "ADDRESS/BITS" must
- * be of that length. 0, or an exit status.
+ * "ADDRESS" stands for its block of the configured prefix; "ADDRESS/BITS" for
+ * itself, and must be of that length to be added. 0, or an exit status.
  */
 static int
-block_parse(const struct config *cfg, const char *text,
+block_parse(const struct config *cfg, const char *text, bool adds,
     struct address_block *b, char *out, size_t size)
 {
 	const char *wrong = address_block_parse(text, b);
@@ -144,11 +144,12 @@ block_parse(const struct config *cfg, const char *text,
 		return abictl_fail(EX_DATAERR, "%s: %s", text, wrong);
 	bits = (int)(b->base.family == AF_INET ? cfg->blacklist.ipv4_prefix :
 						 cfg->blacklist.ipv6_prefix);
-	if (strchr(text, '/') != NULL && b->bits != bits)
+	if (strchr(text, '/') == NULL)
+		b->bits = bits;
+	else if (adds && b->bits != bits)
 		return abictl_fail(EX_DATAERR, "%s: blocks of this list have "
 		    "/%d (blacklist.ipv4_prefix, ipv6_prefix)", text, bits);
-	b->bits = bits;
-	address_mask(&b->base, bits);
+	address_mask(&b->base, b->bits);
 	address_block_text(b, out, size);
 	return 0;
 }
@@ -234,7 +235,8 @@ show(struct abictl *ctl, struct store *s, const char *text)
 	struct snapshot_entry e;
 	struct address_block b;
 	bool published;
-	int rc = block_parse(&ctl->cfg, text, &b, block, sizeof(block));
+	int rc = block_parse(&ctl->cfg, text, false, &b, block,
+	    sizeof(block));
 
 	if (rc != 0)
 		return rc;
@@ -287,7 +289,8 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	static struct exempt exempt;
 	struct address_block b;
 	const char *why;
-	int rc = block_parse(&ctl->cfg, text, &b, o.block, sizeof(o.block));
+	int rc = block_parse(&ctl->cfg, text, true, &b, o.block,
+	    sizeof(o.block));
 
 	if (rc != 0)
 		return rc;
@@ -317,7 +320,8 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 	int rc = 0;
 
 	if (text != NULL)
-		rc = block_parse(&ctl->cfg, text, &b, block, sizeof(block));
+		rc = block_parse(&ctl->cfg, text, false, &b, block,
+		    sizeof(block));
 	if (rc != 0)
 		return rc;
 	r = s->driver->offender_remove(s, block);

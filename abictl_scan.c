@@ -63,18 +63,27 @@ stop(int sig)
 
 /* --- which logs --- */
 
+/* A file is known by its real path: by two names it is still one log. */
 static void
 source_add(struct run *r, const char *what)
 {
-	struct source *s = &r->sources[r->count++];
-	size_t n = strlen(what);
+	struct source *s = &r->sources[r->count];
+	char *real = what[0] == '/' ? realpath(what, NULL) : NULL;
+	const char *name = real != NULL ? real : what;
+	size_t n = strlen(name), i;
 	char host[128] = "localhost";
 
-	gethostname(host, sizeof(host) - 1);
-	snprintf(s->what, sizeof(s->what), "%s", what);
-	/* A long path is told apart by its end. */
-	snprintf(s->name, sizeof(s->name), "%.100s %s", host,
-	    n < 150 ? what : what + n - 150);
+	for (i = 0; i < r->count && strcmp(r->sources[i].what, name) != 0; i++)
+		;
+	if (i == r->count && n < sizeof(s->what)) {
+		gethostname(host, sizeof(host) - 1);
+		snprintf(s->what, sizeof(s->what), "%s", name);
+		/* A long path is told apart by its end. */
+		snprintf(s->name, sizeof(s->name), "%.100s %s", host,
+		    n < 150 ? s->what : s->what + n - 150);
+		r->count++;
+	}
+	free(real);
 }
 
 /* From the arguments, or else from the configuration. */
@@ -91,17 +100,14 @@ sources_find(struct run *r, int argc, char **argv)
 		    strcmp(argv[i], "journal") == 0 ||
 		    strncmp(argv[i], "journal:", 8) == 0) {
 			scan_logs_add(&logs, argv[i], strlen(argv[i]));
-			continue;
-		}
-		path = realpath(argv[i], NULL);
-		if (path == NULL) {
+		} else if ((path = realpath(argv[i], NULL)) != NULL) {
+			scan_logs_add(&logs, path, strlen(path));
+			free(path);
+		} else {
 			r->missing = true;
 			abictl_fail(EX_NOINPUT, "%s: %s", argv[i],
 			    strerror(errno));
-			continue;
 		}
-		scan_logs_add(&logs, path, strlen(path));
-		free(path);
 	}
 	if (argc == 0)
 		scan_logs_find(&logs, &r->ctl->cfg);
@@ -304,7 +310,8 @@ round_tell(struct run *r, const struct publish_result *p, int64_t began)
 		    (long long)p->generation);
 	else if (isatty(STDOUT_FILENO))
 		printf("%s\n", line + strlen("scan: "));
-	fflush(stdout);
+	if (fflush(stdout) != 0)
+		r->status = EX_IOERR;
 	memset(&r->scan.counts, 0, sizeof(r->scan.counts));
 }
 

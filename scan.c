@@ -14,6 +14,7 @@
 #include "action.h"
 #include "text.h"
 
+#define DAY 86400L
 #define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
 
 /* --- our own refusals --- */
@@ -132,6 +133,7 @@ scan_time(struct scan *s, time_t now)
 {
 	time_t trouble = s->log.trouble, last = s->log.clock.last;
 
+	s->now = now;
 	maillog_init(&s->log, now);
 	s->log.trouble = trouble;
 	s->log.clock.last = last;
@@ -217,7 +219,8 @@ judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
 	s->counts.hits++;
 	address_block_text(&block, hit->block, sizeof(hit->block));
 	hit->rule = found->rule;
-	hit->time = found->when;
+	/* A clock that was once wrong must not ban for years. */
+	hit->time = found->when < s->now + DAY ? found->when : s->now + DAY;
 	hit->line = found->line;
 	key_make(s, found, hit->key);
 	return true;

@@ -41,6 +41,7 @@ struct scan {
 	int own_count;
 	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */
+	time_t now;      /* as scan_time() was told */
 };
 
 /* An offence that counts. Valid until the next one is read. */

@@ -161,10 +161,13 @@ static const char *const migrations[STORE_SCHEMA] = {
 enum store_result
 sqlite_failed(struct sqlite_store *s)
 {
+	int error = sqlite3_system_errno(s->db);
+
 	/* What was noted before is worth more than "not an error". */
 	if (sqlite3_errcode(s->db) != SQLITE_OK || s->store.error[0] == '\0')
 		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: %.90s", s->path, sqlite3_errmsg(s->db));
+		    "%.120s: %.70s%s%.50s", s->path, sqlite3_errmsg(s->db),
+		    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 	return STORE_ERROR;
 }
 

@@ -384,12 +384,14 @@ def scan_result(place, log, failures):
     site = place.site
     counted = dict(site.query("SELECT block, hits FROM abichecker_offenders WHERE listed"))
     counted.update(site.query("SELECT block, count(*) FROM abichecker_hits GROUP BY block"))
-    for address, lines in log.written.items():
-        block = str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", False))
-        if counted.pop(block, 0) != lines:
-            failures.append(f"{address}: {lines} lines written, others counted")
-    if counted:
-        failures.append(f"who are these? {list(counted.items())[:3]}")
+    written = {str(ipaddress.ip_network(f"{address}/{64 if ':' in address else 32}", False)): lines
+               for address, lines in log.written.items()}
+    if counted != written:
+        wrong = {block: (lines, counted.get(block, 0)) for block, lines in written.items()
+                 if lines != counted.get(block, 0)}
+        failures.append(f"{sum(written.values())} lines written, {sum(counted.values())} counted, "
+                        f"{log.rotations} rotations; such as (written, counted) "
+                        f"{list(wrong.items())[:5]}; {site.log()[-1000:]}")
     listed = {address for address in log.written if ":" not in address}
     keys = set(place.keys()) - {place.FOREIGN}
     if keys != listed:
