@@ -286,8 +286,7 @@ hit_apply(struct maria_store *s, struct work *w, const struct store_hit *h)
 		}
 		if (hits < rule->hits)
 			return true;
-		if (rule->hits > 1)
-			hits_spend(w, block);
+		hits_spend(w, block);
 		o->listed = true;
 		o->times++;
 		o->hits = hits;

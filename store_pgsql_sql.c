@@ -231,7 +231,7 @@ const char *const pgsql_statements[PG_STATEMENTS] = {
 	    "ON CONFLICT (block, rule, name) DO UPDATE SET "
 	    "time = greatest(k.time, excluded.time)), "
 	    "forgot AS (DELETE FROM abichecker_hits USING act "
-	    "WHERE lists AND $5::bigint > 1 AND block = $1), "
+	    "WHERE lists AND block = $1), "
 	    "listed AS (INSERT INTO abichecker_offenders AS o (" OFFENDER ") "
 	    "SELECT $1, $2, '', hits, 1, $4::bigint, $4::bigint, "
 	    "$4::bigint + least($7::bigint, $8::bigint), true FROM act "

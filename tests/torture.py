@@ -391,7 +391,8 @@ def scan_result(place, log, failures):
                  if lines != counted.get(block, 0)}
         failures.append(f"{sum(written.values())} lines written, {sum(counted.values())} counted, "
                         f"{log.rotations} rotations; such as (written, counted) "
-                        f"{list(wrong.items())[:5]}; {site.log()[-1000:]}")
+                        f"{list(wrong.items())[:5]}; "
+                        f"{site.log_lines('not read|passed over|understood')[:5]}")
     listed = {address for address in log.written if ":" not in address}
     keys = set(place.keys()) - {place.FOREIGN}
     if keys != listed:

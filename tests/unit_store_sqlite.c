@@ -148,9 +148,9 @@ a_url_that_leads_nowhere_is_told(void **state)
 		const char *url, *why;
 	} rows[] = {
 		{ "sqlite:", "absolute" }, { "sqlite:relative.db", "absolute" },
-		{ "sqlite::memory:", "absolute" }, { "", "driver" },
+		{ "sqlite::memory:", "absolute" }, { "", "no kind" },
 		{ "oracle:/x", "oracle" },
-		{ "sqlite3:/tmp/x", "driver" }, { "SQLITE:/tmp/x", "driver" },
+		{ "sqlite3:/tmp/x", "no kind" }, { "SQLITE:/tmp/x", "no kind" },
 		{ longest, "absolute" }, { missing, "No such file" },
 		{ "sqlite:/proc/x.db", "" }, { "sqlite:/dev/null", "" },
 	};
