@@ -29,6 +29,18 @@ struct listing {
 	bool all; /* those whose ban is over, too */
 };
 
+/* The store's texts may be anybody's: for terminals, and for JSON. */
+static struct store_offender
+offender_printable(const struct store_offender *o)
+{
+	struct store_offender p = *o;
+
+	text_printable(p.block, sizeof(p.block), o->block);
+	text_printable(p.rule, sizeof(p.rule), o->rule);
+	text_printable(p.note, sizeof(p.note), o->note);
+	return p;
+}
+
 static cJSON *
 offender_json(const struct store_offender *o)
 {
@@ -65,9 +77,10 @@ left_text(const struct store_offender *o, time_t now, char *out, size_t size)
 static bool
 list_row(void *arg, const struct store_row *row)
 {
-	const struct store_offender *o = &row->u.offender;
-	char since[20], left[20], note[STORE_TEXT_MAX];
+	const struct store_offender p = offender_printable(&row->u.offender);
+	const struct store_offender *o = &p;
 	struct listing *l = arg;
+	char since[20], left[20];
 
 	if (!is_listed(o, l->now))
 		return true;
@@ -80,9 +93,8 @@ list_row(void *arg, const struct store_row *row)
 		    "HITS", "TIMES", "SINCE", "LEFT", "NOTE");
 	text_age(since, sizeof(since), (long)(l->now - o->since));
 	left_text(o, l->now, left, sizeof(left));
-	text_printable(note, sizeof(note), o->note);
 	printf("%-28s %-18s %6ld %5ld %6s %9s  %s\n", o->block, o->rule,
-	    o->hits, o->times, since, left, note);
+	    o->hits, o->times, since, left, o->note);
 	return true;
 }
 
@@ -111,7 +123,9 @@ export_row(void *arg, const struct store_row *row)
 	const struct store_offender *o = &row->u.offender;
 	const struct listing *l = arg;
 
-	if (is_listed(o, l->now))
+	struct address_block b;
+
+	if (is_listed(o, l->now) && address_block_parse(o->block, &b) == NULL)
 		printf("%s\n", o->block);
 	return true;
 }
@@ -174,8 +188,8 @@ time_print(const char *name, time_t t)
 static bool
 show_offender(void *arg, const struct store_row *row)
 {
-	const struct store_offender *o = &row->u.offender;
-	char note[STORE_TEXT_MAX];
+	const struct store_offender p = offender_printable(&row->u.offender);
+	const struct store_offender *o = &p;
 	struct details *d = arg;
 
 	d->any = true;
@@ -183,7 +197,6 @@ show_offender(void *arg, const struct store_row *row)
 		cJSON_AddItemToObject(d->json, "offender", offender_json(o));
 		return true;
 	}
-	text_printable(note, sizeof(note), o->note);
 	printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %ld\n%-10s %ld\n", "block",
 	    o->block, "listed", is_listed(o, d->now) ? "yes" : "no, its ban "
 	    "is over", "rule", o->rule, "hits", o->hits, "times", o->times);
@@ -193,8 +206,8 @@ show_offender(void *arg, const struct store_row *row)
 		time_print("until", o->expires);
 	else
 		printf("%-10s for ever\n", "until");
-	if (note[0] != '\0')
-		printf("%-10s %s\n", "note", note);
+	if (o->note[0] != '\0')
+		printf("%-10s %s\n", "note", o->note);
 	return true;
 }
 
@@ -202,15 +215,16 @@ static bool
 show_hit(void *arg, const struct store_row *row)
 {
 	const struct store_hit_row *h = &row->u.hit;
-	char key[STORE_TEXT_MAX], when[32];
+	char key[STORE_TEXT_MAX], rule[STORE_RULE_MAX], when[32];
 	struct details *d = arg;
 	struct tm tm;
 	cJSON *item;
 
 	text_printable(key, sizeof(key), h->key);
+	text_printable(rule, sizeof(rule), h->rule);
 	if (d->json != NULL) {
 		item = cJSON_CreateObject();
-		cJSON_AddStringToObject(item, "rule", h->rule);
+		cJSON_AddStringToObject(item, "rule", rule);
 		cJSON_AddStringToObject(item, "key", key);
 		cJSON_AddNumberToObject(item, "time", (double)h->time);
 		cJSON_AddItemToArray(cJSON_GetObjectItem(d->json, "hits"),
@@ -220,8 +234,8 @@ show_hit(void *arg, const struct store_row *row)
 	}
 	localtime_r(&h->time, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
-	printf("%-10s %s  %s  %s\n", "hit", when, h->rule,
-	    strcmp(h->rule, "unknown-recipient") == 0 ? key : "");
+	printf("%-10s %s  %s  %s\n", "hit", when, rule,
+	    strcmp(rule, "unknown-recipient") == 0 ? key : "");
 	d->any = true;
 	return true;
 }
@@ -296,7 +310,9 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 		return rc;
 	exempt_load(&exempt, &ctl->cfg);
 	why = exempt_why(&exempt, &b.base, &b, "");
-	if (why != NULL)
+	if (exempt.problem[0] != '\0')
+		rc = abictl_fail(EX_NOINPUT, "%s", exempt.problem);
+	else if (why != NULL)
 		rc = abictl_fail(EX_DATAERR, "%s is never listed: %s", o.block,
 		    why);
 	exempt_free(&exempt);

@@ -31,6 +31,7 @@
 #define ROUND_MIN 1000      /* milliseconds between two looks at a log */
 #define ROUND_MAX 60000     /* other hosts list offenders, too */
 #define RETRY 10000         /* after a failure, when following */
+#define OLD_LOG 86400       /* seconds: who writes it has ended */
 #define PURGE_EVERY 3600    /* seconds */
 
 /* A log and how far it has been counted. */
@@ -86,8 +87,8 @@ source_add(struct run *r, const char *what)
 	free(real);
 }
 
-/* From the arguments, or else from the configuration. */
-static void
+/* From the arguments, or else from the configuration. False: too many. */
+static bool
 sources_find(struct run *r, int argc, char **argv)
 {
 	struct scan_logs logs = { .count = 0 };
@@ -113,17 +114,18 @@ sources_find(struct run *r, int argc, char **argv)
 		scan_logs_find(&logs, &r->ctl->cfg);
 	for (k = 0; k < logs.count; k++)
 		source_add(r, logs.what[k]);
+	return !logs.dropped;
 }
 
 /* The time by which a log's stamps without a year are read. */
 static time_t
-source_time(const struct run *r, const struct source *s)
+source_time(const struct source *s)
 {
 	time_t now = time(NULL);
 	struct stat st;
 
-	if (!r->ctl->dry_run || stat(s->what, &st) != 0 ||
-	    !S_ISREG(st.st_mode) || st.st_mtime > now)
+	if (stat(s->what, &st) != 0 || !S_ISREG(st.st_mode) ||
+	    st.st_mtime > now - OLD_LOG)
 		return now;
 	return st.st_mtime;
 }
@@ -167,6 +169,21 @@ source_open(struct run *r, struct source *s)
 	return s->log != NULL || failed(r, EX_NOINPUT, error);
 }
 
+/* Nothing new here; unless somebody else has gone on, or back. */
+static bool
+source_same(struct run *r, const struct source *s, bool *lost)
+{
+	char there[STORE_TEXT_MAX] = "";
+
+	if (strcmp(s->what, "-") == 0)
+		return true;
+	if (r->store->driver->position(r->store, s->name, there,
+		sizeof(there)) == STORE_ERROR)
+		return failed(r, EX_UNAVAILABLE, r->store->error);
+	*lost = strcmp(there, s->position) != 0;
+	return true;
+}
+
 /*
  * Counts what was read. *lost: somebody else has moved the position, so that
  * it was counted by them.
@@ -181,7 +198,7 @@ source_count(struct run *r, struct source *s, bool *lost)
 	if (strcmp(s->what, "-") != 0)
 		logsource_position(s->log, to, sizeof(to));
 	if (r->batch.count == 0 && strcmp(to, s->position) == 0)
-		return true;
+		return source_same(r, s, lost);
 	result = scan_batch_apply(&r->scan, &r->batch, r->store, s->name,
 	    s->position, to, time(NULL));
 	scan_batch_empty(&r->batch);
@@ -192,16 +209,19 @@ source_count(struct run *r, struct source *s, bool *lost)
 	return true;
 }
 
-/* Reads a log to its end, hits into the batch or the dry run. */
+/*
+ * Reads a log to its end, hits into the batch or the dry run. *lost is as for
+ * source_count().
+ */
 static bool
-source_read(struct run *r, struct source *s, struct dryrun *dry)
+source_read(struct run *r, struct source *s, struct dryrun *dry, bool *lost)
 {
 	struct scan_hit hit;
 	const char *text;
 	size_t len, pos;
-	bool lost;
 	int rc = 0;
 
+	*lost = false;
 	/* What was handed out is also counted, whatever comes in between. */
 	while (!stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
@@ -211,11 +231,13 @@ source_read(struct run *r, struct source *s, struct dryrun *dry)
 				return failed(r, EX_OSERR, "out of memory");
 		if (r->batch.count < BATCH_HITS)
 			continue;
-		if (!source_count(r, s, &lost))
+		if (!source_count(r, s, lost))
 			return false;
-		if (lost)
-			break;
+		if (*lost)
+			return true;
 	}
+	if (r->scan.exempt.problem[0] != '\0')
+		return failed(r, EX_NOINPUT, r->scan.exempt.problem);
 	return rc >= 0 || failed(r, EX_NOINPUT, logsource_error(s->log));
 }
 
@@ -225,11 +247,12 @@ source_scan(struct run *r, struct source *s)
 {
 	bool lost = true, good = true;
 
-	scan_time(&r->scan, time(NULL));
+	scan_time(&r->scan, source_time(s));
 	while (good && lost) {
 		if (s->log == NULL && !source_open(r, s))
 			return false;
-		good = source_read(r, s, NULL) && source_count(r, s, &lost);
+		good = source_read(r, s, NULL, &lost) &&
+		    (lost || source_count(r, s, &lost));
 		if (!good || lost) {
 			scan_batch_empty(&r->batch);
 			logsource_close(s->log);
@@ -293,7 +316,8 @@ round_tell(struct run *r, const struct publish_result *p, int64_t began)
 	if (p->map_new)
 		text_add(&t, ", map made anew");
 	text_addf(&t, "; %lld ms", (long long)(lock_clock_ms() - began));
-	if (c->lines > 0 || p->snapshot_new || p->map_new)
+	/* What says nothing new stays out of the log that is read here. */
+	if (c->offences > 0 || p->snapshot_new || p->map_new)
 		log_info("%s", line);
 	else
 		log_debug("%s", line);
@@ -350,7 +374,7 @@ store_drop(struct run *r)
 
 /* Until a signal comes, or no log can ever have more. */
 static void
-follow(struct run *r, const sigset_t *mask)
+follow(struct run *r, const sigset_t *ours, const sigset_t *mask)
 {
 	struct logsource *logs[SCAN_LOGS_MAX];
 	int64_t began;
@@ -359,7 +383,9 @@ follow(struct run *r, const sigset_t *mask)
 
 	while (!stopped) {
 		began = lock_clock_ms();
+		sigprocmask(SIG_SETMASK, mask, NULL);
 		round_run(r);
+		sigprocmask(SIG_BLOCK, ours, NULL);
 		if (r->status != EX_OK) { /* all of it begins anew */
 			sources_close(r);
 			store_drop(r);
@@ -386,14 +412,15 @@ static int
 dry_run(struct run *r)
 {
 	struct dryrun *dry = dryrun_new(&r->scan.rules);
+	bool lost;
 	size_t i;
 
 	if (dry == NULL)
 		return abictl_fail(EX_OSERR, "out of memory");
 	for (i = 0; i < r->count; i++) {
-		scan_time(&r->scan, source_time(r, &r->sources[i]));
+		scan_time(&r->scan, source_time(&r->sources[i]));
 		if (source_open(r, &r->sources[i]))
-			source_read(r, &r->sources[i], dry);
+			source_read(r, &r->sources[i], dry, &lost);
 	}
 	abictl_scan_print(r->ctl, dry, &r->scan.counts);
 	dryrun_free(dry);
@@ -410,7 +437,9 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	r.ctl = ctl;
 	if (ctl->dry_run && ctl->follow)
 		return EX_USAGE;
-	sources_find(&r, argc, argv);
+	if (!sources_find(&r, argc, argv))
+		return abictl_fail(EX_USAGE, "more than %d logs, or a path of "
+		    "over %d bytes", SCAN_LOGS_MAX, SCAN_LOG_MAX - 1);
 	if (r.count == 0)
 		return abictl_fail(EX_NOINPUT, "no log to read");
 	scan_init(&r.scan, &ctl->cfg);
@@ -424,7 +453,7 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 		r.status = dry_run(&r);
 	else if (ctl->follow) {
 		sigprocmask(SIG_BLOCK, &ours, &before);
-		follow(&r, &before);
+		follow(&r, &ours, &before);
 	} else
 		round_run(&r);
 	sources_close(&r);

@@ -4,8 +4,12 @@
 #include "exempt.h"
 
 #include <errno.h>
+#include <sha2.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "file.h"
 #include "log.h"
@@ -13,8 +17,25 @@
 #include "tool.h"
 #include "whitelist.h"
 
+#define COMPLAINTS 50 /* of a process */
 #define POSTCONF_SECONDS 10
 #define NETWORKS_MAX 65536 /* bytes of mynetworks */
+
+static int told; /* lines about mynetworks: not again in each round */
+
+static void __attribute__((format(printf, 1, 2)))
+complain(const char *fmt, ...)
+{
+	char line[512];
+	va_list ap;
+
+	if (told++ >= COMPLAINTS)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	log_warning("%s", line);
+}
 
 /* "[2001:db8::]/32" to "2001:db8::/32", in place. */
 static void
@@ -45,9 +66,39 @@ exempt_networks(struct exempt *e, char *text)
 		if (address_block_parse(word, &e->own[e->own_count]) == NULL)
 			e->own_count++;
 		else
-			log_warning("mynetworks: `%.100s' is passed over: only "
+			complain("mynetworks: `%.100s' is passed over: only "
 			    "addresses and blocks are understood", word);
 	}
+}
+
+static void
+file_add(struct text *t, const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || stat(path, &st) != 0)
+		text_add(t, "-;");
+	else
+		text_addf(t, "%s %llu %lld.%09ld %lld;", path,
+		    (unsigned long long)st.st_ino,
+		    (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+		    (long long)st.st_size);
+}
+
+void
+exempt_signature(const struct config *cfg, char *out, size_t size)
+{
+	const char *dir = getenv("MAIL_CONFIG");
+	char digest[SHA256_DIGEST_STRING_LENGTH], path[512], buf[2048];
+	struct text t;
+
+	snprintf(path, sizeof(path), "%.480s/main.cf",
+	    dir != NULL ? dir : "/etc/postfix");
+	text_init(&t, buf, sizeof(buf));
+	file_add(&t, cfg->whitelist.file);
+	file_add(&t, path);
+	SHA256Data((const uint8_t *)t.buf, t.len, digest);
+	snprintf(out, size, "%.16s", digest);
 }
 
 /* What Postfix regards as its own. */
@@ -63,7 +114,7 @@ networks_load(struct exempt *e)
 		sizeof(error)) == 0)
 		exempt_networks(e, text);
 	else
-		log_warning("mynetworks is not known: %.200s", error);
+		complain("mynetworks is not known: %.200s", error);
 }
 
 void
@@ -76,7 +127,8 @@ exempt_load(struct exempt *e, const struct config *cfg)
 	if (path != NULL &&
 	    whitelist_load(path, &e->list, NULL, NULL, NULL) != 0 &&
 	    errno != ENOENT)
-		log_warning("%s: %s", path, strerror(errno));
+		snprintf(e->problem, sizeof(e->problem), "%.200s: %.50s", path,
+		    strerror(errno));
 }
 
 void

@@ -20,11 +20,20 @@ struct exempt {
 	struct address_block own[EXEMPT_OWN_MAX];
 	size_t own_count;
 	struct whitelist *list; /* NULL = none */
+	char problem[256]; /* the whitelist cannot be read: nobody may be
+	                    * listed without it; "" = all is well */
 };
 
 /* Reads both lists; what cannot be read is logged and passed over. */
 void exempt_load(struct exempt *e, const struct config *cfg);
 void exempt_free(struct exempt *e);
+
+/*
+ * What both lists are made of, as a word: it changes when one of their files
+ * does.
+ */
+#define EXEMPT_SIGNATURE_MAX 17
+void exempt_signature(const struct config *cfg, char *out, size_t size);
 
 /*
  * Reads the text of mynetworks. Tables, files and exclusions in it are logged

@@ -28,7 +28,10 @@ struct answer {
 	char error[MAPPER_ERROR_MAX];
 };
 
-static int child = -1; /* our end of the socket to it, -1 = there is none */
+#define CHILD_NONE (-1) /* was never started: we do it ourselves */
+#define CHILD_DEAD (-2)
+
+static int child = CHILD_NONE; /* our end of the socket to it */
 
 /* --- what is done, in whichever process --- */
 
@@ -168,7 +171,7 @@ ask(const struct config *cfg, enum task task, struct answer *a)
 	int64_t left = ANSWER_SECONDS * 1000;
 	int rc;
 
-	if (child < 0) {
+	if (child == CHILD_NONE) {
 		perform(cfg, task, a);
 		return;
 	}
@@ -177,12 +180,17 @@ ask(const struct config *cfg, enum task task, struct answer *a)
 	snprintf(a->error, sizeof(a->error), "%.200s: the process that writes "
 	    "it has died or does not answer", cfg != NULL ?
 	    cfg->blacklist.map : "postfix");
-	if (write(child, &byte, 1) != 1)
+	if (child == CHILD_DEAD || write(child, &byte, 1) != 1)
 		return;
 	while ((rc = poll(&p, 1, (int)left)) < 0 && errno == EINTR)
 		;
-	if (rc > 0 && read(child, a, sizeof(*a)) == sizeof(*a))
+	if (rc > 0 && read(child, a, sizeof(*a)) == sizeof(*a)) {
 		a->error[sizeof(a->error) - 1] = '\0';
+		return;
+	}
+	/* An answer that comes later belongs to no question. */
+	close(child);
+	child = CHILD_DEAD;
 }
 
 int

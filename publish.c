@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "exempt.h"
 #include "log.h"
 #include "mapper.h"
 #include "rest.h"
@@ -21,6 +22,7 @@
 /* A snapshot being written from the rows of the store. */
 struct writing {
 	struct snapshot_writer writer;
+	struct exempt *exempt;
 	time_t now;
 	bool failed;
 	int error;
@@ -35,8 +37,9 @@ row_write(void *arg, const struct store_row *row)
 		.hits = o->hits, .times = o->times };
 
 	if (!o->listed || (o->expires != 0 && o->expires <= w->now) ||
-	    address_block_parse(o->block, &e.block) != NULL)
-		return true;
+	    address_block_parse(o->block, &e.block) != NULL ||
+	    exempt_why(w->exempt, &e.block.base, &e.block, "") != NULL)
+		return true; /* whatever the store says */
 	snprintf(e.rule, sizeof(e.rule), "%s", o->rule);
 	snprintf(e.note, sizeof(e.note), "%.*s", SNAPSHOT_NOTE_MAX - 1,
 	    o->note);
@@ -52,14 +55,24 @@ snapshot_write(const struct config *cfg, struct store *s, time_t now,
     int64_t generation, char *error, size_t size)
 {
 	const char *path = cfg->blacklist.snapshot;
-	struct writing w = { .now = now };
+	static struct exempt exempt;
+	struct writing w = { .exempt = &exempt, .now = now };
 	enum store_result r;
+
+	exempt_load(&exempt, cfg);
+	if (exempt.problem[0] != '\0') {
+		snprintf(error, size, "%s", exempt.problem);
+		return -1;
+	}
 
 	if (snapshot_begin(&w.writer, path) != 0) {
 		snprintf(error, size, "%.200s.new: %s", path, strerror(errno));
+		exempt_free(&exempt);
 		return -1;
 	}
+	exempt_signature(cfg, w.writer.signature, sizeof(w.writer.signature));
 	r = s->driver->iterate(s, STORE_OFFENDER, "", row_write, &w);
+	exempt_free(&exempt);
 	if (r != STORE_ERROR && !w.failed) {
 		if (snapshot_finish(&w.writer, generation) == 0)
 			return 0;
@@ -76,15 +89,18 @@ static int
 snapshot_publish(const struct config *cfg, struct store *s, time_t now,
     struct publish_result *result, char *error, size_t size)
 {
+	char signature[EXEMPT_SIGNATURE_MAX];
 	struct snapshot there = { 0 };
 	int rc = 0;
 
+	exempt_signature(cfg, signature, sizeof(signature));
 	if (s->driver->generation(s, &result->generation) == STORE_ERROR) {
 		snprintf(error, size, "%s", s->error);
 		return -1;
 	}
 	if (!snapshot_refresh(&there, cfg->blacklist.snapshot) ||
-	    there.generation != result->generation) {
+	    there.generation != result->generation ||
+	    strcmp(there.signature, signature) != 0) {
 		rc = snapshot_write(cfg, s, now, result->generation, error,
 		    size);
 		result->snapshot_new = rc == 0;

@@ -14,6 +14,7 @@
 #include "action.h"
 #include "text.h"
 
+#define OWN_FIXED 8 /* bytes of an action's text */
 #define DAY 86400L
 #define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
 
@@ -52,6 +53,42 @@ variable_end(const char *s)
 	return s + strspn(s, "abcdefghijklmnopqrstuvwxyz_");
 }
 
+/* Between its variables an action's text has too little to tell it by. */
+static bool
+own_is_vague(const char *own)
+{
+	size_t fixed = 0, n;
+
+	if (strchr(own, '$') == NULL)
+		return false;
+	while (*own != '\0') {
+		if (*own == '$') {
+			own = variable_end(own);
+			continue;
+		}
+		n = 1 + strcspn(own + 1, "$");
+		if (n > fixed)
+			fixed = n;
+		own += n;
+	}
+	return fixed < OWN_FIXED;
+}
+
+/* Then our reasons tell: what checks say about a client or an account. */
+static bool
+reason_matches(const char *text, size_t len)
+{
+	static const char *const phrases[] = { " is listed for ",
+		" is listed on ", "AbuseIPDB score ", "compromised since ",
+		"countries " };
+	size_t i;
+
+	for (i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (memmem(text, len, phrases[i], strlen(phrases[i])) != NULL)
+			return true;
+	return false;
+}
+
 /* Does a text of the log begin as an action's text, whatever its variables? */
 static bool
 own_matches(const char *own, const char *text, size_t len)
@@ -85,7 +122,9 @@ is_own(const struct scan *s, const struct maillog_text *t)
 	int i;
 
 	for (i = 0; i < s->own_count; i++)
-		if (own_matches(s->own[i], t->len > 0 ? t->s : "", t->len))
+		if (t->len > 0 && (own_is_vague(s->own[i]) ?
+			reason_matches(t->s, t->len) :
+			own_matches(s->own[i], t->s, t->len)))
 			return true;
 	return false;
 }
@@ -206,6 +245,8 @@ judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
 	if (!s->exempt_known)
 		exempt_load(&s->exempt, s->cfg);
 	s->exempt_known = true;
+	if (s->exempt.problem[0] != '\0')
+		return false; /* the caller gives up */
 	block = block_of(s->cfg, &found->client);
 	if (found->name.len < sizeof(name))
 		n = found->name.len;

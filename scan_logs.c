@@ -15,8 +15,10 @@
 void
 scan_logs_add(struct scan_logs *logs, const char *what, size_t n)
 {
-	if (logs->count == SCAN_LOGS_MAX || n >= SCAN_LOG_MAX)
+	if (logs->count == SCAN_LOGS_MAX || n >= SCAN_LOG_MAX) {
+		logs->dropped = true;
 		return;
+	}
 	snprintf(logs->what[logs->count++], SCAN_LOG_MAX, "%.*s", (int)n,
 	    what);
 }
@@ -76,6 +78,7 @@ scan_logs_find(struct scan_logs *logs, const struct config *cfg)
 	size_t n;
 
 	logs->count = 0;
+	logs->dropped = false;
 	if (strcmp(s, "auto") == 0) {
 		find_usual(logs);
 		return;

@@ -9,12 +9,13 @@
 
 #include "config.h"
 
-#define SCAN_LOGS_MAX 16
+#define SCAN_LOGS_MAX 64
 #define SCAN_LOG_MAX 512 /* bytes of a path */
 
 struct scan_logs {
 	char what[SCAN_LOGS_MAX][SCAN_LOG_MAX]; /* see logsource_open() */
 	size_t count;
+	bool dropped; /* too many, or too long a path */
 };
 
 /*

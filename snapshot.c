@@ -10,10 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lock.h"
 #include "text.h"
 
 #define HEADER "abichecker" /* a key that no block has */
-#define VERSION_TEXT "1"    /* of the form of the records */
+#define VERSION_TEXT "2"    /* of the form of the records */
+#define LOCK_WAIT 30000 /* milliseconds for another writer */
+#define TRIES 100
 #define KEY_MAX 18          /* family, bits, address */
 
 /* The beginning of a value; rule and note follow, each with a NUL. */
@@ -100,15 +103,15 @@ lengths_parse(char *text, unsigned char *set)
 	return true;
 }
 
-/* "1 GENERATION COUNT LENGTHS4 LENGTHS6", each in a word. */
+/* "2 GENERATION COUNT LENGTHS4 LENGTHS6 SIGNATURE", each in a word. */
 static bool
 header_parse(struct snapshot *s, char *text)
 {
-	char *word[5], *save = NULL;
+	char *word[6], *save = NULL;
 	long generation;
 	int i;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 6; i++) {
 		word[i] = strtok_r(i == 0 ? text : NULL, " ", &save);
 		if (word[i] == NULL)
 			return false;
@@ -121,6 +124,7 @@ header_parse(struct snapshot *s, char *text)
 	    !lengths_parse(word[4] + 1, s->lengths[1]))
 		return false;
 	s->generation = generation;
+	snprintf(s->signature, sizeof(s->signature), "%s", word[5]);
 	return true;
 }
 
@@ -237,6 +241,13 @@ block_find(struct snapshot *s, const struct address *a, int bits, time_t now,
 	return e->expires == 0 || e->expires > now;
 }
 
+/* Larger blocks are not believed. */
+static int
+shortest(const struct address *a)
+{
+	return a->family == AF_INET ? SNAPSHOT_IPV4_MIN : SNAPSHOT_IPV6_MIN;
+}
+
 bool
 snapshot_find(struct snapshot *s, const struct address *a, time_t now,
     struct snapshot_entry *e)
@@ -244,7 +255,7 @@ snapshot_find(struct snapshot *s, const struct address *a, time_t now,
 	const unsigned char *set = s->lengths[a->family == AF_INET6];
 	int bits;
 
-	for (bits = address_bits(a); s->open && bits >= 0; bits--)
+	for (bits = address_bits(a); s->open && bits >= shortest(a); bits--)
 		if ((set[bits / 8] >> bits % 8 & 1) != 0 &&
 		    block_find(s, a, bits, now, e))
 			return true;
@@ -272,6 +283,9 @@ snapshot_each(struct snapshot *s,
 		    !key_parse(key, klen, &e.block) ||
 		    !value_parse(value, len, &e))
 			return false;
+		if (e.block.bits < shortest(&e.block.base) ||
+		    !address_public(&e.block.base))
+			continue;
 		if (!fn(arg, &e))
 			break;
 	}
@@ -279,6 +293,37 @@ snapshot_each(struct snapshot *s,
 }
 
 /* --- writing --- */
+
+/*
+ * The file under the temporary name, locked: there is one writer at a time.
+ * The one before may have renamed or removed what was just opened.
+ */
+static int
+temporary_open(const char *path)
+{
+	struct stat ours, there;
+	int fd, tries, saved = EAGAIN;
+
+	for (tries = 0; tries < TRIES; tries++) {
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+		    O_NONBLOCK, 0644);
+		if (fd < 0 && errno == ELOOP && unlink(path) == 0)
+			continue; /* a link is nothing of ours */
+		if (fd < 0)
+			return -1;
+		if (lock_byte(fd, 0, LOCK_WAIT) != 0) {
+			saved = errno;
+			close(fd);
+			break;
+		}
+		if (fstat(fd, &ours) == 0 && S_ISREG(ours.st_mode) &&
+		    stat(path, &there) == 0 && ours.st_ino == there.st_ino)
+			return fd;
+		close(fd);
+	}
+	errno = saved;
+	return -1;
+}
 
 int
 snapshot_begin(struct snapshot_writer *w, const char *path)
@@ -294,13 +339,11 @@ snapshot_begin(struct snapshot_writer *w, const char *path)
 	}
 	/* One name: what a killed process has left is overwritten. */
 	snprintf(w->temporary, sizeof(w->temporary), "%s.new", path);
-	if (unlink(w->temporary) != 0 && errno != ENOENT)
-		return -1;
-	w->fd = open(w->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC |
-	    O_NOFOLLOW, 0644);
+	w->fd = temporary_open(w->temporary);
 	if (w->fd < 0)
 		return -1;
-	if (fchmod(w->fd, 0644) == 0 && cdb_make_start(&w->make, w->fd) == 0)
+	if (ftruncate(w->fd, 0) == 0 && fchmod(w->fd, 0644) == 0 &&
+	    cdb_make_start(&w->make, w->fd) == 0)
 		return 0;
 	saved = errno;
 	snapshot_abandon(w);
@@ -353,6 +396,7 @@ snapshot_finish(struct snapshot_writer *w, int64_t generation)
 	    w->count);
 	lengths_add(&t, w->lengths[0]);
 	lengths_add(&t, w->lengths[1]);
+	text_addf(&t, " %s", w->signature[0] != '\0' ? w->signature : "-");
 	if (cdb_make_add(&w->make, HEADER, strlen(HEADER), t.buf,
 		(unsigned)t.len) == 0 &&
 	    cdb_make_finish(&w->make) == 0 && fsync(w->fd) == 0 &&
@@ -370,8 +414,8 @@ void
 snapshot_abandon(struct snapshot_writer *w)
 {
 	if (w->fd >= 0) {
-		close(w->fd);
 		unlink(w->temporary);
+		close(w->fd);
 	}
 	w->fd = -1;
 }

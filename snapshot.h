@@ -20,6 +20,9 @@
 #include "store.h"
 
 #define SNAPSHOT_NOTE_MAX 64
+#define SNAPSHOT_SIGNATURE_MAX 17
+#define SNAPSHOT_IPV4_MIN 16 /* shortest prefixes: larger blocks are no */
+#define SNAPSHOT_IPV6_MIN 32 /* offenders, whatever a file says */
 
 struct snapshot_entry {
 	struct address_block block;
@@ -38,6 +41,7 @@ struct snapshot {
 	bool open;
 	bool absent; /* there is no such file */
 	int64_t generation; /* of the store's list */
+	char signature[SNAPSHOT_SIGNATURE_MAX]; /* of what was left out */
 	long count;
 	unsigned char lengths[2][17]; /* bit sets of the prefix lengths that
 	                               * occur: IPv4, IPv6 */
@@ -68,6 +72,8 @@ struct snapshot_writer {
 	struct cdb_make make;
 	long count;
 	unsigned char lengths[2][17];
+	char signature[SNAPSHOT_SIGNATURE_MAX]; /* a word, for the caller to
+	                                         * set */
 };
 
 /* Begins a new one beside the old. 0, or -1 with errno. */

@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "store_sqlite.h"
 
+#define RANGE_END "\xff" /* behind every text that is UTF-8 */
 #define CACHE_KIB 128 /* of pages in a process; others are the kernel's */
 
 extern const struct store_driver store_sqlite;
@@ -49,7 +50,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 	    "last_login = excluded.last_login",
 	[LOGIN_ALL] = "SELECT sasl_username, ip_address, state_code, "
 	    "login_count, unixepoch(last_login) FROM postfwd_logins "
-	    "WHERE ?1 = '' OR sasl_username = ?1 "
+	    "WHERE sasl_username BETWEEN ?1 AND ?2 "
 	    "ORDER BY sasl_username, ip_address",
 	/* A period that ends too late was begun before the clock went back. */
 	[RATE_TAKE] = "INSERT INTO abichecker_rates (name, taken, until) "
@@ -81,7 +82,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 	    "WHERE released <> 0 AND released < ?1",
 	[ACCOUNT_ALL] = "SELECT sasl_username, since, released, command_ran, "
 	    "found_by, address, reason FROM abichecker_accounts "
-	    "WHERE ?1 = '' OR sasl_username = ?1 ORDER BY sasl_username",
+	    "WHERE sasl_username BETWEEN ?1 AND ?2 ORDER BY sasl_username",
 	[ACCOUNT_RESTORE] = "INSERT OR REPLACE INTO abichecker_accounts "
 	    "(sasl_username, since, released, command_ran, found_by, address, "
 	    "reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -94,25 +95,26 @@ static const char *const statements[STATEMENT_COUNT] = {
 	    "FROM abichecker_hits, (SELECT max(time) AS latest "
 	    "FROM abichecker_hits WHERE block = ?1 AND rule = ?2 "
 	    "AND time < ?3 + ?4) WHERE block = ?1 AND rule = ?2",
+	/* One block, or with "" and RANGE_END all: by the key in both cases. */
 	[HIT_FORGET] = "DELETE FROM abichecker_hits "
-	    "WHERE ?1 = '' OR block = ?1",
+	    "WHERE block BETWEEN ?1 AND ?2",
 	[HIT_PURGE] = "DELETE FROM abichecker_hits WHERE time < ?1",
 	[HIT_ALL] = "SELECT block, rule, name, time FROM abichecker_hits "
-	    "WHERE ?1 = '' OR block = ?1",
+	    "WHERE block BETWEEN ?1 AND ?2",
 	[OFFENDER_FIND] = "SELECT block, rule, note, hits, times, since, last, "
 	    "expires, listed FROM abichecker_offenders WHERE block = ?1",
 	[OFFENDER_PUT] = "INSERT OR REPLACE INTO abichecker_offenders (block, "
 	    "rule, note, hits, times, since, last, expires, listed) "
 	    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[OFFENDER_DROP] = "DELETE FROM abichecker_offenders "
-	    "WHERE ?1 = '' OR block = ?1",
+	    "WHERE block BETWEEN ?1 AND ?2",
 	[OFFENDER_EXPIRE] = "UPDATE abichecker_offenders SET listed = 0 "
 	    "WHERE listed AND expires <> 0 AND expires <= ?1",
 	[OFFENDER_PURGE] = "DELETE FROM abichecker_offenders "
 	    "WHERE NOT listed AND last < ?1",
 	[OFFENDER_ALL] = "SELECT block, rule, note, hits, times, since, last, "
 	    "expires, listed FROM abichecker_offenders "
-	    "WHERE ?1 = '' OR block = ?1",
+	    "WHERE block BETWEEN ?1 AND ?2",
 	[POSITION_GET] = "SELECT position FROM abichecker_positions "
 	    "WHERE source = ?1",
 	[POSITION_PUT] = "INSERT OR REPLACE INTO abichecker_positions "
@@ -190,6 +192,13 @@ void
 sqlite_bind_text(sqlite3_stmt *st, int n, const char *text)
 {
 	sqlite3_bind_text(st, n, text, -1, SQLITE_STATIC);
+}
+
+void
+sqlite_bind_range(sqlite3_stmt *st, const char *of)
+{
+	sqlite_bind_text(st, 1, of);
+	sqlite_bind_text(st, 2, of[0] != '\0' ? of : RANGE_END);
 }
 
 /* Copies a column, "" for NULL. */

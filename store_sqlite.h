@@ -47,6 +47,9 @@ sqlite3_stmt *sqlite_statement(struct sqlite_store *s, enum statement which);
 /* Binds a text that stays until the statement is reset. */
 void sqlite_bind_text(sqlite3_stmt *st, int n, const char *text);
 
+/* Binds a key as 1 and 2, the ends of a range; "" = all keys. */
+void sqlite_bind_range(sqlite3_stmt *st, const char *of);
+
 /* Copies a column, "" for NULL. */
 void sqlite_column_copy(sqlite3_stmt *st, int n, char *out, size_t size);
 

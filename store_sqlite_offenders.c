@@ -7,7 +7,19 @@
 
 #include "store_sqlite.h"
 
+#define COUNT_MAX 1000000000000L
+#define TIME_MAX 253402300799L /* the end of year 9999 */
+
 /* --- offenders --- */
+
+/* A number that no sum or difference of ours can overflow. */
+static int64_t
+column_within(sqlite3_stmt *st, int n, int64_t max)
+{
+	int64_t value = sqlite3_column_int64(st, n);
+
+	return value < 0 ? 0 : value > max ? max : value;
+}
 
 void
 sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
@@ -15,11 +27,11 @@ sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
 	sqlite_column_copy(st, 0, o->block, sizeof(o->block));
 	sqlite_column_copy(st, 1, o->rule, sizeof(o->rule));
 	sqlite_column_copy(st, 2, o->note, sizeof(o->note));
-	o->hits = sqlite3_column_int64(st, 3);
-	o->times = sqlite3_column_int64(st, 4);
-	o->since = sqlite3_column_int64(st, 5);
-	o->last = sqlite3_column_int64(st, 6);
-	o->expires = sqlite3_column_int64(st, 7);
+	o->hits = column_within(st, 3, COUNT_MAX);
+	o->times = column_within(st, 4, COUNT_MAX);
+	o->since = column_within(st, 5, TIME_MAX);
+	o->last = column_within(st, 6, TIME_MAX);
+	o->expires = column_within(st, 7, TIME_MAX);
 	o->listed = sqlite3_column_int(st, 8) != 0;
 }
 
@@ -105,7 +117,7 @@ hits_forget(struct sqlite_store *s, const char *block)
 
 	if (st == NULL)
 		return false;
-	sqlite_bind_text(st, 1, block);
+	sqlite_bind_range(st, block);
 	return sqlite_run(st);
 }
 
@@ -267,8 +279,8 @@ sqlite_offender_remove(struct store *store, const char *block)
 	drop = sqlite_statement(s, OFFENDER_DROP);
 	forget = sqlite_statement(s, HIT_FORGET);
 	if (drop != NULL && forget != NULL) {
-		sqlite_bind_text(drop, 1, block);
-		sqlite_bind_text(forget, 1, block);
+		sqlite_bind_range(drop, block);
+		sqlite_bind_range(forget, block);
 		if (sqlite_run(drop)) {
 			result = sqlite3_changes(s->db) > 0 ? STORE_FOUND :
 							      STORE_ABSENT;

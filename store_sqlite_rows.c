@@ -229,7 +229,7 @@ sqlite_iterate(struct store *store, enum store_kind kind, const char *of,
 	if (st == NULL)
 		return sqlite_failed(s);
 	if (sqlite3_bind_parameter_count(st) > 0)
-		sqlite_bind_text(st, 1, of);
+		sqlite_bind_range(st, of);
 	while (sqlite3_step(st) == SQLITE_ROW) {
 		any = true;
 		row_columns(st, &row);

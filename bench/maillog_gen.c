@@ -11,7 +11,7 @@
  *	-6	share of IPv6 among them (15)
  *	-s	another sequence of random numbers
  *	-t	time of the first line, in seconds since the epoch (1763600000)
- *	-l	write "ADDRESS KINDS" of every offender to FILE; the sum of 1 name
+ *	-l	write "ADDRESS KINDS" of every offender to FILE; a sum of 1 name
  *		does not lead back to the address, 2 recipient unknown, 4 login
  *		failed
  *

@@ -288,7 +288,7 @@ class MapSite:
         self.site = Site(options={"filter.checks": "blacklist", "log.level": "warning"})
         self.state = os.path.dirname(self.site.store)
         self.maps = testenv.new_directory("maps")
-        self.unmount = [testenv.mount_tmpfs(self.state, "size=2m"),
+        self.unmount = [testenv.mount_tmpfs(self.state, "size=8m"),
                         testenv.mount_tmpfs(self.maps, "size=1m,mode=755,uid=0")]
         self.map = os.path.join(self.maps, "access")
         testenv.write_file(self.map, f"# ours\n{self.FOREIGN}\tREJECT foreign\n")

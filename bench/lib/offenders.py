@@ -16,7 +16,6 @@ SHARE = 4000		# bytes of the log for each of its offenders
 DAYS = 3		# that it began ago: it spans two
 CALLS = 15		# of short commands in a round
 FAIL2BAN_BYTES = 10 * 1000 * 1000	# of the log: it is slow
-FAIL2BAN_FILTER = "/etc/fail2ban/filter.d/postfix.conf"
 MEMORY_KB = 64 * 1024
 
 RULES = "hostname-mismatch=1/1d unknown-recipient=1/1d auth-failure=1/1d"
@@ -206,8 +205,7 @@ def measure_scan(bench, options):
                                      expected=str(len(log.blocks))))]
     if not fail2ban.skipped:
         runs.append(("fail2ban", lambda: log.rate(
-            ["fail2ban-regex", part,
-             f"{FAIL2BAN_FILTER}[mode=aggressive]"], size)))
+            ["fail2ban-regex", part, "postfix[mode=aggressive]"], size)))
     for i in range(options.rounds):
         note(f"scan: round {i + 1} of {options.rounds}")
         got = {name: run() for name, run in rotate(runs, i)}

@@ -85,6 +85,7 @@ class Server:
         self.socket_directory = os.path.join(self.directory, "run")
         self.data = os.path.join(self.directory, "data")
         self.log_path = os.path.join(self.directory, "log")
+        self.databases = 0
         self.user = None
         if os.geteuid() == 0:
             self.user = next(name for name in self.users
@@ -138,7 +139,15 @@ class Server:
         """After the first start: our user and database."""
 
     def url(self, **parameters):
-        """As store.url wants it, by TCP and with its password."""
+        """As store.url wants it, by TCP and with its password; database: as add_database() gave."""
+        raise NotImplementedError
+
+    def add_database(self):
+        """Makes another one, empty; its name."""
+        raise NotImplementedError
+
+    def empty(self, database):
+        """Takes everything out of a database, the tables too."""
         raise NotImplementedError
 
     # Running it
@@ -278,8 +287,16 @@ class PostgreSQL(Server):
         self.sql(f"CREATE ROLE abichecker LOGIN PASSWORD '{PASSWORD}'", "postgres")
         self.sql("CREATE DATABASE abichecker OWNER abichecker", "postgres")
 
-    def url(self, password=PASSWORD, **parameters):
-        return (f"postgresql://abichecker:{encode(password)}@127.0.0.1:{self.port}/abichecker"
+    def add_database(self):
+        self.databases += 1
+        self.sql(f"CREATE DATABASE test{self.databases} OWNER abichecker", "postgres")
+        return f"test{self.databases}"
+
+    def empty(self, database):
+        self.sql("DROP OWNED BY abichecker", database)
+
+    def url(self, password=PASSWORD, database="abichecker", **parameters):
+        return (f"postgresql://abichecker:{encode(password)}@127.0.0.1:{self.port}/{database}"
                 f"{query_string(parameters)}")
 
     def socket_url(self, **parameters):
@@ -363,9 +380,18 @@ class MariaDB(Server):
         for host in "127.0.0.1", "localhost":
             self.sql(f"CREATE USER abichecker@'{host}' IDENTIFIED BY '{PASSWORD}'", "mysql")
             self.sql(f"GRANT ALL ON abichecker.* TO abichecker@'{host}'", "mysql")
+            self.sql(f"GRANT ALL ON `test%`.* TO abichecker@'{host}'", "mysql")
 
-    def url(self, password=PASSWORD, **parameters):
-        return (f"mysql://abichecker:{encode(password)}@127.0.0.1:{self.port}/abichecker"
+    def add_database(self):
+        self.databases += 1
+        self.sql(f"CREATE DATABASE test{self.databases}", "mysql")
+        return f"test{self.databases}"
+
+    def empty(self, database):
+        self.sql(f"DROP DATABASE {database}; CREATE DATABASE {database}", "mysql")
+
+    def url(self, password=PASSWORD, database="abichecker", **parameters):
+        return (f"mysql://abichecker:{encode(password)}@127.0.0.1:{self.port}/{database}"
                 f"{query_string(parameters)}")
 
     def socket_url(self, **parameters):
@@ -388,12 +414,19 @@ class Redis(Server):
     def command(self):
         return [find_program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1",
                 "--unixsocket", self.socket, "--unixsocketperm", "777", "--dir", self.data,
-                "--requirepass", PASSWORD, "--daemonize", "no", *self.options]
+                "--requirepass", PASSWORD, "--databases", "1000", "--daemonize", "no", *self.options]
 
-    def cli(self, *arguments):
+    def cli(self, *arguments, database="0"):
         """Runs a command; what it prints."""
-        return self.run(find_program("redis-cli"), "-s", self.socket, *arguments,
+        return self.run(find_program("redis-cli"), "-s", self.socket, "-n", database, *arguments,
                         env={**os.environ, "REDISCLI_AUTH": PASSWORD})
+
+    def add_database(self):
+        self.databases += 1
+        return str(self.databases)
+
+    def empty(self, database):
+        self.cli("FLUSHDB", database=database)
 
     def answers(self):
         try:
@@ -401,8 +434,9 @@ class Redis(Server):
         except RuntimeError:
             return False
 
-    def url(self, password=PASSWORD, **parameters):
-        return f"redis://:{encode(password)}@127.0.0.1:{self.port}/0{query_string(parameters)}"
+    def url(self, password=PASSWORD, database="0", **parameters):
+        return (f"redis://:{encode(password)}@127.0.0.1:{self.port}/{database}"
+                f"{query_string(parameters)}")
 
     def socket_url(self, **parameters):
         return f"redis://:{encode(PASSWORD)}@/0{query_string({'socket': self.socket, **parameters})}"
