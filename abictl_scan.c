@@ -290,8 +290,6 @@ round_publish(struct run *r, struct publish_result *result)
 	char error[PUBLISH_ERROR_MAX];
 	time_t now = time(NULL);
 
-	if (r->store->driver->offenders_expire(r->store, now) == STORE_ERROR)
-		return failed(r, EX_UNAVAILABLE, r->store->error);
 	if (publish(&r->ctl->cfg, r->store, now, result, error,
 		sizeof(error)) != 0)
 		return failed(r, EX_CANTCREAT, error);

@@ -143,6 +143,10 @@ access_job_clear(struct access_job *j)
 	/* Where postmap itself has a temporary name for a cdb. */
 	snprintf(name, sizeof(name), "%s.tmp", j->fresh_index);
 	unlinkat(j->dir, name, 0);
+	/* Berkeley DB's first name for a new file: while there is one, postmap
+	 * tries for 100 seconds, and fails. */
+	snprintf(name, sizeof(name), "__db.%s", j->fresh_index);
+	unlinkat(j->dir, name, 0);
 }
 
 int

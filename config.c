@@ -375,7 +375,6 @@ bool_parse(const char *v, bool *out)
 static const char *
 text_check(const struct config_option *o, const char *v)
 {
-	struct dnszone zones[DNSZONE_MAX];
 	struct rules rules;
 	long limit, period;
 	int count;
@@ -399,7 +398,7 @@ text_check(const struct config_option *o, const char *v)
 	case CONFIG_BLOCKS:
 		return blocks_check(v);
 	case CONFIG_ZONES:
-		return dnszone_parse(v, NULL, zones, &count);
+		return dnszone_parse(v, NULL, NULL, &count);
 	case CONFIG_SERVER:
 		return server_check(v);
 	case CONFIG_LOGS:

@@ -181,7 +181,9 @@ dnszone_parse(const char *text, const char *apikey, struct dnszone *zones,
 			continue;
 		if (*count == DNSZONE_MAX)
 			return "too many zones";
-		zones[(*count)++] = z;
+		if (zones != NULL)
+			zones[*count] = z;
+		++*count;
 	}
 	return NULL;
 }

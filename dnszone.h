@@ -35,7 +35,8 @@ struct dnszone {
  * Reads `zone=code[,code] ...'. $apikey in a zone stands for the key; without
  * one (NULL or not fit for a DNS name) such a zone is left out. An octet of a
  * code is a number, or as in Postfix's postscreen_dnsbl_sites a set of numbers
- * and ranges, [2;4..8]. zones has room for DNSZONE_MAX. NULL, or what is wrong,
+ * and ranges, [2;4..8]. zones (may be NULL)
+ * has room for DNSZONE_MAX. NULL, or what is wrong,
  * a constant text.
  */
 const char *dnszone_parse(const char *text, const char *apikey,

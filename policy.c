@@ -229,16 +229,13 @@ step_skip(const struct policy *p, const struct check *check,
     const struct request *req)
 {
 	bool authenticated = req->sasl_username[0] != '\0';
-	const char *why = check->inactive(p->cfg);
 	enum audience audience = check->audience(p->cfg);
 
-	if (why != NULL)
-		return why;
 	if (audience == AUDIENCE_AUTHENTICATED && !authenticated)
 		return "only for authenticated clients";
 	if (audience == AUDIENCE_UNAUTHENTICATED && authenticated)
 		return "not for authenticated clients";
-	return NULL;
+	return check->inactive(p->cfg);
 }
 
 static enum outcome

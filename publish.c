@@ -84,6 +84,23 @@ snapshot_write(const struct config *cfg, struct store *s, time_t now,
 	return -1;
 }
 
+/*
+ * Drops those whose ban is over. A snapshot of the store's list knows when the
+ * next one ends: until then nobody has to look. False on failure.
+ */
+static bool
+expire(struct store *s, const struct snapshot *there, time_t now,
+    int64_t *generation)
+{
+	if (s->driver->generation(s, generation) == STORE_ERROR)
+		return false;
+	if (there->open && there->generation == *generation &&
+	    (there->earliest == 0 || there->earliest > now))
+		return true;
+	return s->driver->offenders_expire(s, now) != STORE_ERROR &&
+	    s->driver->generation(s, generation) != STORE_ERROR;
+}
+
 /* The snapshot, unless it is up to date. */
 static int
 snapshot_publish(const struct config *cfg, struct store *s, time_t now,
@@ -94,11 +111,13 @@ snapshot_publish(const struct config *cfg, struct store *s, time_t now,
 	int rc = 0;
 
 	exempt_signature(cfg, signature, sizeof(signature));
-	if (s->driver->generation(s, &result->generation) == STORE_ERROR) {
+	snapshot_refresh(&there, cfg->blacklist.snapshot);
+	if (!expire(s, &there, now, &result->generation)) {
 		snprintf(error, size, "%s", s->error);
+		snapshot_close(&there);
 		return -1;
 	}
-	if (!snapshot_refresh(&there, cfg->blacklist.snapshot) ||
+	if (!there.open ||
 	    there.generation != result->generation ||
 	    strcmp(there.signature, signature) != 0) {
 		rc = snapshot_write(cfg, s, now, result->generation, error,

@@ -22,7 +22,7 @@ struct publish_result {
 };
 
 /*
- * Makes the snapshot anew unless it is of the store's generation, and then the
+ * Drops offenders whose ban is over, makes the snapshot anew unless it is of the store's generation, and then the
  * map, if there is one. 0, or -1 and why in error: what could not be made is
  * as it was, and the next time makes it.
  */

@@ -17,7 +17,8 @@
 #define VERSION_TEXT "2"    /* of the form of the records */
 #define LOCK_WAIT 30000 /* milliseconds for another writer */
 #define TRIES 100
-#define KEY_MAX 18          /* family, bits, address */
+#define MIX 8               /* bytes of a key's beginning */
+#define KEY_MAX (MIX + 18)  /* mix, family, bits, address */
 
 /* The beginning of a value; rule and note follow, each with a NUL. */
 struct record {
@@ -27,15 +28,38 @@ struct record {
 #define VALUE_MAX                                                             \
 	(sizeof(struct record) + STORE_RULE_MAX + SNAPSHOT_NOTE_MAX)
 
+/*
+ * Neighbouring addresses have neighbouring hashes in a cdb, whose tables then
+ * fill up in heaps. So a key begins with its address, well mixed (the finalizer
+ * of SplitMix64).
+ */
+static uint64_t
+mix(const struct address *a, int bits)
+{
+	uint64_t h = (uint64_t)bits, part;
+	int i;
+
+	for (i = 0; i < 16; i += 8) {
+		memcpy(&part, a->bytes + i, sizeof(part));
+		h = (h ^ part) + 0x9e3779b97f4a7c15ULL;
+		h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9ULL;
+		h = (h ^ h >> 27) * 0x94d049bb133111ebULL;
+		h ^= h >> 31;
+	}
+	return h;
+}
+
 static unsigned
 key_make(const struct address *a, int bits, unsigned char *key)
 {
-	int size = address_bits(a) / 8;
+	unsigned size = (unsigned)address_bits(a) / 8;
+	uint64_t h = mix(a, bits);
 
-	key[0] = a->family == AF_INET ? 4 : 6;
-	key[1] = (unsigned char)bits;
-	memcpy(key + 2, a->bytes, (size_t)size);
-	return (unsigned)size + 2;
+	memcpy(key, &h, MIX);
+	key[MIX] = a->family == AF_INET ? 4 : 6;
+	key[MIX + 1] = (unsigned char)bits;
+	memcpy(key + MIX + 2, a->bytes, size);
+	return MIX + 2 + size;
 }
 
 /* --- reading --- */
@@ -58,9 +82,13 @@ static bool
 key_parse(const unsigned char *key, unsigned len, struct address_block *b)
 {
 	memset(b, 0, sizeof(*b));
+	if (len < MIX)
+		return false;
+	key += MIX;
+	len -= MIX;
 	if (len == 6 && key[0] == 4 && key[1] <= 32)
 		b->base.family = AF_INET;
-	else if (len == KEY_MAX && key[0] == 6 && key[1] <= 128)
+	else if (len == KEY_MAX - MIX && key[0] == 6 && key[1] <= 128)
 		b->base.family = AF_INET6;
 	else
 		return false;
@@ -103,15 +131,15 @@ lengths_parse(char *text, unsigned char *set)
 	return true;
 }
 
-/* "2 GENERATION COUNT LENGTHS4 LENGTHS6 SIGNATURE", each in a word. */
+/* "2 GENERATION COUNT LENGTHS4 LENGTHS6 SIGNATURE EARLIEST", words. */
 static bool
 header_parse(struct snapshot *s, char *text)
 {
-	char *word[6], *save = NULL;
-	long generation;
+	char *word[7], *save = NULL;
+	long generation, earliest;
 	int i;
 
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 7; i++) {
 		word[i] = strtok_r(i == 0 ? text : NULL, " ", &save);
 		if (word[i] == NULL)
 			return false;
@@ -121,9 +149,11 @@ header_parse(struct snapshot *s, char *text)
 	    !text_number(word[1], 0, 0x7fffffffffffffffL, &generation) ||
 	    !text_number(word[2], 0, 0x7fffffffL, &s->count) ||
 	    !lengths_parse(word[3] + 1, s->lengths[0]) ||
-	    !lengths_parse(word[4] + 1, s->lengths[1]))
+	    !lengths_parse(word[4] + 1, s->lengths[1]) ||
+	    !text_number(word[6], 0, 0x7fffffffffffffffL, &earliest))
 		return false;
 	s->generation = generation;
+	s->earliest = earliest;
 	snprintf(s->signature, sizeof(s->signature), "%s", word[5]);
 	return true;
 }
@@ -365,6 +395,8 @@ snapshot_add(struct snapshot_writer *w, const struct snapshot_entry *e)
 	memcpy(value + sizeof(r) + rule, e->note, note);
 	set[bits / 8] = (unsigned char)(set[bits / 8] | 1 << bits % 8);
 	w->count++;
+	if (e->expires != 0 && (w->earliest == 0 || e->expires < w->earliest))
+		w->earliest = e->expires;
 	return cdb_make_add(&w->make, key, key_make(&e->block.base, bits, key),
 	    value, (unsigned)(sizeof(r) + rule + note));
 }
@@ -396,7 +428,8 @@ snapshot_finish(struct snapshot_writer *w, int64_t generation)
 	    w->count);
 	lengths_add(&t, w->lengths[0]);
 	lengths_add(&t, w->lengths[1]);
-	text_addf(&t, " %s", w->signature[0] != '\0' ? w->signature : "-");
+	text_addf(&t, " %s %lld", w->signature[0] != '\0' ? w->signature : "-",
+	    (long long)w->earliest);
 	if (cdb_make_add(&w->make, HEADER, strlen(HEADER), t.buf,
 		(unsigned)t.len) == 0 &&
 	    cdb_make_finish(&w->make) == 0 && fsync(w->fd) == 0 &&

@@ -42,6 +42,7 @@ struct snapshot {
 	bool absent; /* there is no such file */
 	int64_t generation; /* of the store's list */
 	char signature[SNAPSHOT_SIGNATURE_MAX]; /* of what was left out */
+	time_t earliest; /* end of a ban, 0 = none ends */
 	long count;
 	unsigned char lengths[2][17]; /* bit sets of the prefix lengths that
 	                               * occur: IPv4, IPv6 */
@@ -71,6 +72,7 @@ struct snapshot_writer {
 	int fd;
 	struct cdb_make make;
 	long count;
+	time_t earliest;
 	unsigned char lengths[2][17];
 	char signature[SNAPSHOT_SIGNATURE_MAX]; /* a word, for the caller to
 	                                         * set */

@@ -149,6 +149,8 @@ class BlacklistSite(Site):
         self.query("UPDATE abichecker_offenders SET since = since - ?1, last = last - ?1, "
                    "expires = CASE expires WHEN 0 THEN 0 ELSE expires - ?1 END", seconds)
         self.query("UPDATE abichecker_hits SET time = time - ?", seconds)
+        # A snapshot knows when the next ban ends: let it be another list's.
+        self.query("UPDATE abichecker_meta SET value = value + 1 WHERE name = 'generation'")
 
 
 class BlacklistTest(testenv.TestCase):
@@ -1148,8 +1150,8 @@ class Signals(BlacklistTest):
         while position < end:
             klen, dlen = (int.from_bytes(data[position + i:position + i + 4], "little")
                           for i in (0, 4))
-            key = data[position + 8:position + 8 + klen]
-            if key[0] == 4 and klen == 6:
+            key = data[position + 16:position + 8 + klen]  # behind the mix
+            if klen == 14 and key[0] == 4:
                 blocks.append(".".join(map(str, key[2:6])) + f"/{key[1]}")
             position += 8 + klen + dlen
         return sorted(blocks)

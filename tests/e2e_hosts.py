@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 import unittest
 
@@ -50,6 +49,10 @@ class AccountHost(ServerSite, e2e_accounts.AccountSite):
                          database=database)
         self.apikey = self.KEY
 
+    def accounts(self):
+        return [user for user, in self.query(
+            "SELECT sasl_username FROM abichecker_accounts WHERE released = 0 ORDER BY 1")]
+
 
 class LogHost(ServerSite, e2e_blacklist.BlacklistSite):
     """A host with a mail log and a map of its own."""
@@ -60,6 +63,7 @@ class LogHost(ServerSite, e2e_blacklist.BlacklistSite):
         self.map = os.path.join(self.maps, "access")
         super().__init__(server, database=database,
                          **{"blacklist.map": f"hash:{self.map}", **options})
+        self.write("")
 
     def command(self, *arguments, root=True, wrapper=(), **keywords):
         """By root, as a map wants it, on this host."""
@@ -72,7 +76,9 @@ class LogHost(ServerSite, e2e_blacklist.BlacklistSite):
                                 text=True, start_new_session=True, **self.as_user(root))
 
     def in_map(self, address):
-        """What Postfix finds for a client."""
+        """What Postfix finds for a client; of IPv6 it looks for the /64, too."""
+        if ":" in address:
+            address = ":".join(address.split(":")[:4])
         if not os.path.exists(f"{self.map}.db"):
             return ""
         return subprocess.run(["postmap", "-q", address, f"hash:{self.map}"], check=False,
@@ -134,24 +140,21 @@ class TwoHosts(OnServer):
         (one, other), commands = self.account_hosts()
         one.list_address()
         first, second = self.filter(one), self.filter(other)
-        for number in 1, 2:
-            self.assertEqual(self.ask(first, user="Other@Example.ORG"), STOPPED)
-            self.assertEqual(self.ask(second, ELSEWHERE[0], "OTHER@example.org"), STOPPED)
-            self.assertEqual(other.abictl("accounts", "release", "other@example.org").returncode,
-                             OK)
-            for filter_ in first, second:
-                self.assertEqual(self.ask(filter_, ELSEWHERE[0], "other@example.org"), DUNNO)
-            # The grace is for all hosts as well; then it is detected anew.
-            self.assertEqual(self.ask(second, user="other@example.org"), DUNNO)
-            self.assertEqual(len(other.log_lines(" grace: check=authbl ")), number)
-            for host in one, other:
-                host.configure(**{"accounts.grace": "0"})
-            first, second = self.filter(one), self.filter(other)
-            if number == 1:
-                for host in one, other:
-                    host.configure(**{"accounts.grace": "1d"})
+        self.assertEqual(self.ask(first, user="Other@Example.ORG"), STOPPED)
+        self.assertEqual(self.ask(second, ELSEWHERE[0], "OTHER@example.org"), STOPPED)
+        done = other.abictl("accounts", "release", "other@example.org")
+        self.assertEqual((done.returncode, done.stderr), (OK, ""))
+        for filter_ in first, second:
+            self.assertEqual(self.ask(filter_, ELSEWHERE[0], "other@example.org"), DUNNO)
+        # The grace is for all hosts as well; without, it is detected anew.
+        self.assertEqual(self.ask(second, user="other@example.org"), DUNNO)
+        self.assertEqual(len(other.log_lines(" grace: check=authbl ")), 1)
+        other.configure(**{"accounts.grace": "0"})
+        self.assertEqual(self.ask(self.filter(other), user="other@example.org"), STOPPED)
+        self.assertEqual(self.ask(first, ELSEWHERE[0], "other@example.org"), STOPPED)
+        wait_until(lambda: len(commands[1].runs()) == 1, "the command of the other one")
         wait_until(lambda: not e2e_accounts.supervisors(), "the end of the commands")
-        self.assertEqual([len(command.runs()) for command in commands], [2, 0])
+        self.assertEqual([len(command.runs()) for command in commands], [1, 1])
 
     def test_logins_are_counted_over_both(self):
         """And who is over the limit on one is stopped on the other."""
@@ -165,10 +168,9 @@ class TwoHosts(OnServer):
         self.assertRegex(self.ask(first, HOME[2]), b"was compromised")
         for filter_ in second, first:
             self.assertEqual(self.ask(filter_, HOME[0]), STOPPED)
-        self.assertTrue(other.log_lines("check=accounts .*found by geocount: addresses 3"))
-        text = json.loads(other.abictl("--json", "logins", "show", USER).stdout)
+        self.assertTrue(other.log_lines("check=accounts .*found by geocount: "), other.log())
         self.assertEqual(one.query("SELECT ip_address, login_count FROM postfwd_logins "
-                                   "ORDER BY 1"), [(HOME[2], 1), (HOME[0], 3), (HOME[1], 1)], text)
+                                   "ORDER BY 1"), [(HOME[2], 1), (HOME[0], 3), (HOME[1], 1)])
 
     def assert_once(self, hosts, commands, users):
         """Each account was put on the list once, and the command ran once for it."""
@@ -231,7 +233,6 @@ class TwoHosts(OnServer):
     def test_an_offender_of_one_is_refused_by_the_other(self):
         one, other = self.log_hosts()
         one.write(guesses(GUILTY), guesses(IPV6))
-        other.write("")
         self.assertEqual(one.scan()["listed"], 2)
         counted = other.scan()
         self.assertEqual((counted["lines"], counted["listed"]), (0, 2))
@@ -354,7 +355,7 @@ class TwoHosts(OnServer):
                 "INSERT INTO postfwd_logins VALUES (?, ?, ?, ?, datetime(?, 'unixepoch'))",
                 ((f"user{i // 4}@example.org" if i else "jos\xe9' \"\\%_@example.org",
                   f"10.{i >> 16}.{i >> 8 & 255}.{i & 255}" if i % 9 else f"2001:db8:0:{i:x}::",
-                  ("GB", "SE", "", "US")[i % 4], 1 + i % 1000, now - i) for i in range(LOGINS)))
+                  ("GB", "SE", None, "US")[i % 4], 1 + i % 1000, now - i) for i in range(LOGINS)))
             database.executemany("INSERT INTO abichecker_accounts VALUES (?, ?, ?, ?, ?, ?, ?)", (
                 ("one@example.org", now - 9000, 0, 1, "authbl", LISTED, "8.8.4.4 is listed"),
                 ("two@example.org", now - 8000, now - 700, 1, "geocount", HOME[0], "countries 9"),
@@ -382,6 +383,15 @@ class TwoHosts(OnServer):
     def copy(self, site, from_, to, *options):
         return site.abictl(*options, "store", "copy", from_, to, timeout=4 * COPY_LIMIT)
 
+    def assert_same(self, path, copied):
+        """Two SQLite stores; a few rows of those that differ are shown."""
+        before, after = content(path), content(copied)
+        for table in serversite.TABLES:
+            missing, new = (list(set(one[table]) - set(other[table]))[:3]
+                            for one, other in ((before, after), (after, before)))
+            self.assertEqual((missing, new), ([], []), table)
+            self.assertEqual(len(after[table]), len(before[table]), table)
+
     def test_a_store_moves_there_and_back(self):
         path = self.filled()
         site = ServerSite(self.server, database=self.database)
@@ -396,11 +406,7 @@ class TwoHosts(OnServer):
         self.assertEqual((result.returncode, result.stderr), (OK, ""))
         self.assertEqual(json.loads(result.stdout)["logins"], LOGINS)
         self.assertLess(again, COPY_LIMIT)
-        before, after = content(path), content(back)
-        for table in serversite.TABLES:
-            self.assertEqual(len(after[table]), len(before[table]), table)
-            for row, copied in zip(before[table], after[table]):
-                self.assertEqual(copied, row, table)
+        self.assert_same(path, back)
         print(f"{self.kind}: {LOGINS} logins: there {seconds:.1f} s, back {again:.1f} s",
               file=sys.stderr)
         # Once more, and nothing is there twice.
@@ -408,9 +414,8 @@ class TwoHosts(OnServer):
         status = json.loads(site.abictl("--json", "store", "status").stdout)
         self.assertEqual([status[name] for name in (
             "logins", "accounts", "offenders", "rates", "positions", "hits")],
-            [LOGINS, 1003, 2003, 99, 2, 5000])
+            [LOGINS, 1003, 2002, 99, 2, 5000])  # of offenders those on the list
         # And it works: who is on the list is refused, and counted on.
-        filter_ = self.filter(site)
         site.configure(**{"accounts.action": "reject", "filter.checks": "accounts"})
         filter_ = self.filter(site)
         for user, reply in (("one@example.org", b"reject"), ("two@example.org", b"DUNNO"),
@@ -441,7 +446,7 @@ class TwoHosts(OnServer):
         self.assertEqual(self.copy(site, f"sqlite:{path}", site.conf).returncode, OK)
         back = os.path.join(testenv.new_directory("back", FILTER_USER), "abichecker.db")
         self.assertEqual(self.copy(site, site.conf, f"sqlite:{back}").returncode, OK)
-        self.assertEqual(content(back), content(path))
+        self.assert_same(path, back)
 
     def test_a_copy_that_cannot_be(self):
         site = ServerSite(self.server, database=self.database)
@@ -494,7 +499,7 @@ class TwoHosts(OnServer):
                 for words in (site.conf, there.conf), (there.conf, f"sqlite:{back}"):
                     result = self.copy(there, *words)
                     self.assertEqual((result.returncode, result.stderr), (OK, ""))
-                self.assertEqual(content(back), content(path), kind)
+                self.assert_same(path, back)
 
     def test_the_status(self):
         site = ServerSite(self.server, database=self.database)
@@ -575,7 +580,6 @@ class Redis(TwoHosts, testenv.TestCase):
     def test_a_scan_that_follows_a_silent_log_hears_of_others(self):
         """It looks once a minute."""
         one, other = self.log_hosts()
-        other.write("")
         process = other.start("scan", "--follow")
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         wait_until(lambda: os.path.exists(other.snapshot), "the first round")

@@ -688,22 +688,24 @@ another_database_is_not_a_snapshot(void **state)
 		const char *key, *value;
 		bool good;
 	} rows[] = {
-		{ "abichecker", "2 5 0 : : -", true },
+		{ "abichecker", "2 5 0 : : - 0", true },
+		{ "abichecker", "2 5 0 : : -", false },
+		{ "abichecker", "2 5 0 : : - -1", false },
 		{ "abichecker", "2 5 0 : :", false },
-		{ "abichecker", "2 5 0 :32 :64 -", true },
-		{ "abichecker", "2 0 0 :32,24 :128,64,48 -", true },
-		{ "abichecker", "1 5 0 : : -", false },
+		{ "abichecker", "2 5 0 :32 :64 - 0", true },
+		{ "abichecker", "2 0 0 :32,24 :128,64,48 - 0", true },
+		{ "abichecker", "1 5 0 : : - 0", false },
 		{ "abichecker", "", false },
 		{ "abichecker", "1", false },
-		{ "abichecker", "2 5 0 -", false },
-		{ "abichecker", "2 5 0 : -", false },
-		{ "abichecker", "2 -5 0 : : -", false },
-		{ "abichecker", "2 5 -1 : : -", false },
-		{ "abichecker", "2 x 0 : : -", false },
-		{ "abichecker", "2 99999999999999999999 0 : : -", false },
-		{ "abichecker", "2 5 0 :129 : -", false },
-		{ "abichecker", "2 5 0 :-1 : -", false },
-		{ "abichecker", "2 5 0 :x : -", false },
+		{ "abichecker", "2 5 0 - 0", false },
+		{ "abichecker", "2 5 0 : - 0", false },
+		{ "abichecker", "2 -5 0 : : - 0", false },
+		{ "abichecker", "2 5 -1 : : - 0", false },
+		{ "abichecker", "2 x 0 : : - 0", false },
+		{ "abichecker", "2 99999999999999999999 0 : : - 0", false },
+		{ "abichecker", "2 5 0 :129 : - 0", false },
+		{ "abichecker", "2 5 0 :-1 : - 0", false },
+		{ "abichecker", "2 5 0 :x : - 0", false },
 		{ "192.0.2.1", "REJECT", false },
 	};
 	struct snapshot s = { 0 };
@@ -751,7 +753,7 @@ records_of_another_size_list_nobody(void **state)
 		assert_true(fd >= 0);
 		assert_int_equal(cdb_make_start(&m, fd), 0);
 		assert_int_equal(cdb_make_add(&m, "abichecker", 10,
-		    "2 5 1 :32 : -", 13), 0);
+		    "2 5 1 :32 : - 0", 15), 0);
 		assert_int_equal(cdb_make_add(&m, key, sizeof(key), value,
 		    sizes[i]), 0);
 		assert_int_equal(cdb_make_finish(&m), 0);

@@ -353,13 +353,14 @@ class MariaDB(Server):
 
     def prepare(self):
         self.run(find_program("mariadb-install-db"), "--no-defaults", f"--datadir={self.data}",
-                 "--auth-root-authentication-method=normal", "--skip-test-db")
+                 "--auth-root-authentication-method=normal", "--skip-test-db",
+                 f"--tmpdir={self.directory}")
 
     def command(self):
         return [find_program("mariadbd"), "--no-defaults", f"--datadir={self.data}",
                 f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
                 f"--pid-file={self.directory}/pid", "--skip-name-resolve",
-                "--innodb-buffer-pool-size=32M", *self.options,
+                f"--tmpdir={self.directory}", "--innodb-buffer-pool-size=32M", *self.options,
                 *((f"--ssl-cert={self.certificate}", f"--ssl-key={self.key}") if self.tls else ())]
 
     def client(self, *arguments, database="abichecker"):
