@@ -104,7 +104,7 @@ end_open(const struct abictl *ctl, const char *text, struct end *e)
 		e->cfg = &e->own;
 		e->url = e->own.store.url;
 	} else if (store_url_secret(text))
-		return abictl_fail(EX_USAGE, "a password has no place on a "
+		return abictl_fail(EX_DATAERR, "a password has no place on a "
 		    "command line: name a configuration file instead");
 	e->store = store_open(e->cfg, e->url, error, sizeof(error));
 	if (e->store == NULL)
@@ -180,7 +180,7 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 	if (status == EX_OK)
 		status = end_open(ctl, to_text, &to);
 	if (status == EX_OK && strcmp(from.url, to.url) == 0)
-		status = abictl_fail(EX_USAGE, "both are the same store");
+		status = abictl_fail(EX_DATAERR, "both are the same store");
 	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
 		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
 		if (status == EX_OK && !ctl->json)

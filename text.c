@@ -242,7 +242,9 @@ text_time(char *out, size_t size, time_t t)
 {
 	struct tm tm;
 
-	if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900 ||
+	if (t == 0)
+		snprintf(out, size, "-");
+	else if (gmtime_r(&t, &tm) == NULL || tm.tm_year > 9999 - 1900 ||
 	    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		snprintf(out, size, "?");
 }

@@ -75,7 +75,10 @@ bool text_duration(const char *s, long min, long max, long *out);
  */
 bool text_rate(const char *s, long *limit, long *period);
 
-/* Writes a time as in 2026-11-21T04:20:48Z; one beyond all calendars is "?". */
+/*
+ * Writes a time as in 2026-11-21T04:20:48Z; 0 is "-", one beyond all calendars
+ * "?".
+ */
 void text_time(char *out, size_t size, time_t t);
 
 /* Writes seconds as people read them, "3d", "5h", "12m", "40s". */
