@@ -22,9 +22,9 @@ struct publish_result {
 };
 
 /*
- * Drops offenders whose ban is over, makes the snapshot anew unless it is of the store's generation, and then the
- * map, if there is one. 0, or -1 and why in error: what could not be made is
- * as it was, and the next time makes it.
+ * Drops offenders whose ban is over, makes the snapshot anew unless it is of
+ * the store's generation, and then the map, if there is one. 0, or -1 and why
+ * in error: what could not be made is as it was, and the next time makes it.
  */
 int publish(const struct config *cfg, struct store *s, time_t now,
     struct publish_result *result, char *error, size_t size);

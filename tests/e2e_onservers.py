@@ -39,8 +39,7 @@ BLACKLIST = {
     e2e_blacklist.Refusals: (
         "test_who_guesses_recipients_is_refused_at_the_next_connection",
         "test_unblocking_one_and_all"),
-    e2e_blacklist.Identity: (
-        "test_root_writes_the_map_and_somebody_else_the_rest", "test_add_and_remove_write_the_map_too"),
+    e2e_blacklist.Identity: ("test_add_and_remove_write_the_map_too",),
     e2e_blacklist.Lines: (
         "test_each_rule_at_its_number", "test_attack_lines_list_nobody_else",
         "test_the_whitelist_and_private_addresses", "test_prefixes"),

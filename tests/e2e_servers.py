@@ -4,6 +4,7 @@ to the server, mail flows and nobody waits for long.
 
     python3 tests/e2e_servers.py [-v] [Class.test ...]
 """
+import contextlib
 import os
 import select
 import socket
@@ -14,11 +15,17 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+TESTS = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(TESTS, "lib"), TESTS]
 
+import e2e_accounts  # noqa: E402
+import e2e_blacklist  # noqa: E402
 import servers  # noqa: E402
 import testenv  # noqa: E402
+from dnsstub import DnsStub  # noqa: E402
+from e2e_blacklist import GUILTY, OTHER, guesses  # noqa: E402
 from filter import DUNNO, Filter, duration, request  # noqa: E402
+from serversite import ServerSite, built_in  # noqa: E402
 from testenv import Site, wait_until  # noqa: E402
 
 FAST = 0.5  # seconds that nobody needs who waits for nothing
@@ -28,12 +35,6 @@ USER = "user@example.org"
 HOME = ("81.2.69.142", "89.160.20.112", "216.160.83.56")  # one more than allowed
 REFUSED = b"action=554 5.7.1 Too many addresses.\n\n"
 LIBRARIES = {"pgsql": "libpq.", "mysql": "libmariadb.", "redis": "libhiredis."}
-
-
-def built_in(kind):
-    """Is a driver in this abichecker? Its error message tells."""
-    site = Site(options={"store.url": f"{servers.KINDS[kind].scheme}://127.0.0.1:1/x"})
-    return "is built without" not in site.abictl("store", "status").stderr
 
 
 def mapped(pid):
@@ -54,7 +55,7 @@ def sockets(pid):
     return found
 
 
-class Shared:
+class Everybody:
     """What every kind of server must show."""
 
     kind = ""
@@ -250,7 +251,270 @@ class Shared:
         self.assertEqual(self.ask(running, HOME[2]), REFUSED)
 
 
-class PostgreSQL(Shared, testenv.TestCase):
+class EverySite(ServerSite, e2e_accounts.AccountSite, e2e_blacklist.BlacklistSite):
+    """Accounts, zones, logins and offenders, all of them configured; a scan knows whom it reads."""
+
+    def __init__(self, server, dns):
+        ServerSite.__init__(self, server, dns, {
+            "geocount.addresses": "2", "geocount.rate": "0", "geocount.mark": "yes",
+            "geocount.action": "554 5.7.1 Too many addresses.", "authbl.recipient_zones": "",
+            "store.timeout": f"{TIMEOUT}s"})
+
+
+class Relay:
+    """Stands between a filter and a server, and is slow: it waits so long before each answer, or
+    hands it on so many bytes at a time."""
+
+    def __init__(self, server, wait=0, at_once=1 << 16):
+        self.server, self.wait, self.at_once = server, wait, at_once
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.ended = threading.Event()
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.listener.close()
+
+    def url(self):
+        return self.server.url().replace(f":{self.server.port}/", f":{self.port}/")
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.server.port))
+                for each in client, server:
+                    each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self.carry, args=(client, server, False),
+                                 daemon=True).start()
+                threading.Thread(target=self.carry, args=(server, client, True),
+                                 daemon=True).start()
+
+    def carry(self, from_, to, slow):
+        with contextlib.suppress(OSError), contextlib.closing(from_):
+            while data := from_.recv(self.at_once if slow else 1 << 16):
+                if slow and self.wait:
+                    self.ended.wait(self.wait)
+                to.sendall(data)
+            to.shutdown(socket.SHUT_RDWR)
+
+
+class Outages(Everybody):
+    """With everything configured that uses the store."""
+
+    LISTED = e2e_accounts.LISTED
+    STOPPED = e2e_accounts.STOPPED
+    BANNED = e2e_blacklist.REFUSED
+
+    def setUp(self):
+        super().setUp()
+        self.dns = DnsStub().start()
+        self.addCleanup(self.dns.stop)
+        self.place = EverySite(self.server, self.dns)
+        self.place.list_address(self.LISTED)
+        self.place.write(guesses(GUILTY))
+        self.assertEqual(self.place.scan()["listed"], 1)
+        self.running = self.filter(self.place)
+        self.log_in(self.running)
+        self.assertEqual(self.say("caught@example.org", self.LISTED), self.STOPPED)
+        self.assertEqual(self.place.log_lines(" error: "), [])
+
+    def say(self, user, address, filter_=None, **attributes):
+        return (filter_ or self.running).ask(address, sasl_method="PLAIN" if user else "",
+                                             sasl_username=user, **attributes)
+
+    def assert_flows(self, wait=0):
+        """What needs the store is let through, what does not is refused as ever, nobody waits but
+        the first one, and each thing is logged once."""
+        place = self.place
+        late = self.filter(place)
+        reply, seconds = duration(lambda: self.say("caught@example.org", HOME[0]))
+        self.assertEqual(reply, DUNNO)
+        self.assertLess(seconds, wait + FAST)
+        begun = time.monotonic()
+        for filter_ in self.running, late:
+            self.assertEqual(self.say("caught@example.org", HOME[0], filter_), DUNNO)
+            self.assertEqual(self.say(self.user, HOME[2], filter_), DUNNO)
+            self.assertEqual(self.say("new@example.org", self.LISTED, filter_), self.STOPPED)
+            self.assertEqual(self.say("", GUILTY, filter_), self.BANNED)
+            self.assertEqual(self.say("", OTHER, filter_), DUNNO)
+        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assertEqual(len(place.log_lines(r": (error|warning): store: |store: .*without it")), 1,
+                         place.log())
+        self.assertNotIn(servers.PASSWORD, place.log())
+
+    def assert_scan_fails(self, limit):
+        """It says why, keeps what is published, and loses no line."""
+        place = self.place
+        before = os.stat(place.snapshot).st_ino
+        place.write(guesses(OTHER))
+        done, seconds = duration(lambda: place.command("scan"))
+        self.assertEqual(done.returncode, 69, done)
+        self.assertNotIn(servers.PASSWORD, done.stderr + place.log())
+        self.assertLess(seconds, limit)
+        self.assertEqual(os.stat(place.snapshot).st_ino, before)
+        self.assertEqual(place.answer(GUILTY), self.BANNED)
+
+    def assert_all_works_again(self):
+        """Within a few seconds, by itself."""
+        place = self.place
+        wait_until(lambda: self.say("caught@example.org", HOME[0]) == self.STOPPED, "the store",
+                   REST + 3, interval=0.1)
+        self.assertEqual(len(place.log_lines("store: usable again")), 1, place.log())
+        for filter_ in self.running, self.filter(place):
+            self.assertEqual(self.say("caught@example.org", HOME[1], filter_), self.STOPPED)
+            self.assertRegex(self.say(self.user, HOME[2], filter_), b"Too many|Stopped")
+            self.assertEqual(self.say("new@example.org", self.LISTED, filter_), self.STOPPED)
+            self.assertEqual(self.say("new@example.org", HOME[0], filter_), self.STOPPED)
+        counted = place.scan()
+        if place.log_lines("scan: .*error|error: scan"):
+            self.assertEqual(counted["hits"], 5)
+            self.assertEqual(place.answer(OTHER), self.BANNED)
+        self.assertEqual(place.answer(GUILTY), self.BANNED)
+
+    def test_stopped_with_everything(self):
+        self.server.halt()
+        self.assert_flows()
+        self.assert_scan_fails(5)
+        self.server.start()
+        self.assert_all_works_again()
+
+    def test_killed_with_everything(self):
+        self.server.kill()
+        self.assert_flows()
+        self.server.start()
+        self.assert_all_works_again()
+
+    def test_silent_with_everything(self):
+        self.server.pause()
+        self.addCleanup(self.server.resume)
+        self.assert_flows(TIMEOUT)
+        self.server.resume()
+        self.assert_all_works_again()
+
+    def test_killed_in_the_middle_with_everything(self):
+        """Of a request that has a hit to put down: it is refused all the same."""
+        self.place.configure(**{"store.timeout": "9s"})
+        running = self.filter(self.place)
+        self.assertEqual(self.say("caught@example.org", HOME[0], running), self.STOPPED)
+        self.server.pause()
+        running.send(request(self.LISTED, sasl_method="PLAIN", sasl_username="new@example.org"))
+        running.wait_until_read()
+        self.assertTrue(running.is_silent(0.3))
+        begun = time.monotonic()
+        self.server.kill()
+        self.assertEqual(running.receive(), self.STOPPED)
+        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assert_flows()
+        self.server.start()
+        self.assert_all_works_again()
+
+    def test_a_scan_that_the_server_does_not_outlive(self):
+        """Each of its lines counts once in the end."""
+        place = self.place
+        place.configure(**{"blacklist.rules": "relay-denied=2/1d"})
+        clients = [f"9.{i >> 8}.{i & 255}.9" for i in range(3000)]
+        place.write(*(e2e_blacklist.relay(client) for client in clients))
+        place.write(*(e2e_blacklist.relay(client) for client in clients))
+        process = place.start("scan", "--json")
+        wait_until(lambda: sockets(process.pid) or process.poll() is not None, "the connection",
+                   interval=0)
+        self.server.kill()
+        process.communicate(timeout=testenv.PATIENCE)
+        self.server.start()
+        place.scan()
+        listed = place.listed()
+        self.assertEqual(set(listed) - {f"{GUILTY}/32"}, {f"{client}/32" for client in clients})
+        self.assertEqual({listed[f"{client}/32"]["hits"] for client in clients}, {2})
+        self.assertEqual(place.scan()["lines"], 0)
+
+    def test_black_holed(self):
+        """Nobody takes the connection, and nobody refuses it."""
+        with contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            address = listener.getsockname()
+            for _ in range(4):  # fills the queue
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                waiting.connect_ex(address)
+            self.place.configure(**{"store.url": self.server.url().replace(
+                f":{self.server.port}/", f":{address[1]}/")})
+            self.running = self.filter(self.place)
+            self.assert_flows(TIMEOUT)
+
+    def test_slow(self):
+        """Slower than anybody waits; and slow, but not too slow."""
+        with Relay(self.server, 3) as relay:
+            self.place.configure(**{"store.url": relay.url()})
+            self.running = self.filter(self.place)
+            self.assert_flows(TIMEOUT)
+        with Relay(self.server, 0.1) as relay:
+            site = self.site(**{"store.url": relay.url(), "store.timeout": "5s"})
+            running = self.filter(site)
+            self.log_in(running)
+            self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+            self.assertEqual(site.log_lines("store: "), [])
+
+    def test_byte_by_byte(self):
+        """Each answer in single bytes; and so slowly that there is no end of it."""
+        with Relay(self.server, at_once=1) as relay:
+            site = self.site(**{"store.url": relay.url(), "store.timeout": "5s"})
+            running = self.filter(site)
+            self.log_in(running)
+            self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+            self.assertEqual(site.log_lines("store: "), [])
+        with Relay(self.server, 0.4, 1) as relay:
+            self.place.configure(**{"store.url": relay.url()})
+            self.running = self.filter(self.place)
+            self.assert_flows(TIMEOUT)
+
+    def test_a_wrong_password_with_everything(self):
+        self.place.configure(**{"store.url": self.server.url("wrong-one",
+                                                             database=self.place.database)})
+        self.running = self.filter(self.place)
+        self.assert_flows()
+        self.assertNotIn("wrong-one", self.place.log())
+        self.place.configure()
+        self.running = self.filter(self.place)
+        wait_until(lambda: self.say("caught@example.org", HOME[0]) == self.STOPPED, "the store",
+                   REST + 3, interval=0.1)
+
+
+class OutagesOfSql(Outages):
+    def test_a_column_is_missing(self):
+        """Somebody has repaired the tables by hand."""
+        for table, column, type_ in (("abichecker_accounts", "reason", "varchar(255)"),
+                                     ("abichecker_accounts", "released", "bigint")):
+            with self.subTest(column):
+                self.server.sql(f"ALTER TABLE {table} RENAME COLUMN {column} TO other",
+                                self.place.database)
+                self.assert_flows()
+                self.server.sql(f"ALTER TABLE {table} RENAME COLUMN other TO {column}",
+                                self.place.database)
+                self.assert_all_works_again()
+                os.unlink(self.place.log_file)
+                self.running = self.filter(self.place)
+
+    def test_the_tables_are_gone(self):
+        """A new, empty database: they are made again when it is opened again."""
+        self.server.empty(self.place.database)
+        for _ in range(3):
+            self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
+        self.assertLessEqual(len(self.place.log_lines(": error: store: ")), 1, self.place.log())
+        wait_until(lambda: self.say("new@example.org", self.LISTED) == self.STOPPED and
+                   self.say("new@example.org", HOME[0]) == self.STOPPED, "the tables", REST + 3,
+                   interval=0.1)
+        self.assertEqual(self.place.scan()["listed"], 0)
+        self.assertEqual(self.place.answer(GUILTY), DUNNO)
+
+
+class PostgreSQL(OutagesOfSql, testenv.TestCase):
     kind = "pgsql"
 
     def test_too_many_connections(self):
@@ -331,7 +595,7 @@ class PostgreSQLWithTLS(testenv.TestCase):
                                                     sslrootcert=self.server.ca_file))
 
 
-class MariaDB(Shared, testenv.TestCase):
+class MariaDB(OutagesOfSql, testenv.TestCase):
     kind = "mysql"
 
     def limit_connections(self, count):
@@ -549,8 +813,53 @@ class MariaDBWithTLS(testenv.TestCase):
                 thread.join()
 
 
-class Redis(Shared, testenv.TestCase):
+class Redis(Outages, testenv.TestCase):
     kind = "redis"
+
+    def test_everything_vanishes(self):
+        """FLUSHALL, and the scripts too: nobody notices but those who were on the list."""
+        for command in ("SCRIPT", "FLUSH"), ("FLUSHALL",):
+            self.server.cli(*command)
+            flushed = command == ("FLUSHALL",)
+            self.assertEqual(self.say("caught@example.org", HOME[0]),
+                             DUNNO if flushed else self.STOPPED)
+            self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
+            self.assertEqual(self.say("new@example.org", HOME[0]), self.STOPPED)
+            self.assertEqual(self.say("", GUILTY), self.BANNED)
+            self.assertEqual(self.place.scan()["listed"], 0 if flushed else 1)
+        self.assertEqual(self.say("", GUILTY), DUNNO)
+        self.assertEqual(self.place.log_lines("store: "), [])
+
+    def test_without_memory(self):
+        """What is known is known; nothing can be put down."""
+        self.server.cli("CONFIG", "SET", "maxmemory", "1")
+        self.addCleanup(self.server.cli, "CONFIG", "SET", "maxmemory", "0")
+        running = self.filter(self.place)
+        self.assertEqual(self.say("new@example.org", self.LISTED, running), self.STOPPED)
+        begun = time.monotonic()
+        for _ in range(3):
+            self.assertEqual(self.say(self.user, HOME[0], running), DUNNO)
+            self.assertEqual(self.say("", GUILTY, running), self.BANNED)
+        self.assertLess(time.monotonic() - begun, FAST)
+        self.assertEqual(len(self.place.log_lines(": error: store: .*OOM")), 1, self.place.log())
+        self.server.cli("CONFIG", "SET", "maxmemory", "0")
+        self.assert_all_works_again()
+
+    def test_a_replica(self):
+        """It may only be read: as after a failover."""
+        self.server.cli("CONFIG", "SET", "replica-read-only", "yes")
+        self.server.cli("CONFIG", "SET", "replica-serve-stale-data", "yes")
+        self.server.cli("REPLICAOF", "127.0.0.1", "1")
+        self.addCleanup(self.server.cli, "REPLICAOF", "NO", "ONE")
+        self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
+        begun = time.monotonic()
+        for _ in range(3):
+            self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
+        self.assertLess(time.monotonic() - begun, FAST)
+        self.assertEqual(len(self.place.log_lines(": error: store: .*READONLY")), 1,
+                         self.place.log())
+        self.server.cli("REPLICAOF", "NO", "ONE")
+        self.assert_all_works_again()
 
 
 if __name__ == "__main__":

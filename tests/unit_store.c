@@ -655,6 +655,38 @@ the_nth_distinct_hit_within_the_period_lists(void **state)
 	assert_int_equal(o.expires, NOW + 2451);
 }
 
+/* Whatever lists a block, all its hits are spent, and no other one's. */
+static void
+a_rule_of_one_hit_spends_those_of_the_others(void **state)
+{
+	const struct store_hit batch[] = {
+		{ BLOCK, "auth", "k1", NOW }, { BLOCK, "auth", "k2", NOW + 1 },
+		{ "192.0.2.9/32", "auth", "k1", NOW + 2 },
+		{ "192.0.2.9/32", "auth", "k2", NOW + 2 },
+	};
+	struct store *s = *state;
+	struct store_offender o;
+
+	assert_int_equal(apply(s, batch, COUNT(batch)), STORE_FOUND);
+	assert_int_equal(rows_count(s, STORE_HIT, BLOCK), 2);
+	assert_true(hit(s, "once", "k3", 3, &o));
+	assert_string_equal(o.rule, "once");
+	assert_int_equal(o.hits, 1);
+	assert_int_equal(rows_count(s, STORE_HIT, BLOCK), 0);
+	assert_int_equal(rows_count(s, STORE_HIT, ""), 2);
+	/* When the ban is over, three are needed again. */
+	s->driver->offenders_expire(s, NOW + 103);
+	assert_false(hit(s, "auth", "k3", 104, &o));
+	assert_false(hit(s, "auth", "k4", 105, &o));
+	assert_true(hit(s, "auth", "k5", 106, &o));
+	assert_int_equal(o.times, 2);
+	/* The same within one batch. */
+	assert_int_equal(apply(s, (struct store_hit[]) {
+	    { "192.0.2.8/32", "auth", "k1", NOW },
+	    { "192.0.2.8/32", "once", "k2", NOW + 1 } }, 2), STORE_FOUND);
+	assert_int_equal(rows_count(s, STORE_HIT, "192.0.2.8/32"), 0);
+}
+
 /* The logs of two hosts need not be read at the same time. */
 static void
 hits_count_together_in_whatever_order_they_come(void **state)
@@ -1363,6 +1395,7 @@ main(void)
 		TEST(a_command_runs_once_for_each_detection),
 		TEST(of_many_who_find_an_account_one_is_first),
 		TEST(the_nth_distinct_hit_within_the_period_lists),
+		TEST(a_rule_of_one_hit_spends_those_of_the_others),
 		TEST(hits_count_together_in_whatever_order_they_come),
 		TEST(hits_of_a_batch_count_together_and_by_block_and_rule),
 		TEST(who_returns_is_banned_for_twice_as_long_up_to_the_limit),

@@ -185,6 +185,24 @@ store_empty(struct store *s)
 	assert_int_not_equal(s->driver->purge(s, &all, &removed), STORE_ERROR);
 }
 
+/*
+ * Of an empty store: the generation of its list when the first block comes on
+ * it, and that differs from the one of the empty list.
+ */
+static inline int64_t
+generation_first(struct store *s)
+{
+	struct store_offender o = { .block = "192.0.2.7/32", .rule = "manual",
+		.since = NOW, .last = NOW, .times = 1, .listed = true };
+	int64_t empty = -1, first = -1;
+
+	assert_int_not_equal(s->driver->generation(s, &empty), STORE_ERROR);
+	assert_int_equal(s->driver->offender_add(s, &o), STORE_ABSENT);
+	assert_int_equal(s->driver->generation(s, &first), STORE_FOUND);
+	assert_int_not_equal(first, empty);
+	return first;
+}
+
 /* --- short forms --- */
 
 static inline enum store_result

@@ -1094,6 +1094,28 @@ group_begin(void **state)
 	return store_dir_make(state);
 }
 
+/*
+ * Else the snapshots and maps of an old database would pass for those of a new
+ * one that has the same number of changes.
+ */
+static void
+no_two_databases_begin_with_the_same_generation(void **state)
+{
+	int64_t first[4];
+	size_t i, j;
+
+	for (i = 0; i < COUNT(first); i++) {
+		struct store *s;
+
+		assert_int_equal(begin(state), 0);
+		s = store_again();
+		first[i] = generation_first(s);
+		store_end(s);
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(first[i], first[j]);
+	}
+}
+
 int
 main(void)
 {
@@ -1118,6 +1140,7 @@ main(void)
 		TEST(a_server_that_says_nothing_is_left_in_time),
 		TEST(a_server_that_lies_gets_neither_file_nor_password),
 		TEST(the_published_queries_run_on_our_table),
+		TEST(no_two_databases_begin_with_the_same_generation),
 	};
 
 	if (getenv("STORE_MYSQL") == NULL) {

@@ -888,6 +888,28 @@ no_hit_is_lost_among_many_hosts(void **state)
 	store_end(s);
 }
 
+/*
+ * Else the snapshots and maps of an old database would pass for those of a new
+ * one that has the same number of changes.
+ */
+static void
+no_two_databases_begin_with_the_same_generation(void **state)
+{
+	int64_t first[4];
+	size_t i, j;
+
+	for (i = 0; i < COUNT(first); i++) {
+		struct store *s;
+
+		assert_int_equal(tables_drop(state), 0);
+		s = store_again();
+		first[i] = generation_first(s);
+		store_end(s);
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(first[i], first[j]);
+	}
+}
+
 int
 main(void)
 {
@@ -919,6 +941,7 @@ main(void)
 		TEST(prepared_statements_may_get_lost),
 		TEST(a_plan_may_change),
 		TEST(no_hit_is_lost_among_many_hosts),
+		TEST(no_two_databases_begin_with_the_same_generation),
 	};
 	const char *url = getenv("STORE_PGSQL");
 	int failed;

@@ -293,6 +293,24 @@ scripts_and_data_may_vanish_at_any_time(void **state)
 	assert_int_not_equal(after, before);
 }
 
+/*
+ * Else the snapshots and maps of an old database would pass for those of a new
+ * one that has the same number of changes.
+ */
+static void
+no_two_databases_begin_with_the_same_generation(void **state)
+{
+	int64_t first[4];
+	size_t i, j;
+
+	for (i = 0; i < COUNT(first); i++) {
+		redis_say(*state, "FLUSHALL", NULL);
+		first[i] = generation_first(*state);
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(first[i], first[j]);
+	}
+}
+
 static void
 a_server_that_comes_back_is_used_at_once(void **state)
 {
@@ -846,6 +864,7 @@ main(void)
 		TEST(all_keys_but_one_have_the_prefix),
 		TEST(an_index_outlives_its_rows_without_harm),
 		TEST(scripts_and_data_may_vanish_at_any_time),
+		TEST(no_two_databases_begin_with_the_same_generation),
 		TEST(a_server_that_comes_back_is_used_at_once),
 		TEST(a_server_that_stands_still_is_not_waited_for),
 		TEST(refusals_of_the_server_are_told),

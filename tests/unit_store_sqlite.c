@@ -990,6 +990,28 @@ the_published_queries_run_on_our_table(void **state)
 	store_end(s);
 }
 
+/*
+ * Else the snapshots and maps of an old database would pass for those of a new
+ * one that has the same number of changes.
+ */
+static void
+no_two_databases_begin_with_the_same_generation(void **state)
+{
+	int64_t first[4];
+	size_t i, j;
+
+	for (i = 0; i < COUNT(first); i++) {
+		struct store *s;
+
+		assert_int_equal(path_make(state), 0);
+		s = store_again();
+		first[i] = generation_first(s);
+		store_end(s);
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(first[i], first[j]);
+	}
+}
+
 int
 main(void)
 {
@@ -1007,6 +1029,7 @@ main(void)
 		TEST(a_purge_ends_with_users_that_are_too_long),
 		TEST(a_file_that_is_read_only_is_an_error_and_stays),
 		TEST(a_lock_is_waited_for_no_longer_than_the_timeout),
+		TEST(no_two_databases_begin_with_the_same_generation),
 		TEST(who_waits_behind_others_waits_no_longer_either),
 		TEST(opening_waits_no_longer_than_the_timeout),
 		TEST(many_who_open_a_new_file_at_once_all_succeed),

@@ -11,6 +11,7 @@ from testenv import FILTER_USER, Site, program
 
 TABLES = ("postfwd_logins", "abichecker_accounts", "abichecker_offenders", "abichecker_rates",
           "abichecker_positions", "abichecker_hits")
+_running = {}  # kind -> Server
 
 # Runs "$@" on a host of this name.
 ON_HOST = 'hostname "$0" && exec "$@"'
@@ -32,15 +33,18 @@ def built_in(kind):
 
 
 def start(kind):
-    """A running server of a kind; skips the test where there is none."""
+    """The server of a kind that all tests of a program share; skips the test where there is none."""
     missing = servers.KINDS[kind].missing()
     if missing:
         raise unittest.SkipTest(f"{', '.join(missing)} not installed")
     if not built_in(kind):
         raise unittest.SkipTest("not built in")
-    server = servers.KINDS[kind]()
-    testenv.at_exit(server.stop)
-    return server.start()
+    if kind not in _running:
+        _running[kind] = servers.KINDS[kind]()
+        testenv.at_exit(_running[kind].stop)
+    if not _running[kind].process:
+        _running[kind].start()
+    return _running[kind]
 
 
 class OnServer:
@@ -49,15 +53,9 @@ class OnServer:
     kind = ""
     server = None
 
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = start(cls.kind)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.server.stop()
-        super().tearDownClass()
+    def setUp(self):
+        self.server = start(self.kind)
+        super().setUp()
 
 
 class ServerSite(Site):
