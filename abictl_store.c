@@ -91,7 +91,8 @@ struct copying {
  * be on the command line. EX_OK, or what is wrong was said.
  */
 static int
-end_open(const struct abictl *ctl, const char *text, struct end *e)
+end_open(const struct abictl *ctl, const char *text, bool create,
+    struct end *e)
 {
 	char error[CONFIG_ERROR_MAX];
 
@@ -106,7 +107,8 @@ end_open(const struct abictl *ctl, const char *text, struct end *e)
 	} else if (store_url_secret(text))
 		return abictl_fail(EX_DATAERR, "a password has no place on a "
 		    "command line: name a configuration file instead");
-	e->store = store_open(e->cfg, e->url, error, sizeof(error));
+	e->store = (create ? store_open : store_open_existing)(e->cfg, e->url,
+	    error, sizeof(error));
 	if (e->store == NULL)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
 	e->store->wait_ms = COPY_WAIT;
@@ -167,6 +169,13 @@ kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
 	return status;
 }
 
+/* Both may be NULL. */
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 /* What is there stays, unless a row of the same name is copied over it. */
 static int
 copy(const struct abictl *ctl, const char *from_text, const char *to_text)
@@ -176,10 +185,11 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 	int status, kind;
 	long copied = 0;
 
-	status = end_open(ctl, from_text, &from);
+	status = end_open(ctl, from_text, false, &from);
 	if (status == EX_OK)
-		status = end_open(ctl, to_text, &to);
-	if (status == EX_OK && strcmp(from.url, to.url) == 0)
+		status = end_open(ctl, to_text, true, &to);
+	if (status == EX_OK && strcmp(from.url, to.url) == 0 &&
+	    same_text(from.cfg->store.prefix, to.cfg->store.prefix))
 		status = abictl_fail(EX_DATAERR, "both are the same store");
 	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
 		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);

@@ -14,6 +14,7 @@
 #include "log.h"
 #include "text.h"
 
+#define CLOCKS_APART 3600  /* seconds between two hosts */
 #define COMMAND_LATE 10    /* seconds: who found it has died by now, ... */
 #define COMMAND_RETRY 3600 /* ... and later than this it is of no use */
 #define SAME_NETWORK 64    /* bits of IPv6 that are one client */
@@ -42,14 +43,17 @@ accounts_listed(const struct config *cfg, const struct store_account *a,
 	    (a->since == 0 || a->since >= accounts_expired(cfg, now));
 }
 
-/* A clock may have been wrong, here or elsewhere: nothing is in the future. */
+/*
+ * A clock may have been wrong, here or elsewhere: nothing is in the future, and
+ * what seems to be far in it was some time ago.
+ */
 static void
 time_sane(time_t *t, time_t now)
 {
 	if (*t < 0)
 		*t = 0;
 	if (*t > now)
-		*t = now;
+		*t = *t - now > CLOCKS_APART ? 1 : now;
 }
 
 /* The entry of a request's account, looked up once for each request. */
@@ -74,7 +78,7 @@ look_up(const struct config *cfg, const struct request *req)
 	time_sane(&found.account.since, req->now);
 	time_sane(&found.account.released, req->now);
 	if (!req->passive)
-		store_done(cfg, s, req->now, found.result, found.error,
+		store_done_reading(cfg, s, req->now, found.result, found.error,
 		    sizeof(found.error));
 	else if (found.result == STORE_ERROR)
 		snprintf(found.error, sizeof(found.error), "%s", s->error);

@@ -53,6 +53,7 @@ static const struct {
 #define DRIVER_COUNT (sizeof(drivers) / sizeof(drivers[0]))
 #define HITS_KEEP (60 * 86400L)      /* seconds; no rule's period is longer */
 #define ACCOUNTS_KEEP (365 * 86400L) /* of a released account */
+#define WAIT_MIN 20 /* milliseconds: in less nothing can be asked */
 #define KEEP_BYTES 35 /* of a name that is too long or not UTF-8 */
 
 void
@@ -126,6 +127,14 @@ store_open(const struct config *cfg, const char *url, char *error, size_t size)
 	    size);
 }
 
+struct store *
+store_open_existing(const struct config *cfg, const char *url, char *error,
+    size_t size)
+{
+	return driver_open(cfg, url, cfg->store.timeout * 1000, false, error,
+	    size);
+}
+
 /* --- the one store of a process --- */
 
 static struct {
@@ -133,6 +142,9 @@ static struct {
 	struct statedir markers;
 	char what[REST_WHAT_MAX]; /* the name of its marker */
 	bool failed; /* told already */
+	bool write_failed; /* so that reading alone proves nothing */
+	bool hurried; /* the request has less time left than store.timeout */
+	int64_t until; /* lock_clock_ms() at which its time is over */
 	int64_t idle_at; /* lock_clock_ms() at which it is to be closed */
 } shared;
 
@@ -154,7 +166,7 @@ store_close(void)
 	shared.store = NULL;
 	statedir_close(&shared.markers);
 	shared.what[0] = '\0';
-	shared.failed = false;
+	shared.failed = shared.write_failed = false;
 }
 
 /* It failed: told once, and a rest for everybody. */
@@ -168,6 +180,16 @@ fail(time_t now, const char *why)
 	    why);
 }
 
+/*
+ * What others took of a request's time is not the store's fault: it is not put
+ * to rest for that.
+ */
+static bool
+out_of_time(void)
+{
+	return shared.hurried && lock_clock_ms() + WAIT_MIN / 2 >= shared.until;
+}
+
 struct store *
 store_get(const struct config *cfg, time_t now, long left_ms, bool create,
     char *error, size_t size)
@@ -175,8 +197,14 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 	long wait_ms = cfg->store.timeout * 1000;
 	char why[REST_REASON_MAX];
 
-	if (left_ms < wait_ms)
+	shared.hurried = left_ms < wait_ms;
+	if (shared.hurried)
 		wait_ms = left_ms;
+	shared.until = lock_clock_ms() + wait_ms;
+	if (wait_ms < WAIT_MIN) {
+		snprintf(error, size, "no time is left in this request");
+		return NULL;
+	}
 	marker_prepare(cfg);
 	if (rest_until(&shared.markers, shared.what, now, why, sizeof(why)) !=
 	    0) {
@@ -187,7 +215,7 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		shared.store = driver_open(cfg, cfg->store.url, wait_ms, create,
 		    error, size);
 		if (shared.store == NULL) {
-			if (create)
+			if (create && !out_of_time())
 				fail(now, error);
 			return NULL;
 		}
@@ -213,20 +241,39 @@ store_idle(void)
 	return -1;
 }
 
-enum store_result
-store_done(const struct config *cfg, struct store *s, time_t now,
-    enum store_result result, char *error, size_t size)
+static enum store_result
+done(const struct config *cfg, struct store *s, time_t now,
+    enum store_result result, bool reading, char *error, size_t size)
 {
 	if (result != STORE_ERROR) {
+		if (reading && shared.write_failed)
+			return result;
 		if (shared.failed)
 			log_info("store: usable again");
-		shared.failed = false;
+		shared.failed = shared.write_failed = false;
 		return result;
 	}
 	marker_prepare(cfg);
 	snprintf(error, size, "%s", s->error);
-	fail(now, s->error);
+	if (!out_of_time()) {
+		shared.write_failed |= !reading;
+		fail(now, s->error);
+	}
 	s->driver->close(s);
 	shared.store = NULL;
 	return result;
+}
+
+enum store_result
+store_done(const struct config *cfg, struct store *s, time_t now,
+    enum store_result result, char *error, size_t size)
+{
+	return done(cfg, s, now, result, false, error, size);
+}
+
+enum store_result
+store_done_reading(const struct config *cfg, struct store *s, time_t now,
+    enum store_result result, char *error, size_t size)
+{
+	return done(cfg, s, now, result, true, error, size);
 }

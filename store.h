@@ -303,6 +303,13 @@ struct store *store_get(const struct config *cfg, time_t now, long left_ms,
 enum store_result store_done(const struct config *cfg, struct store *s,
     time_t now, enum store_result result, char *error, size_t size);
 
+/*
+ * The same for an operation that only reads: a store that can be read but not
+ * written is not usable again.
+ */
+enum store_result store_done_reading(const struct config *cfg, struct store *s,
+    time_t now, enum store_result result, char *error, size_t size);
+
 /* Closes what store_get() has opened. */
 void store_close(void);
 
@@ -318,6 +325,10 @@ int store_idle(void);
  * and tests; close it with s->driver->close(s).
  */
 struct store *store_open(const struct config *cfg, const char *url,
+    char *error, size_t size);
+
+/* The same, but one that is not there is not made. */
+struct store *store_open_existing(const struct config *cfg, const char *url,
     char *error, size_t size);
 
 /*

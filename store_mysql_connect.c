@@ -23,6 +23,7 @@
 #include "resolve.h"
 #include "store_mysql_library.h"
 
+#define GONE 600 /* seconds without a word from us: then we are no more */
 #define STACK_BYTES (256 * 1024) /* of a call that is suspended */
 #define PACKET_MAX (1024 * 1024) /* bytes, of what a server may send */
 #define DEFAULT_PORT 3306
@@ -145,7 +146,7 @@ options_set(struct maria_store *s)
 {
 	const size_t stack = STACK_BYTES, packet = PACKET_MAX;
 	const unsigned off = 0;
-	char set[256];
+	char set[384];
 
 	lib.mysql_options(s->db, MYSQL_OPT_NONBLOCK, &stack);
 	lib.mysql_options(s->db, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
@@ -157,9 +158,11 @@ options_set(struct maria_store *s)
 	/* The same whatever the server's own settings are. */
 	snprintf(set, sizeof(set), "SET time_zone = '+00:00', "
 	    "sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, "
-	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld"
-	    "/*M!100101 , max_statement_time = %ld */", s->timeout,
-	    s->timeout, s->timeout + 1);
+	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld, "
+	    "wait_timeout = %d"
+	    "/*M!100101 , max_statement_time = %ld */"
+	    "/*M!100300 , idle_transaction_timeout = %ld */", s->timeout,
+	    s->timeout, GONE, s->timeout + 1, s->timeout + 1);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND, set);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND,
 	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");

@@ -25,12 +25,13 @@ import serversite  # noqa: E402
 import testenv  # noqa: E402
 from dnsstub import DnsStub, a  # noqa: E402
 from e2e_accounts import ELSEWHERE, HIT, LISTED, STOPPED, USER, Command, login_request  # noqa: E402
-from e2e_blacklist import GUILTY, IPV6, MAP_TEXT, OTHER, REFUSED, guess, guesses, relay  # noqa: E402
+from e2e_blacklist import GUILTY, IPV6, MAP_TEXT, OTHER, REFUSED  # noqa: E402
+from e2e_blacklist import guess, guesses, relay  # noqa: E402
 from filter import DUNNO, Filter, duration  # noqa: E402
 from serversite import OnServer, ServerSite, content, on_host  # noqa: E402
 from testenv import FILTER_USER, SAN, Site, program, wait_until  # noqa: E402
 
-OK, UNKNOWN, USAGE, NO_INPUT, UNAVAILABLE, CONFIG = 0, 1, 64, 66, 69, 78
+OK, USAGE, DATA, UNAVAILABLE, CONFIG = 0, 64, 65, 69, 78
 HOME = ("81.2.69.142", "89.160.20.112", "216.160.83.56")
 ROUNDS = 20  # of two hosts that do something at the same moment
 LOGINS = 20000  # of a store that moves
@@ -455,11 +456,11 @@ class TwoHosts(OnServer):
         url = site.options["store.url"]
         for words in (url, sqlite), (sqlite, url):
             result = self.copy(plain, *words)
-            self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+            self.assertEqual((result.returncode, result.stdout), (DATA, ""))
             self.assertIn("a password has no place on a command line", result.stderr)
             self.assertNotIn(SECRET, result.stderr)
         for words, status, text in (
-                ((site.conf, site.conf), USAGE, "same store"),
+                ((site.conf, site.conf), DATA, "same store"),
                 ((sqlite, "/nowhere/x.conf"), CONFIG, "/nowhere/x.conf"),
                 (("/nowhere/x.conf", sqlite), CONFIG, "/nowhere/x.conf"),
                 ((sqlite, "oracle://x"), UNAVAILABLE, "oracle"),

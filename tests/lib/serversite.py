@@ -33,7 +33,7 @@ def built_in(kind):
 
 
 def start(kind):
-    """The server of a kind that all tests of a program share; skips the test where there is none."""
+    """The server of a kind, for all tests of a program; skips the test where there is none."""
     missing = servers.KINDS[kind].missing()
     if missing:
         raise unittest.SkipTest(f"{', '.join(missing)} not installed")
@@ -68,8 +68,10 @@ class ServerSite(Site):
         super().__init__(*arguments, **keywords)
 
     def configure(self, **options):
-        super().configure(**{"store.url": self.server.url(database=self.database),
-                             "store.timeout": "5s", **options})
+        if self.options["store.url"].startswith("sqlite:"):  # the first time
+            options = {"store.url": self.server.url(database=self.database),
+                       "store.timeout": "5s", **options}
+        super().configure(**options)
 
     def copy(self, from_, to):
         done = subprocess.run([program("abictl"), "-c", self.conf, "store", "copy", from_, to],
