@@ -91,8 +91,7 @@ struct copying {
  * be on the command line. EX_OK, or what is wrong was said.
  */
 static int
-end_open(const struct abictl *ctl, const char *text, bool create,
-    struct end *e)
+end_find(const struct abictl *ctl, const char *text, struct end *e)
 {
 	char error[CONFIG_ERROR_MAX];
 
@@ -100,13 +99,21 @@ end_open(const struct abictl *ctl, const char *text, bool create,
 	e->url = text;
 	if (strchr(text, ':') == NULL || text[0] == '/' || text[0] == '.') {
 		config_init(&e->own);
+		e->cfg = &e->own;
 		if (config_load(&e->own, text, error, sizeof(error)) != 0)
 			return abictl_fail(EX_CONFIG, "%s", error);
-		e->cfg = &e->own;
 		e->url = e->own.store.url;
 	} else if (store_url_secret(text))
 		return abictl_fail(EX_DATAERR, "a password has no place on a "
 		    "command line: name a configuration file instead");
+	return EX_OK;
+}
+
+static int
+end_open(struct end *e, bool create)
+{
+	char error[STORE_ERROR_MAX];
+
 	e->store = (create ? store_open : store_open_existing)(e->cfg, e->url,
 	    error, sizeof(error));
 	if (e->store == NULL)
@@ -185,12 +192,16 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 	int status, kind;
 	long copied = 0;
 
-	status = end_open(ctl, from_text, false, &from);
+	status = end_find(ctl, from_text, &from);
 	if (status == EX_OK)
-		status = end_open(ctl, to_text, true, &to);
+		status = end_find(ctl, to_text, &to);
 	if (status == EX_OK && strcmp(from.url, to.url) == 0 &&
 	    same_text(from.cfg->store.prefix, to.cfg->store.prefix))
 		status = abictl_fail(EX_DATAERR, "both are the same store");
+	if (status == EX_OK)
+		status = end_open(&from, false);
+	if (status == EX_OK)
+		status = end_open(&to, true);
 	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
 		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
 		if (status == EX_OK && !ctl->json)

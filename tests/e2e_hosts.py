@@ -453,6 +453,7 @@ class TwoHosts(OnServer):
         site = ServerSite(self.server, database=self.database)
         plain = Site()
         sqlite = f"sqlite:{plain.store}"
+        self.assertEqual(plain.abictl("store", "status").returncode, OK)  # makes it
         url = site.options["store.url"]
         for words in (url, sqlite), (sqlite, url):
             result = self.copy(plain, *words)
