@@ -374,12 +374,12 @@ class Outages(OnServer):
         place = self.place
         wait_until(lambda: self.say("caught@example.org", HOME[0]) == self.STOPPED, "the store",
                    REST + 3, interval=0.1)
-        self.assertEqual(len(place.log_lines("store: usable again")), 1, place.log())
         for filter_ in self.running, self.filter(place):
             self.assertEqual(self.say("caught@example.org", HOME[1], filter_), self.STOPPED)
             self.assertRegex(self.say(self.user, HOME[2], filter_), b"Too many|Stopped")
             self.assertEqual(self.say("new@example.org", self.LISTED, filter_), self.STOPPED)
             self.assertEqual(self.say("new@example.org", HOME[0], filter_), self.STOPPED)
+        self.assertEqual(len(place.log_lines("store: usable again")), 1, place.log())
         counted = place.scan()
         if place.log_lines("scan: .*error|error: scan"):
             self.assertEqual(counted["hits"], 5)

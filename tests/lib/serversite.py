@@ -82,6 +82,7 @@ class ServerSite(Site):
     @contextlib.contextmanager
     def sqlite(self):
         path = os.path.join(testenv.new_directory("copy", FILTER_USER), "copy.db")
+        self.abictl("store", "status")  # makes it, if nobody has yet
         self.copy(self.conf, f"sqlite:{path}")
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             before = database.total_changes
