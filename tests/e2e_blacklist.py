@@ -1401,6 +1401,7 @@ class Faults(BlacklistTest):
                             wrapper=("unshare", "-m", "sh", "-c", WITH_POSTMAP, path))
 
     def test_postmap_is_missing_or_fails(self):
+        testenv.need_mounts(self)
         site = self.map_site()
         write_file(self.map, FOREIGN_LINES, 0o640)
         subprocess.run(["postmap", f"hash:{self.map}"], check=True)

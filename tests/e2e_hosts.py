@@ -292,6 +292,7 @@ class TwoHosts(OnServer):
                 self.assertFalse(each.refuses(GUILTY))
 
     def test_logs_of_one_name_have_two_positions(self):
+        testenv.need_mounts(self)
         one, other = self.log_hosts(**{"blacklist.rules": "relay-denied=3/1d"})
         other.configure(**{"blacklist.logs": one.maillog})
         wrapper = on_host("mx2", other.logs, one.logs)

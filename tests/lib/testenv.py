@@ -28,6 +28,14 @@ _scratch = None
 _cleanups = []
 
 
+def need_mounts(test):
+    """Skips a test where no bind mount of its own is allowed: in a chroot, or a container."""
+    done = subprocess.run(["unshare", "--mount", "mount", "--bind", "/tmp", "/tmp"],
+                          capture_output=True, check=False)
+    if done.returncode != 0:
+        test.skipTest("a mount namespace of its own is not allowed")
+
+
 def wait_until(condition, what, seconds=PATIENCE, interval=0.005):
     """Waits until condition() is true and returns its value; AssertionError when it stays false."""
     end = time.monotonic() + seconds
