@@ -100,7 +100,7 @@ store_outdated(const struct config *cfg, time_t now)
 
 static struct store *
 driver_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, char *error, size_t size)
+    bool create, enum store_failure *failure, char *error, size_t size)
 {
 	size_t n = strcspn(url, ":"), i;
 
@@ -110,7 +110,8 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 			break;
 	if (i < DRIVER_COUNT && drivers[i].driver != NULL)
 		return drivers[i].driver->open(cfg, url, wait_ms, create,
-		    error, size);
+		    failure, error, size);
+	*failure = STORE_BROKEN;
 	if (i < DRIVER_COUNT)
 		snprintf(error, size, "store.url: this abichecker is built "
 		    "without %s", drivers[i].name);
@@ -123,16 +124,20 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 struct store *
 store_open(const struct config *cfg, const char *url, char *error, size_t size)
 {
-	return driver_open(cfg, url, cfg->store.timeout * 1000, true, error,
-	    size);
+	enum store_failure ignored;
+
+	return driver_open(cfg, url, cfg->store.timeout * 1000, true, &ignored,
+	    error, size);
 }
 
 struct store *
 store_open_existing(const struct config *cfg, const char *url, char *error,
     size_t size)
 {
-	return driver_open(cfg, url, cfg->store.timeout * 1000, false, error,
-	    size);
+	enum store_failure ignored;
+
+	return driver_open(cfg, url, cfg->store.timeout * 1000, false, &ignored,
+	    error, size);
 }
 
 /* --- the one store of a process --- */
@@ -143,7 +148,7 @@ static struct {
 	char what[REST_WHAT_MAX]; /* the name of its marker */
 	bool failed; /* told already */
 	bool write_failed; /* so that reading alone proves nothing */
-	bool hurried; /* the request has less time left than store.timeout */
+	bool hurried; /* the request has too little time left for it */
 	int64_t until; /* lock_clock_ms() at which its time is over */
 	int64_t idle_at; /* lock_clock_ms() at which it is to be closed */
 } shared;
@@ -169,38 +174,54 @@ store_close(void)
 	shared.failed = shared.write_failed = false;
 }
 
-/* It failed: told once, and a rest for everybody. */
-static void
-fail(time_t now, const char *why)
-{
-	if (!shared.failed)
-		log_error("store: %s; mail flows without it", why);
-	shared.failed = true;
-	rest_set(&shared.markers, shared.what, now, time(NULL) + STORE_REST,
-	    why);
-}
-
-/*
- * What others took of a request's time is not the store's fault: it is not put
- * to rest for that.
- */
+/* What others took of a request's time is not the store's fault. */
 static bool
 out_of_time(void)
 {
 	return shared.hurried && lock_clock_ms() + WAIT_MIN / 2 >= shared.until;
 }
 
+/*
+ * It failed: what is wrong with the store itself is told once, and one that
+ * would keep everybody waiting rests.
+ */
+static void
+fail(enum store_failure failure, time_t now, const char *why)
+{
+	if (failure == STORE_BUSY || failure == STORE_BAD_DATA || out_of_time())
+		return;
+	if (!shared.failed)
+		log_error("store: %s; mail flows without it", why);
+	shared.failed = true;
+	if (failure == STORE_BROKEN)
+		rest_set(&shared.markers, shared.what, now,
+		    time(NULL) + STORE_REST, why);
+}
+
+/*
+ * How long a request may wait for the store, in milliseconds. One that has not
+ * even half of that left is hurried: silence says nothing then.
+ */
+static long
+time_share(const struct config *cfg, long left_ms)
+{
+	long most = 1000 * (cfg->store.timeout < cfg->filter.deadline ?
+	    cfg->store.timeout : cfg->filter.deadline);
+	long wait_ms = left_ms < most ? left_ms : most;
+
+	shared.hurried = wait_ms < most / 2;
+	shared.until = lock_clock_ms() + wait_ms;
+	return wait_ms;
+}
+
 struct store *
 store_get(const struct config *cfg, time_t now, long left_ms, bool create,
     char *error, size_t size)
 {
-	long wait_ms = cfg->store.timeout * 1000;
+	long wait_ms = time_share(cfg, left_ms);
+	enum store_failure failure;
 	char why[REST_REASON_MAX];
 
-	shared.hurried = left_ms < wait_ms;
-	if (shared.hurried)
-		wait_ms = left_ms;
-	shared.until = lock_clock_ms() + wait_ms;
 	if (wait_ms < WAIT_MIN) {
 		snprintf(error, size, "no time is left in this request");
 		return NULL;
@@ -213,10 +234,10 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 	}
 	if (shared.store == NULL) {
 		shared.store = driver_open(cfg, cfg->store.url, wait_ms, create,
-		    error, size);
+		    &failure, error, size);
 		if (shared.store == NULL) {
-			if (create && !out_of_time())
-				fail(now, error);
+			if (create)
+				fail(failure, now, error);
 			return NULL;
 		}
 	}
@@ -255,12 +276,14 @@ done(const struct config *cfg, struct store *s, time_t now,
 	}
 	marker_prepare(cfg);
 	snprintf(error, size, "%s", s->error);
-	if (!out_of_time()) {
-		shared.write_failed |= !reading;
-		fail(now, s->error);
+	if (s->failure == STORE_BUSY || s->failure == STORE_BAD_DATA)
+		return result;
+	shared.write_failed |= !reading && !out_of_time();
+	fail(s->failure, now, s->error);
+	if (s->failure == STORE_BROKEN) {
+		s->driver->close(s);
+		shared.store = NULL;
 	}
-	s->driver->close(s);
-	shared.store = NULL;
 	return result;
 }
 

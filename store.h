@@ -34,6 +34,19 @@ enum store_result {
 	STORE_FOUND = 1,
 };
 
+/* Why an operation failed; what follows for other requests. */
+enum store_failure {
+	STORE_BROKEN,  /* no connection, silence, or nonsense: nobody asks it
+	                * again for STORE_REST seconds, since they would wait */
+	STORE_BUSY,    /* others had the lock or the connections all the time,
+	                * or were in the way: only this request is the loser */
+	STORE_REFUSED, /* the server or file says no, at once: no permission,
+	                * read-only, disk full, a table or page that is not as
+	                * it should be. What it does not refuse goes on */
+	STORE_BAD_DATA, /* a row that cannot be read, a value that does not
+	                 * fit: no other user is affected */
+};
+
 /* --- logins --- */
 
 struct store_login {
@@ -194,11 +207,13 @@ struct store_purge {
 
 /*
  * The state of a driver begins with this. error: the last failure, for people,
- * without secrets.
+ * without secrets; failure: its kind, set whenever an operation returns
+ * STORE_ERROR.
  */
 struct store {
 	const struct store_driver *driver;
 	char error[STORE_ERROR_MAX];
+	enum store_failure failure;
 	long wait_ms; /* an operation waits no longer, milliseconds */
 };
 
@@ -209,10 +224,11 @@ struct store_driver {
 	/*
 	 * Opens it, migrating the schema, and sets wait_ms, which holds for
 	 * opening too. One that is not there yet is made if `create` is set.
-	 * On failure NULL, and why in error.
+	 * On failure NULL, the kind in *failure, and why in error.
 	 */
 	struct store *(*open)(const struct config *cfg, const char *url,
-	    long wait_ms, bool create, char *error, size_t size);
+	    long wait_ms, bool create, enum store_failure *failure,
+	    char *error, size_t size);
 	void (*close)(struct store *s);
 
 	/* Records a login and counts. FOUND: the user was known before. */
@@ -288,17 +304,17 @@ struct store_driver {
 
 /*
  * The store of store.url, opened at the first call and kept for the process.
- * Operations wait at most store.timeout, and left_ms milliseconds. NULL, and
- * why in error, when it cannot be used: all processes then leave it alone for
- * STORE_REST seconds. Without `create` a store that is not there is not made,
+ * Operations wait at most store.timeout, filter.deadline and left_ms
+ * milliseconds. NULL, and why in error, when it cannot be used; if it is
+ * broken, all processes leave it alone for STORE_REST seconds. Without `create` a store that is not there is not made,
  * and nobody is kept from it.
  */
 struct store *store_get(const struct config *cfg, time_t now, long left_ms,
     bool create, char *error, size_t size);
 
 /*
- * To be told the result of each operation: after STORE_ERROR the store is
- * closed and rests, and error says why. Returns the result.
+ * Report every result here: after STORE_ERROR error says why, and a store that
+ * is broken is closed and rests. Returns the result.
  */
 enum store_result store_done(const struct config *cfg, struct store *s,
     time_t now, enum store_result result, char *error, size_t size);

@@ -66,12 +66,13 @@ url_check(const struct store_url *u, char *text, size_t size)
 
 static struct store *
 maria_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, char *error, size_t size)
+    bool create, enum store_failure *failure, char *error, size_t size)
 {
 	struct maria_store *s = calloc(1, sizeof(*s));
 	const char *wrong;
 	char text[64];
 
+	*failure = STORE_BROKEN;
 	if (s == NULL) {
 		snprintf(error, size, "out of memory");
 		return NULL;
@@ -92,6 +93,7 @@ maria_open(const struct config *cfg, const char *url, long wait_ms,
 	    maria_begin(s) && maria_schema_prepare(s, create))
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
+	*failure = s->store.failure;
 	maria_close(&s->store);
 	return NULL;
 }

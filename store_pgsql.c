@@ -77,10 +77,11 @@ pgsql_prepare(struct pgsql_store *s, const struct config *cfg, const char *url)
 
 static struct store *
 pgsql_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, char *error, size_t size)
+    bool create, enum store_failure *failure, char *error, size_t size)
 {
 	struct pgsql_store *s = calloc(1, sizeof(*s));
 
+	*failure = STORE_BROKEN;
 	if (s == NULL) {
 		snprintf(error, size, "out of memory");
 		return NULL;
@@ -96,6 +97,7 @@ pgsql_open(const struct config *cfg, const char *url, long wait_ms,
 		return &s->store;
 	}
 	snprintf(error, size, "%s", s->store.error);
+	*failure = s->store.failure;
 	pgsql_close(&s->store);
 	return NULL;
 }

@@ -138,11 +138,12 @@ url_read(struct redis_store *s, const char *url)
 
 static struct store *
 redis_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, char *error, size_t size)
+    bool create, enum store_failure *failure, char *error, size_t size)
 {
 	struct redis_store *s = calloc(1, sizeof(*s));
 	const char *wrong, *prefix = cfg->store.prefix;
 
+	*failure = STORE_BROKEN;
 	if (s == NULL) {
 		snprintf(error, size, "out of memory");
 		return NULL;
@@ -167,6 +168,7 @@ redis_open(const struct config *cfg, const char *url, long wait_ms,
 			return &s->store;
 		snprintf(error, size, "%s", s->store.error);
 	}
+	*failure = s->store.failure;
 	redis_close(&s->store);
 	return NULL;
 }

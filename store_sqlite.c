@@ -574,7 +574,7 @@ database_open(struct sqlite_store *s)
 
 static struct store *
 sqlite_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, char *error, size_t size)
+    bool create, enum store_failure *failure, char *error, size_t size)
 {
 	static bool configured;
 	const char *path = url + strlen("sqlite:");
@@ -587,6 +587,7 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 		configured = true;
 	}
 	s = calloc(1, sizeof(*s));
+	*failure = STORE_BROKEN;
 	if (s == NULL) {
 		snprintf(error, size, "out of memory");
 		return NULL;
@@ -604,6 +605,7 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	    schema_prepare(s) && stat(s->path, &s->file) == 0)
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
+	*failure = s->store.failure;
 	sqlite_close(&s->store);
 	return NULL;
 }

@@ -18,7 +18,8 @@
 #define DAY 86400
 #define FUTURE 4102444800 /* 2100-01-01, after everything in a test */
 
-static struct config cfg = { .store.timeout = 5 };
+static struct config cfg = { .store.timeout = 5,
+	.filter.deadline = 10 };
 static char store_url[256]; /* of the store under test */
 static int store_number;    /* makes names that nobody has used */
 static bool store_child;    /* cmocka is not ours: complain and exit */

@@ -16,6 +16,8 @@
 
 extern const struct store_driver store_pgsql;
 
+static enum store_failure failure; /* of the last opening */
+
 #define QUICK 300 /* milliseconds: what must not wait takes less */
 
 /* --- SQL as our user has it --- */
@@ -68,8 +70,8 @@ must_not_open(const char *url, long wait_ms, const char *text)
 {
 	char error[STORE_ERROR_MAX] = "";
 	double begun = seconds();
-	struct store *s = store_pgsql.open(&cfg, url, wait_ms, true, error,
-	    sizeof(error));
+	struct store *s = store_pgsql.open(&cfg, url, wait_ms, true, &failure,
+	    error, sizeof(error));
 
 	if (s != NULL)
 		fail_msg("%s: could be opened", url);
@@ -122,8 +124,8 @@ nothing_is_made_unless_asked_for(void **state)
 	char error[STORE_ERROR_MAX] = "";
 
 	(void)state;
-	assert_null(store_pgsql.open(&cfg, store_url, 5000, false, error,
-	    sizeof(error)));
+	assert_null(store_pgsql.open(&cfg, store_url, 5000, false, &failure,
+	    error, sizeof(error)));
 	assert_non_null(strstr(error, "no tables of abichecker"));
 	SQL(admin, "CREATE TABLE abichecker_rates (x integer)",
 	    "DROP TABLE abichecker_rates");
@@ -236,7 +238,8 @@ a_large_table_is_upgraded_although_nobody_waits(void **state)
 	SQL(admin, PLUGIN_TABLE, "INSERT INTO postfwd_logins "
 	    "SELECT 'u' || n % 1000, '192.0.2.' || n % 250, 'GB', 1, "
 	    "'2027-01-15 07:00:00' FROM generate_series(1, 200000) AS n");
-	s = store_pgsql.open(&cfg, store_url, 100, true, error, sizeof(error));
+	s = store_pgsql.open(&cfg, store_url, 100, true, &failure,
+	    error, sizeof(error));
 	assert_null(s);
 	assert_non_null(strstr(error, "no answer within store.timeout"));
 	/* Nobody else opens it until it is done. */
@@ -527,8 +530,8 @@ rubbish_is_an_error(void **state)
 		pid = stub_start(fd, rows[i].answer, rows[i].len, NULL, 0);
 		error[0] = '\0';
 		begun = seconds();
-		s = store_pgsql.open(&cfg, url, 500, true, error,
-		    sizeof(error));
+		s = store_pgsql.open(&cfg, url, 500, true, &failure,
+	    error, sizeof(error));
 		if (s != NULL || error[0] == '\0')
 			fail_msg("row %zu: `%s'", i, error);
 		assert_true(seconds() - begun < 0.5 + QUICK / 1000.0);
@@ -583,8 +586,8 @@ answers_that_were_not_asked_for_are_errors(void **state)
 		    rows[i].len);
 		error[0] = '\0';
 		begun = seconds();
-		s = store_pgsql.open(&cfg, url, 300, true, error,
-		    sizeof(error));
+		s = store_pgsql.open(&cfg, url, 300, true, &failure,
+	    error, sizeof(error));
 		if (s != NULL || error[0] == '\0')
 			fail_msg("row %zu: `%s'", i, error);
 		assert_true(seconds() - begun < 0.3 + QUICK / 1000.0);
@@ -657,8 +660,8 @@ login_through(int listener, int port, size_t limit, bool silent,
 		forward(listener, port, limit, silent);
 		_exit(0);
 	}
-	s = store_pgsql.open(&cfg, url, silent ? 300 : 2000, true, error,
-	    sizeof(error));
+	s = store_pgsql.open(&cfg, url, silent ? 300 : 2000, true, &failure,
+	    error, sizeof(error));
 	if (s != NULL) {
 		s->wait_ms = 200;
 		good = s->driver->login(s, &l, &c) != STORE_ERROR;
