@@ -31,7 +31,7 @@ SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
 	  library.c lock.c log.c place.c policy.c process.c reputation.c \
 	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \
 	  store_sqlite.c store_sqlite_offenders.c store_sqlite_rows.c \
-	  store_sqlite_users.c store_tally.c store_url.c text.c userlimits.c \
+	  store_sqlite_sql.c store_sqlite_users.c store_tally.c store_url.c text.c userlimits.c \
 	  whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \

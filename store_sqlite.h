@@ -27,6 +27,11 @@ enum statement {
 	STATEMENT_COUNT
 };
 
+extern const char *const sqlite_statements[STATEMENT_COUNT];
+
+/* Step N makes version N + 1 of the schema of version N. */
+extern const char *const sqlite_migrations[STORE_SCHEMA];
+
 struct sqlite_store {
 	struct store store; /* first */
 	sqlite3 *db;
