@@ -16,6 +16,7 @@
 #include "policy.h"
 #include "process.h"
 #include "store.h"
+#include "uncounted.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
@@ -50,6 +51,16 @@ reply_write(const char *reply)
 	return 0;
 }
 
+/* What is done while the client is silent; see struct policy_stream. */
+static int
+idle(void)
+{
+	int store = store_idle(), uncounted = uncounted_idle();
+
+	return store < 0 || (uncounted >= 0 && uncounted < store) ? uncounted :
+								    store;
+}
+
 /* Answers requests until there are no more. usable: the configuration is. */
 static void
 serve(const struct config *cfg, bool usable)
@@ -60,7 +71,7 @@ serve(const struct config *cfg, bool usable)
 	struct request req;
 
 	policy_stream_init(&stream, STDIN_FILENO);
-	stream.idle = store_idle;
+	stream.idle = idle;
 	policy_init(&policy, cfg);
 	while (policy_read(&stream, &req) == POLICY_REQUEST) {
 		if (usable) {
@@ -147,5 +158,6 @@ main(int argc, char **argv)
 		rc = -1;
 	}
 	serve(&cfg, rc == 0);
+	uncounted_close();
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "rest.h"
 #include "store.h"
 #include "text.h"
+#include "uncounted.h"
 #include "whitelist.h"
 
 #define LIST_FILE_MAX (16 * 1024 * 1024)
@@ -408,6 +409,8 @@ geocount_run(const struct config *cfg, const struct request *req,
 	    sizeof(why));
 	if (s == NULL || !login_record(&l, s, why, sizeof(why))) {
 		text_addf(&t, "login not counted: %s", why);
+		if (!req->passive)
+			uncounted_note(cfg, why);
 		return OUTCOME_ERROR;
 	}
 	login_journey(&l);

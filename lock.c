@@ -1,13 +1,18 @@
 /*
- * lock - one byte of a file, locked among processes, with a time limit.
+ * lock - locks among processes, with a time limit.
  */
 #include "lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdint.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#define TICK 20000000 /* nanoseconds between two signals */
 
 static void
 wake(int sig)
@@ -24,74 +29,210 @@ lock_clock_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Waits while the timer runs. */
-static int
-lock_until(int fd, struct flock *lock, int64_t end)
-{
-	int rc;
-
-	do
-		rc = fcntl(fd, F_OFD_SETLKW, lock);
-	while (rc != 0 && errno == EINTR && lock_clock_ms() < end);
-	if (rc != 0 && errno == EINTR)
-		errno = EAGAIN;
-	return rc;
-}
+/* --- a time limit for fcntl(2), which has none of its own --- */
 
 /*
- * F_OFD_SETLKW has no time limit of its own: a timer interrupts it. It fires
- * again and again, so a signal that comes just before the call is no loss.
- * Timer and signal are our own: alarm(2) goes on undisturbed.
+ * A timer interrupts F_OFD_SETLKW when the time is over, and not before: who is
+ * interrupted loses the place in the kernel's queue. It fires again and again
+ * from then on, so a signal that comes just before the call is no loss. Timer
+ * and signal are our own: alarm(2) goes on undisturbed.
  */
+struct limit {
+	int64_t end; /* lock_clock_ms() */
+	timer_t timer;
+	struct sigaction action;
+	sigset_t mask;
+};
+
+/* 0, or -1 with errno. */
 static int
-lock_wait(int fd, struct flock *lock, long wait_ms)
+limit_begin(struct limit *l, long wait_ms)
 {
-	struct itimerspec tick = { { 0, 20000000 }, { 0, 20000000 } };
+	struct itimerspec tick = { { 0, TICK },
+		{ wait_ms / 1000, wait_ms % 1000 * 1000000 } };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGRTMIN };
-	struct sigaction act = { .sa_handler = wake }, old_act;
-	int64_t end = lock_clock_ms() + wait_ms;
-	sigset_t ours, old_mask;
-	timer_t timer;
-	int rc = -1, saved;
+	struct sigaction act = { .sa_handler = wake };
+	sigset_t ours;
 
-	if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0)
+	l->end = lock_clock_ms() + wait_ms;
+	if (timer_create(CLOCK_MONOTONIC, &event, &l->timer) != 0)
 		return -1;
 	sigemptyset(&act.sa_mask);
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGRTMIN);
-	sigaction(SIGRTMIN, &act, &old_act);
-	sigprocmask(SIG_UNBLOCK, &ours, &old_mask);
-	if (timer_settime(timer, 0, &tick, NULL) == 0)
-		rc = lock_until(fd, lock, end);
-	saved = errno;
-	timer_delete(timer);
-	sigprocmask(SIG_SETMASK, &old_mask, NULL);
-	sigaction(SIGRTMIN, &old_act, NULL);
+	sigaction(SIGRTMIN, &act, &l->action);
+	sigprocmask(SIG_UNBLOCK, &ours, &l->mask);
+	return timer_settime(l->timer, 0, &tick, NULL);
+}
+
+/* Keeps errno. */
+static void
+limit_end(struct limit *l)
+{
+	int saved = errno;
+
+	timer_delete(l->timer);
+	sigprocmask(SIG_SETMASK, &l->mask, NULL);
+	sigaction(SIGRTMIN, &l->action, NULL);
 	errno = saved;
+}
+
+/* --- bytes --- */
+
+/* Locks or lets go of len bytes (0: all that follow) without waiting. */
+static int
+range_set(int fd, short type, int64_t from, int64_t len)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET,
+		.l_start = from, .l_len = len };
+	int rc = fcntl(fd, F_OFD_SETLK, &lock);
+
+	if (rc != 0 && errno == EACCES)
+		errno = EAGAIN;
+	return rc;
+}
+
+/* Waits for one byte. 0, or -1 with errno, EAGAIN when the time is over. */
+static int
+byte_wait(int fd, int64_t byte, const struct limit *l)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = byte, .l_len = 1 };
+	int rc;
+
+	do
+		rc = fcntl(fd, F_OFD_SETLKW, &lock);
+	while (rc != 0 && errno == EINTR && lock_clock_ms() < l->end);
+	if (rc != 0 && errno == EINTR)
+		errno = EAGAIN;
 	return rc;
 }
 
 int
 lock_byte(int fd, long byte, long wait_ms)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
-		.l_start = byte, .l_len = 1 };
+	struct limit l;
+	int rc;
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+	if (range_set(fd, F_WRLCK, byte, 1) == 0)
 		return 0;
-	if (errno == EACCES)
-		errno = EAGAIN;
-	if (errno != EAGAIN || wait_ms <= 0)
+	if (errno != EAGAIN || wait_ms <= 0 || limit_begin(&l, wait_ms) != 0)
 		return -1;
-	return lock_wait(fd, &lock, wait_ms);
+	rc = byte_wait(fd, byte, &l);
+	limit_end(&l);
+	return rc;
 }
 
 void
 lock_release(int fd, long byte)
 {
-	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET,
-		.l_start = byte, .l_len = 1 };
+	range_set(fd, F_UNLCK, byte, 1);
+}
 
-	fcntl(fd, F_OFD_SETLK, &lock);
+/* --- a queue ---
+ *
+ * A byte alone is not handed on in turn: whoever comes between its release and
+ * the next one's waking takes it, and all who wait are woken in vain. So each
+ * who waits draws a number, locks the byte of that number and waits for the
+ * byte before it. Who gives up or dies lets its successor pass; all of them
+ * then still wait for the byte that is the lock itself.
+ */
+enum {
+	LOCK_ITSELF, /* bytes of the file */
+	LOCK_NUMBERS, /* held while the numbers are read and written */
+	LOCK_QUEUE = 16, /* and on: of the numbers */
+};
+
+#define NUMBER_MASK 0x3fffffffffffffff
+
+/* What the file holds; nonsense in it only mixes up whose turn it is. */
+struct numbers {
+	uint64_t drawn;  /* the last one */
+	uint64_t served; /* the last one whose turn has come */
+};
+
+static int64_t
+queue_byte(uint64_t number)
+{
+	return LOCK_QUEUE + (int64_t)(number & NUMBER_MASK);
+}
+
+static bool
+numbers_read(int fd, struct numbers *n)
+{
+	memset(n, 0, sizeof(*n)); /* a new file is empty */
+	return pread(fd, n, sizeof(*n), 0) >= 0;
+}
+
+/*
+ * Draws a number and locks its byte. False when that is not possible, as on a
+ * full disk.
+ */
+static bool
+number_draw(int fd, const struct limit *l, uint64_t *number)
+{
+	struct numbers n;
+	bool good;
+
+	if (byte_wait(fd, LOCK_NUMBERS, l) != 0)
+		return false;
+	good = numbers_read(fd, &n);
+	*number = n.drawn + 1;
+	good = good && pwrite(fd, number, sizeof(*number),
+		offsetof(struct numbers, drawn)) == (ssize_t)sizeof(*number) &&
+	    range_set(fd, F_WRLCK, queue_byte(*number), 1) == 0;
+	range_set(fd, F_UNLCK, LOCK_NUMBERS, 1);
+	return good;
+}
+
+/* Waits for the turn. 0, or -1 with errno as lock_turn() has it. */
+static int
+turn_wait(int fd, const struct limit *l)
+{
+	struct numbers before, now;
+	uint64_t number;
+	int rc = 0;
+	bool known = numbers_read(fd, &before);
+	bool drawn = number_draw(fd, l, &number);
+
+	if (drawn)
+		rc = byte_wait(fd, queue_byte(number - 1), l);
+	if (rc == 0)
+		rc = byte_wait(fd, LOCK_ITSELF, l);
+	if (rc == 0 && drawn)
+		(void)!pwrite(fd, &number, sizeof(number),
+		    offsetof(struct numbers, served));
+	else if (rc != 0 && errno == EAGAIN && known &&
+	    numbers_read(fd, &now) && now.served == before.served)
+		errno = ETIMEDOUT;
+	return rc;
+}
+
+int
+lock_turn(int fd, long wait_ms)
+{
+	struct limit l;
+	int rc;
+
+	/* The whole file: so nobody has the lock, and nobody waits. */
+	if (range_set(fd, F_WRLCK, 0, 0) == 0)
+		return range_set(fd, F_UNLCK, LOCK_NUMBERS, 0);
+	if (errno != EAGAIN || wait_ms <= 0 || limit_begin(&l, wait_ms) != 0)
+		return -1;
+	rc = turn_wait(fd, &l);
+	limit_end(&l);
+	if (rc != 0) {
+		int saved = errno;
+
+		lock_turn_end(fd);
+		errno = saved;
+	}
+	return rc;
+}
+
+void
+lock_turn_end(int fd)
+{
+	range_set(fd, F_UNLCK, 0, 0);
 }

@@ -1,8 +1,8 @@
 /*
- * lock - one byte of a file, locked among processes, with a time limit.
+ * lock - locks among processes, with a time limit.
  *
- * OFD locks (fcntl(2)): they belong to the open file, are inherited by
- * children, and waiting processes are served in turn.
+ * OFD locks (fcntl(2)): they belong to the open file and are inherited by
+ * children; the kernel lets go of them when the last copy is closed.
  */
 #ifndef LOCK_H
 #define LOCK_H
@@ -14,6 +14,17 @@
  * -1 with errno, EAGAIN when somebody else still has it.
  */
 int lock_byte(int fd, long byte, long wait_ms);
+
+/*
+ * Takes the one lock of a lock file, first come, first served, waiting at most
+ * wait_ms milliseconds (0: not at all). The file is read and written for it. 0,
+ * or -1 with errno: EAGAIN when others had their turns meanwhile, ETIMEDOUT
+ * when nobody had.
+ */
+int lock_turn(int fd, long wait_ms);
+
+/* Lets it go; so does closing fd. */
+void lock_turn_end(int fd);
 
 /* Milliseconds that only grow, for time limits. */
 int64_t lock_clock_ms(void);

@@ -224,6 +224,51 @@ statedir_write(struct statedir *d, const char *name, const char *text,
 }
 
 int
+statedir_append(struct statedir *d, const char *name, const char *text,
+    size_t len)
+{
+	int fd = openat(d->fd, name, O_WRONLY | O_APPEND | O_CREAT |
+	    O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	struct stat st;
+	int rc = -1;
+
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else
+		rc = write(fd, text, len) == (ssize_t)len ? 0 : -1;
+	close(fd);
+	return rc;
+}
+
+off_t
+statedir_take(struct statedir *d, const char *name, char *buf, size_t len)
+{
+	char taken[40];
+	struct stat st;
+	off_t size = -1;
+	int fd = temporary_open(d, taken, sizeof(taken));
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	if (renameat(d->fd, name, d->fd, taken) != 0) {
+		size = errno == ENOENT ? 0 : -1;
+	} else {
+		fd = openat(d->fd, taken,
+		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    read_full(fd, buf, len, len) >= 0)
+			size = st.st_size;
+		if (fd >= 0)
+			close(fd);
+	}
+	unlinkat(d->fd, taken, 0);
+	return size;
+}
+
+int
 statedir_remove(struct statedir *d, const char *name)
 {
 	if (unlinkat(d->fd, name, 0) == 0)

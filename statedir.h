@@ -54,6 +54,20 @@ int statedir_read(struct statedir *d, const char *name, char *buf, size_t size,
 int statedir_write(struct statedir *d, const char *name, const char *text,
     size_t len, time_t mtime);
 
+/*
+ * Adds a short text to the end of `name`, all at once, also when others do so;
+ * one that is not there is made. 0, or -1 with errno.
+ */
+int statedir_append(struct statedir *d, const char *name, const char *text,
+    size_t len);
+
+/*
+ * Takes `name` away, so that of several processes one gets it, and reads its
+ * first len bytes into buf. Its size, 0 if it is not there, -1 with errno.
+ */
+off_t statedir_take(struct statedir *d, const char *name, char *buf,
+    size_t len);
+
 /* Removes `name`. 1 removed, 0 absent, -1 error. */
 int statedir_remove(struct statedir *d, const char *name);
 

@@ -280,7 +280,8 @@ done(const struct config *cfg, struct store *s, time_t now,
 		return result;
 	shared.write_failed |= !reading && !out_of_time();
 	fail(s->failure, now, s->error);
-	if (s->failure == STORE_BROKEN) {
+	/* How a file was opened stays, also when it may be written again. */
+	if (s->failure == STORE_BROKEN || !s->driver->server) {
 		s->driver->close(s);
 		shared.store = NULL;
 	}

@@ -20,20 +20,66 @@
 
 #define RANGE_END "\xff" /* behind every text that is UTF-8 */
 #define CACHE_KIB 128 /* of pages in a process; others are the kernel's */
+#define WAL_PAGES 1000      /* a checkpoint each so many pages ... */
+#define WAL_WINDOW 8        /* ... by who writes the first few of them */
+#define WAL_PAGES_MAX 16000 /* a checkpoint that everybody waits for */
 
 extern const struct store_driver store_sqlite;
+
+/*
+ * What kind of failure a result code is. Who had the file locked for most of
+ * our time has it for others too.
+ */
+static enum store_failure
+failure_kind(const struct sqlite_store *s, int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_BUSY: /* not by our own lock: sqlite3(1), say */
+	case SQLITE_LOCKED:
+		return lock_clock_ms() - s->asked < s->store.wait_ms / 2 ?
+		    STORE_BUSY : STORE_BROKEN;
+	case SQLITE_CONSTRAINT:
+	case SQLITE_MISMATCH:
+	case SQLITE_RANGE:
+	case SQLITE_TOOBIG:
+		return STORE_BAD_DATA;
+	case SQLITE_AUTH:
+	case SQLITE_CORRUPT: /* one page, as far as is known */
+	case SQLITE_ERROR: /* a table or column is missing */
+	case SQLITE_FULL:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+		return STORE_REFUSED;
+	default:
+		return STORE_BROKEN;
+	}
+}
 
 enum store_result
 sqlite_failed(struct sqlite_store *s)
 {
 	int error = sqlite3_system_errno(s->db);
+	int code = sqlite3_errcode(s->db);
 
 	/* What was noted before is worth more than "not an error". */
-	if (sqlite3_errcode(s->db) != SQLITE_OK || s->store.error[0] == '\0')
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.120s: %.70s%s%.50s", s->path, sqlite3_errmsg(s->db),
-		    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+	if (code == SQLITE_OK && s->store.error[0] != '\0')
+		return STORE_ERROR;
+	s->store.failure = failure_kind(s, code);
+	snprintf(s->store.error, sizeof(s->store.error), "%.120s: %.70s%s%.50s",
+	    s->path, sqlite3_errmsg(s->db), error != 0 ? ": " : "",
+	    error != 0 ? strerror(error) : "");
 	return STORE_ERROR;
+}
+
+/* Notes a failure that SQLite knows nothing about. False. */
+static bool
+failed(struct sqlite_store *s, enum store_failure failure, const char *what,
+    const char *why)
+{
+	s->store.failure = failure;
+	snprintf(s->store.error, sizeof(s->store.error), "%.150s%s: %.70s",
+	    s->path, what, why);
+	return false;
 }
 
 /* --- statements --- */
@@ -109,27 +155,61 @@ still_there(struct sqlite_store *s)
 	    st.st_dev == s->file.st_dev;
 }
 
+/* Takes our lock. False when others have it all the time. */
+static bool
+turn_take(struct sqlite_store *s)
+{
+	if (lock_turn(s->lock_fd, s->store.wait_ms) == 0)
+		return true;
+	if (errno == EAGAIN)
+		return failed(s, STORE_BUSY, "",
+		    "busy: others wrote beyond store.timeout");
+	return failed(s, STORE_BROKEN, "", errno == ETIMEDOUT ?
+	    "locked by another process beyond store.timeout" :
+	    strerror(errno));
+}
+
 enum store_result
 sqlite_begin(struct sqlite_store *s)
 {
 	s->store.error[0] = '\0';
 	s->deadline = lock_clock_ms() + s->store.wait_ms;
-	if (lock_byte(s->lock_fd, 0, s->store.wait_ms) != 0) {
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: %s", s->path, errno == EAGAIN ?
-		    "locked by other processes beyond store.timeout" :
-		    strerror(errno));
+	if (!turn_take(s))
 		return STORE_ERROR;
-	}
+	s->asked = lock_clock_ms();
 	if (!still_there(s))
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: was replaced or removed", s->path);
+		failed(s, STORE_BROKEN, "", "was replaced or removed");
 	else if (sqlite_run_plain(s, BEGIN_WRITE))
 		return STORE_FOUND;
 	else
 		sqlite_failed(s);
-	lock_release(s->lock_fd, 0);
+	lock_turn_end(s->lock_fd);
 	return STORE_ERROR;
+}
+
+/*
+ * Writes what is in the WAL back to the database, now and then. That waits for
+ * the disk, so it is done when others have the lock already: SQLite lets them
+ * write meanwhile. Only if they never let it finish they have to wait.
+ */
+static void
+checkpoint(struct sqlite_store *s)
+{
+	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	    NULL);
+	s->wal_pages = 0;
+}
+
+/* How long the WAL is after a commit. */
+static int
+wal_written(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct sqlite_store *s = arg;
+
+	(void)db;
+	(void)name;
+	s->wal_pages = pages;
+	return SQLITE_OK;
 }
 
 /* Ends a transaction; an error rolls it back and stays an error. */
@@ -143,7 +223,12 @@ sqlite_end(struct sqlite_store *s, enum store_result result)
 		if (!sqlite3_get_autocommit(s->db))
 			sqlite_run_plain(s, ROLLBACK);
 	}
-	lock_release(s->lock_fd, 0);
+	if (s->wal_pages >= WAL_PAGES_MAX)
+		checkpoint(s);
+	lock_turn_end(s->lock_fd);
+	if (s->wal_pages >= WAL_PAGES &&
+	    s->wal_pages % WAL_PAGES < WAL_WINDOW)
+		checkpoint(s);
 	return result;
 }
 
@@ -288,25 +373,21 @@ sqlite_close(struct store *store)
 static bool
 schema_prepare(struct sqlite_store *s)
 {
-	char set[64];
+	char set[96];
 	long version = sqlite_query_number(s, "PRAGMA user_version");
 	bool good = true;
 
 	if (version < 0 || version > STORE_SCHEMA) {
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: schema %ld is of a later version of abichecker, "
-		    "or not ours", s->path, version);
-		return false;
+		snprintf(set, sizeof(set), "schema %ld is of a later version "
+		    "of abichecker, or not ours", version);
+		return failed(s, STORE_BROKEN, "", set);
 	}
 	/* A view or trigger could compute for ever. */
 	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
 		"WHERE type = 'trigger' OR (type = 'view' AND "
-		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0) {
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "%.150s: has triggers, or views instead of our tables",
-		    s->path);
-		return false;
-	}
+		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
+		return failed(s, STORE_BROKEN, "",
+		    "has triggers, or views instead of our tables");
 	if (version == STORE_SCHEMA)
 		return true;
 	if (sqlite_begin(s) == STORE_ERROR)
@@ -348,9 +429,7 @@ file_check(struct sqlite_store *s, bool create)
 		wrong = strerror(ENOENT);
 	} else if (S_ISREG(st.st_mode))
 		return true;
-	snprintf(s->store.error, sizeof(s->store.error), "%.200s: %s", s->path,
-	    wrong);
-	return false;
+	return failed(s, STORE_BROKEN, "", wrong);
 }
 
 /* The lock file beside the database. */
@@ -362,11 +441,8 @@ lock_prepare(struct sqlite_store *s)
 	snprintf(path, sizeof(path), "%s-lock", s->path);
 	s->lock_fd = open(path,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-	if (s->lock_fd >= 0)
-		return true;
-	snprintf(s->store.error, sizeof(s->store.error), "%.200s: %s", path,
-	    strerror(errno));
-	return false;
+	return s->lock_fd >= 0 ||
+	    failed(s, STORE_BROKEN, "-lock", strerror(errno));
 }
 
 /* Is the database in WAL mode? */
@@ -396,15 +472,12 @@ wal_prepare(struct sqlite_store *s)
 
 	if (wal_is_on(s))
 		return true;
-	if (lock_byte(s->lock_fd, 0, s->store.wait_ms) != 0) {
-		snprintf(s->store.error, sizeof(s->store.error), "%.150s: %s",
-		    s->path, strerror(errno));
+	if (!turn_take(s))
 		return false;
-	}
 	rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		sqlite_failed(s);
-	lock_release(s->lock_fd, 0);
+	lock_turn_end(s->lock_fd);
 	return rc == SQLITE_OK;
 }
 
@@ -424,6 +497,8 @@ database_open(struct sqlite_store *s)
 		return false;
 	}
 	sqlite3_extended_result_codes(s->db, 1);
+	/* In the place of SQLite's own, which everybody would wait for. */
+	sqlite3_wal_hook(s->db, wal_written, s);
 	/* A database file is data from outside: trust nothing in its schema. */
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
@@ -458,12 +533,12 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	s->store.driver = &store_sqlite;
 	(void)cfg; /* everything is in the URL */
 	s->store.wait_ms = wait_ms;
-	s->deadline = lock_clock_ms() + wait_ms;
+	s->asked = lock_clock_ms();
+	s->deadline = s->asked + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
-		snprintf(s->store.error, sizeof(s->store.error),
-		    "store.url: not the absolute path of a file");
+		failed(s, STORE_BROKEN, "", "not the absolute path of a file");
 	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
 	    schema_prepare(s) && stat(s->path, &s->file) == 0)
 		return &s->store;

@@ -5,6 +5,8 @@
  */
 #include "unit_store.h"
 
+#include "lock.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -684,6 +686,8 @@ a_lock_is_waited_for_no_longer_than_the_timeout(void **state)
 		took = seconds() - took;
 		if (took < 0.9 || took > 1.5)
 			fail_msg("row %zu: %.2f s", i, took);
+		/* Nobody at all had it in that time. */
+		assert_int_equal(s->failure, STORE_BROKEN);
 		/* Reading does not wait, and what was asked is not lost. */
 		took = seconds();
 		login_peek(s, "user1", "192.0.2.99", "FR", NOW, NOW - DAY, &c);
@@ -706,6 +710,127 @@ a_lock_is_waited_for_no_longer_than_the_timeout(void **state)
 	while (wait(NULL) > 0)
 		;
 }
+
+/* --- kinds of failure --- */
+
+/* Others have their turns while one waits: that is busy, not broken. */
+static void
+a_busy_file_is_not_a_broken_one(void **state)
+{
+	struct store_login l = { "user1", "192.0.2.99", "FR", NOW, NOW - DAY,
+		false };
+	struct store_counts c;
+	struct store *s;
+	int ready[2], n, fd;
+	char byte;
+
+	(void)state;
+	fill();
+	s = store_again();
+	assert_int_equal(pipe(ready), 0);
+	for (n = 0; n < 3; n++) {
+		if (store_fork() != 0)
+			continue;
+		alarm(60);
+		close(ready[0]); /* so that writing ends with the reader */
+		fd = open(beside("-lock"), O_RDWR);
+		do {
+			if (lock_turn(fd, 10000) != 0)
+				_exit(1);
+			usleep(50000);
+			lock_turn_end(fd);
+		} while (write(ready[1], "x", 1) == 1);
+		_exit(0);
+	}
+	close(ready[1]);
+	for (n = 0; n < 3; n++) /* each comes again at once */
+		assert_int_equal(read(ready[0], &byte, 1), 1);
+	s->wait_ms = 80;
+	must_fail(s, s->driver->login(s, &l, &c), "login");
+	assert_int_equal(s->failure, STORE_BUSY);
+	signal(SIGPIPE, SIG_IGN);
+	close(ready[0]);
+	while (wait(NULL) > 0)
+		;
+	s->wait_ms = 10000;
+	assert_int_equal(s->driver->login(s, &l, &c), STORE_FOUND);
+	store_end(s);
+}
+
+/* A login that does not fit: the others' count, and go on. */
+static void
+a_row_that_does_not_fit_is_nobody_elses_trouble(void **state)
+{
+	struct store_login l = { "user1", "2001:db8:1234:5678::", "FR", NOW,
+		NOW - DAY, false };
+	struct store_counts c;
+	struct store *s;
+
+	(void)state;
+	fill();
+	sql("ALTER TABLE postfwd_logins RENAME TO was; CREATE TABLE "
+	    "postfwd_logins (sasl_username VARCHAR(100) NOT NULL, "
+	    "ip_address VARCHAR(16) NOT NULL CHECK (length(ip_address) <= 16),"
+	    " state_code VARCHAR(4), login_count INTEGER NOT NULL, "
+	    "last_login TIMESTAMP NOT NULL, "
+	    "PRIMARY KEY (sasl_username, ip_address)) WITHOUT ROWID; "
+	    "INSERT INTO postfwd_logins SELECT * FROM was; DROP TABLE was");
+	s = store_again();
+	must_fail(s, s->driver->login(s, &l, &c), "login");
+	assert_int_equal(s->failure, STORE_BAD_DATA);
+	l.block = "192.0.2.99";
+	assert_int_equal(s->driver->login(s, &l, &c), STORE_FOUND);
+	assert_int_equal(c.addresses, 11);
+	store_end(s);
+}
+
+static void
+what_is_refused_is_not_broken(void **state)
+{
+	struct store_login l = { "user1", "192.0.2.99", "FR", NOW, NOW - DAY,
+		false };
+	struct store_counts c;
+	struct store *s;
+
+	(void)state;
+	fill();
+	sql("DROP TABLE abichecker_rates");
+	s = store_again();
+	must_fail(s, s->driver->rate_take(s, "user1", 3, 60, NOW), "rate");
+	assert_int_equal(s->failure, STORE_REFUSED);
+	assert_int_equal(s->driver->login(s, &l, &c), STORE_FOUND);
+	unlink(path);
+	usleep(1100000); /* it looks once a second whether the file is there */
+	must_fail(s, s->driver->login(s, &l, &c), "login");
+	assert_int_equal(s->failure, STORE_BROKEN);
+	store_end(s);
+}
+
+/* The WAL is written back by us, not by SQLite, and does not grow. */
+static void
+the_wal_is_written_back(void **state)
+{
+	struct store_counts c;
+	struct stat st;
+	struct store *s;
+	char user[32];
+	int i;
+
+	(void)state;
+	path_make(NULL);
+	s = store_again();
+	for (i = 0; i < 12000; i++) {
+		snprintf(user, sizeof(user), "user%d", i);
+		login_at(s, user, "192.0.2.1", "GB", NOW, &c);
+	}
+	assert_int_equal(stat(beside("-wal"), &st), 0);
+	assert_true(st.st_size < 3000 * 4120);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size > 100 * 4096);
+	store_end(s);
+}
+
+/* --- locks of others, once more --- */
 
 /* Two that wait: the second must not wait once more behind the first. */
 static int
@@ -1030,6 +1155,10 @@ main(void)
 		TEST(a_file_that_is_read_only_is_an_error_and_stays),
 		TEST(a_lock_is_waited_for_no_longer_than_the_timeout),
 		TEST(no_two_databases_begin_with_the_same_generation),
+		TEST(a_busy_file_is_not_a_broken_one),
+		TEST(a_row_that_does_not_fit_is_nobody_elses_trouble),
+		TEST(what_is_refused_is_not_broken),
+		TEST(the_wal_is_written_back),
 		TEST(who_waits_behind_others_waits_no_longer_either),
 		TEST(opening_waits_no_longer_than_the_timeout),
 		TEST(many_who_open_a_new_file_at_once_all_succeed),
