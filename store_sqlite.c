@@ -34,6 +34,8 @@ static enum store_failure
 failure_kind(const struct sqlite_store *s, int code)
 {
 	switch (code & 0xff) {
+	case SQLITE_PROTOCOL: /* too many readers at once */
+		return STORE_BUSY;
 	case SQLITE_BUSY: /* not by our own lock: sqlite3(1), say */
 	case SQLITE_LOCKED:
 		return lock_clock_ms() - s->asked < s->store.wait_ms / 2 ?

@@ -15,6 +15,11 @@ class Figure:
         self.name, self.goal, self.least = name, goal, least
         self.skipped, self.absolute, self.head = skipped, absolute, head
         self.pairs = []
+        self.failed = None
+
+    def fail(self, why):
+        """What was measured is void; said in its place."""
+        self.failed = why
 
     def add(self, bare, ours):
         self.pairs.append((bare, ours))
@@ -23,6 +28,8 @@ class Figure:
         return [ours / bare for bare, ours in self.pairs]
 
     def verdict(self):
+        if self.failed:
+            return "FAILED"
         if self.skipped:
             return "skipped"
         if self.goal is None:
@@ -34,8 +41,8 @@ class Figure:
         return "ok" if met else "MISSED"
 
     def row(self):
-        if self.skipped:
-            return f"{self.name:<29} {self.skipped}"
+        if self.failed or self.skipped:
+            return f"{self.name:<29} {'FAILED: ' + self.failed if self.failed else self.skipped}"
         ratios = self.ratios()
         bare, ours = (statistics.median(column)
                       for column in zip(*self.pairs))
@@ -50,7 +57,7 @@ class Figure:
     def raw(self):
         return {"name": self.name, "goal": self.goal, "least": self.least,
                 "absolute": self.absolute, "verdict": self.verdict(),
-                "skipped": self.skipped, "pairs": self.pairs}
+                "failed": self.failed, "skipped": self.skipped, "pairs": self.pairs}
 
 
 def rotate(items, by):
@@ -85,13 +92,15 @@ def report(figures, options):
           f", {options.seconds:g} s each")
     missed = [f.name.strip() for f in figures if f.verdict() == "MISSED"]
     skipped = [f.name.strip() for f in figures if f.skipped]
+    failed = [f.name.strip() for f in figures if f.failed]
     measured = sum(1 for f in figures if f.verdict() in ("ok", "MISSED"))
     print(f"{measured - len(missed)} of {measured} goals met" +
           (f"; MISSED: {', '.join(missed)}" if missed else "") +
-          (f"; skipped: {', '.join(skipped)}" if skipped else ""))
+          (f"; skipped: {', '.join(skipped)}" if skipped else "") +
+          (f"; FAILED: {', '.join(failed)}" if failed else ""))
     if options.json:
         with open(options.json, "w", encoding="ascii") as f:
             json.dump({"machine": machine(),
                        "figures": [figure.raw() for figure in figures]},
                       f, indent=1)
-    return 1 if missed and options.strict else 0
+    return 1 if failed or (missed and options.strict) else 0

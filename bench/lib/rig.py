@@ -1,6 +1,8 @@
 """What every measurement needs: a scratch directory, the tools in it, and the
 user that filters run as."""
 import contextlib
+import glob
+import json
 import os
 import pwd
 import shutil
@@ -171,11 +173,26 @@ class Bench:
             db.execute(FILL_STORE, (rows,))
 
     def logins(self, name):
-        """How many were counted in the store of this configuration."""
-        path = f"file:{self.top}/{name}/store.db?mode=ro"
-        with contextlib.closing(sqlite3.connect(path, uri=True)) as db:
-            return db.execute("SELECT coalesce(sum(login_count), 0) "
-                              "FROM postfwd_logins").fetchone()[0]
+        """How many were counted in the store of this configuration, of whatever kind."""
+        users = json.loads(self.call([f"{self.top}/sbin/abictl", "-c", f"{self.top}/{name}.conf",
+                                      "--json", "logins"], **self.owner))
+        return sum(user["logins"] for user in users)
+
+    def load_logins(self, options, name):
+        """A run of policyload whose requests are logins: all must be counted, and the store must
+        not have rested."""
+        before = self.logins(name)
+        got = self.load(options, name)
+        warm = int(options[options.index("-w") + 1]) if "-w" in options else 0
+        # One while a connection starts, those of the warm-up, and the rest
+        sent = got["connections"] * (1 + warm) + got["requests"]
+        counted = self.logins(name) - before
+        if counted != sent:
+            raise Failed(f"{name}, {got['connections']:.0f} connections: {sent:.0f} logins were "
+                         f"sent, but {counted} were counted")
+        if glob.glob(f"{self.top}/{name}/.rest-store-*"):
+            raise Failed(f"{name}, {got['connections']:.0f} connections: the store has rested")
+        return got
 
     def scan(self, name, *options, output="/dev/null"):
         """Runs `abictl scan': its seconds and memory."""
