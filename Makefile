@@ -29,7 +29,7 @@ PKG_CONFIG = pkg-config
 SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
 	  command.c config.c dnsquery.c dnszone.c fetch.c file.c geocount.c \
 	  library.c lock.c log.c place.c policy.c process.c reputation.c \
-	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \
+	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c store_empty.c \
 	  store_sqlite.c store_sqlite_offenders.c store_sqlite_rows.c \
 	  store_sqlite_sql.c store_sqlite_users.c store_tally.c store_url.c text.c uncounted.c \
 	  userlimits.c whitelist.c $(SERVERS)

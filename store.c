@@ -14,6 +14,7 @@
 #include "rest.h"
 #include "text.h"
 
+extern const struct store_driver store_empty;
 extern const struct store_driver store_sqlite;
 
 #ifdef WITH_PGSQL
@@ -214,6 +215,18 @@ time_share(const struct config *cfg, long left_ms)
 	return wait_ms;
 }
 
+/* Why there is none: NULL, or the empty one if it was only to be looked into. */
+static struct store *
+open_failed(enum store_failure failure, bool create, time_t now,
+    const char *why)
+{
+	static struct store empty = { .driver = &store_empty };
+
+	if (create)
+		fail(failure, now, why);
+	return !create && failure == STORE_NOT_YET ? &empty : NULL;
+}
+
 struct store *
 store_get(const struct config *cfg, time_t now, long left_ms, bool create,
     char *error, size_t size)
@@ -235,11 +248,8 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 	if (shared.store == NULL) {
 		shared.store = driver_open(cfg, cfg->store.url, wait_ms, create,
 		    &failure, error, size);
-		if (shared.store == NULL) {
-			if (create)
-				fail(failure, now, error);
-			return NULL;
-		}
+		if (shared.store == NULL)
+			return open_failed(failure, create, now, error);
 	}
 	shared.store->wait_ms = wait_ms;
 	if (shared.store->driver->server)

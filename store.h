@@ -45,6 +45,7 @@ enum store_failure {
 	                * it should be. What it does not refuse goes on */
 	STORE_BAD_DATA, /* a row that cannot be read, a value that does not
 	                 * fit: no other user is affected */
+	STORE_NOT_YET, /* there is none, and it was not to be made */
 };
 
 /* --- logins --- */

@@ -418,20 +418,30 @@ busy(void *arg, int count)
 	return 1;
 }
 
+/* Could the file be made where it is not? */
+static bool
+directory_check(const struct sqlite_store *s)
+{
+	char directory[sizeof(s->path)];
+
+	snprintf(directory, sizeof(directory), "%.*s",
+	    (int)(strrchr(s->path, '/') - s->path) + 1, s->path);
+	return faccessat(AT_FDCWD, directory, W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 /* A link, a FIFO or a device in the place of the database is refused. */
 static bool
 file_check(struct sqlite_store *s, bool create)
 {
-	const char *wrong = "not a regular file";
 	struct stat st;
 
-	if (lstat(s->path, &st) != 0) {
-		if (create || errno != ENOENT)
-			return true; /* SQLite says what is wrong */
-		wrong = strerror(ENOENT);
-	} else if (S_ISREG(st.st_mode))
-		return true;
-	return failed(s, STORE_BROKEN, "", wrong);
+	if (lstat(s->path, &st) == 0)
+		return S_ISREG(st.st_mode) ||
+		    failed(s, STORE_BROKEN, "", "not a regular file");
+	if (create || errno != ENOENT)
+		return true; /* SQLite says what is wrong */
+	return failed(s, directory_check(s) ? STORE_NOT_YET : STORE_BROKEN, "",
+	    strerror(ENOENT));
 }
 
 /* The lock file beside the database. */

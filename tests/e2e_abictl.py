@@ -4,6 +4,7 @@
     python3 tests/e2e_abictl.py [-v] [Class.test ...]
 """
 import contextlib
+import hashlib
 import json
 import os
 import pty
@@ -314,6 +315,37 @@ class Check(AbictlTest):
                          [(name, outcome) for name, (outcome, _) in table.items()])
         self.assertTrue(last.startswith(f"answer: {parsed['answer']}  ("), last)
         return table, parsed
+
+    LOGIN = ("client_address=8.8.4.4", "sasl_username=ann@example.org")
+
+    def test_on_a_new_installation(self):
+        """Nobody has logged in yet: what the filter would find in the store that it makes."""
+        site = self.cached_site()
+        site.configure(**{"filter.on_error": "defer"})
+        table, parsed = self.explained(site, *self.LOGIN)
+        self.assertEqual(table["accounts"], ("no opinion", "not on the list"))
+        self.assertEqual(table["geocount"][0], "no opinion")
+        self.assertIn("addresses 1 (limit 20)", table["geocount"][1])
+        self.assertEqual(parsed["answer"], "action=DUNNO")
+        self.assertFalse(os.path.exists(site.store))
+        os.rename(os.path.dirname(site.store), f"{site.directory}/away")
+        table, parsed = self.explained(site, *self.LOGIN)
+        self.assertEqual([table[name][0] for name in ("accounts", "geocount")], ["error"] * 2)
+        self.assertIn("DEFER_IF_PERMIT", parsed["answer"])
+
+    def test_while_the_store_rests(self):
+        """What needs no store is shown all the same, and decides."""
+        site = self.cached_site()
+        site.configure(**{"reputation.authenticated": "yes"})
+        name = hashlib.sha256(f"sqlite:{site.store}".encode()).hexdigest()[:16]
+        testenv.write_file(f"{site.cache}/.rest-store-{name}",
+                           f"{int(time.time()) + 60}\nsilence\n", owner=testenv.FILTER_USER)
+        table, parsed = self.explained(site, self.LOGIN[1], "client_address=9.9.9.9")
+        for check in "accounts", "geocount":
+            self.assertEqual(table[check][0], "error")
+            self.assertIn("store rests: silence", table[check][1])
+        self.assertEqual(table["reputation"][0], "act")
+        self.assertIn("521 5.7.1", parsed["answer"])
 
     def test_outcomes(self):
         site = self.site({}, "example.net\n")

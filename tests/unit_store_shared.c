@@ -284,6 +284,37 @@ the_marker_does_not_tell_the_url(void **state)
 	assert_int_equal(system(command), 0);
 }
 
+/* Looking into a store that nobody has made yet makes none. */
+static void
+a_store_that_is_not_there_yet_is_an_empty_one(void **state)
+{
+	char error[STORE_ERROR_MAX] = "";
+	const struct store_login l = { "a", "192.0.2.1", "GB", NOW, NOW - DAY,
+		true };
+	struct store_account a;
+	struct store_counts c;
+	struct store *s;
+
+	(void)state;
+	/* Nor could a filter make one: no directory. */
+	assert_null(store_get(&cfg, NOW, 1000, false, error, sizeof(error)));
+	assert_non_null(strstr(error, "No such file"));
+	assert_int_equal(mkdir(dir, 0700), 0);
+	s = store_get(&cfg, NOW, 1000, false, error, sizeof(error));
+	assert_non_null(s);
+	assert_int_equal(s->driver->account_find(s, "a", &a), STORE_ABSENT);
+	assert_int_equal(s->driver->login(s, &l, &c), STORE_ABSENT);
+	assert_int_equal(c.countries, 1);
+	assert_int_equal(c.addresses, 1);
+	assert_false(file_is_there("x.db"));
+	assert_int_equal(errors, 0);
+	s = get(time(NULL), error);
+	assert_non_null(s);
+	assert_true(file_is_there("x.db"));
+	assert_ptr_equal(store_get(&cfg, NOW, 1000, false, error,
+			     sizeof(error)), s);
+}
+
 int
 main(void)
 {
@@ -297,6 +328,7 @@ main(void)
 		TEST(an_operation_that_fails_closes_and_rests),
 		TEST(without_a_directory_for_markers_the_process_rests),
 		TEST(the_marker_does_not_tell_the_url),
+		TEST(a_store_that_is_not_there_yet_is_an_empty_one),
 	};
 
 	return cmocka_run_group_tests(tests, store_dir_make, unit_dir_remove);
