@@ -204,7 +204,8 @@ config_init(struct config *cfg)
 
 	memset(cfg, 0, sizeof(*cfg));
 	for (i = 0; i < config_option_count; i++)
-		config_value_set(cfg, &config_options[i], config_options[i].fallback);
+		config_value_set(cfg, &config_options[i],
+		    config_options[i].fallback);
 }
 
 void
@@ -214,6 +215,8 @@ config_free(struct config *cfg)
 
 	for (i = 0; i < config_option_count; i++)
 		free(cfg->text[i]);
+	for (i = 0; i < cfg->error_count; i++)
+		free(cfg->errors[i].text);
 	memset(cfg, 0, sizeof(*cfg));
 }
 
@@ -298,6 +301,44 @@ config_load(struct config *cfg, const char *file, char *error, size_t size)
 			rc == 0 ? size : sizeof(ignored)) != 0)
 			rc = -1;
 	return rc;
+}
+
+/* Is a name among those of a list? */
+static bool
+listed(const char *list, const char *name)
+{
+	size_t n;
+
+	for (; *list != '\0'; list += n + strspn(list + n, " ")) {
+		n = strcspn(list, " ");
+		if (strlen(name) == n && memcmp(list, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *
+config_error(const struct config *cfg, const char *sections)
+{
+	int i;
+
+	for (i = 0; i < cfg->error_count; i++)
+		if (strcmp(sections, CONFIG_ANY) == 0 ||
+		    listed(sections, cfg->errors[i].section))
+			return cfg->errors[i].text;
+	return NULL;
+}
+
+const char *
+config_certain(const struct config *cfg, const char *name)
+{
+	int row = config_find(name);
+	const char *v = config_get(cfg, row);
+
+	if (cfg->text[row] == NULL &&
+	    config_error(cfg, config_options[row].section) != NULL)
+		return NULL;
+	return *v != '\0' ? v : NULL;
 }
 
 const char *
