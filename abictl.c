@@ -266,7 +266,8 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 			return EX_OK;
 		}
 		if (c == '?')
-			return EX_USAGE;
+			return abictl_fail(EX_USAGE, "see abictl --help; "
+			    "`--' goes before arguments that begin with `-'");
 		if (c == 'c')
 			*file = optarg;
 		else if (c == 'o') {

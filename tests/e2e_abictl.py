@@ -849,6 +849,24 @@ class Usage(AbictlTest):
                 self.assertNotEqual(result.stderr, "")
         self.assertEqual(self.stub.requests, [])
 
+    def test_what_begins_with_a_hyphen_goes_behind_two(self):
+        site = self.site()
+        for name in ("-name@example.org", "-h", "--json", "--", "-"):
+            for arguments in (("accounts", "add", "--", name), ("--", "accounts", "add", name),
+                              ("accounts", "--", "show", name), ("accounts", "release", "--", name)):
+                result = site.abictl(*arguments)
+                self.assertEqual(result.returncode, OK, (arguments, result))
+            for words in (("logins", "--", name), ("logins", "forget", "--", name)):
+                self.assertIn(f"abictl: {name}: no logins\n", site.abictl(*words).stderr)
+            self.assertEqual(site.abictl("run-command", "--", name).returncode, CONFIG)  # none set
+        self.assertEqual(len(self.run_json(site, "accounts")), 0)
+        self.run_abictl(site, "accounts", "add", "--", "-name@example.org", "- a note")
+        account, = self.run_json(site, "accounts")
+        self.assertEqual((account["user"], account["reason"]), ("-name@example.org", "- a note"))
+        result = site.abictl("accounts", "add", "-name@example.org")
+        self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+        self.assertIn("`--' goes before arguments that begin with `-'", result.stderr)
+
     def test_help_and_version(self):
         site = self.site()
         for option in ("--help", "-h"):
