@@ -2,8 +2,9 @@
  * abichecker - the filter that Postfix starts through spawn(8).
  *
  * Reads policy requests on descriptor 0 and writes replies to 1 until the
- * client closes. Whatever is wrong, mail flows: a configuration that cannot be
- * used is logged, and every request is then answered with DUNNO.
+ * client closes. Whatever is wrong, mail flows: a section in error is logged,
+ * and its checks do not act; when the whole configuration cannot be used, every
+ * request is answered with DUNNO.
  */
 #include <errno.h>
 #include <poll.h>
@@ -73,6 +74,8 @@ serve(const struct config *cfg, bool usable)
 	policy_stream_init(&stream, STDIN_FILENO);
 	stream.idle = idle;
 	policy_init(&policy, cfg);
+	if (usable)
+		policy_log_errors(&policy);
 	while (policy_read(&stream, &req) == POLICY_REQUEST) {
 		if (usable) {
 			request_start(&req, cfg->filter.deadline);
@@ -151,8 +154,8 @@ main(int argc, char **argv)
 		log_error("%s; answering DUNNO to everything", error);
 	else
 		config_warnings(&cfg, warn, NULL);
-	if (process_take_identity(cfg.reputation.cache_dir,
-	    cfg.store.url, log_fd()) != 0) {
+	if (process_take_identity(config_certain(&cfg, "reputation.cache_dir"),
+	    config_certain(&cfg, "store.url"), log_fd()) != 0) {
 		log_error("cannot give up root: %s; answering DUNNO to "
 			  "everything", strerror(errno));
 		rc = -1;

@@ -44,46 +44,60 @@ static const struct command {
 	const char *noun;
 	int (*run)(struct abictl *ctl, int argc, char **argv);
 	enum command_option options[4]; /* that it takes, ended by 0 */
+
+	/*
+	 * What it uses of the configuration, as for config_error(): with an
+	 * error there it is not run, unless its first argument is `reads`,
+	 * which changes nothing. "" = none of it must be right.
+	 */
+	const char *uses;
+	const char *reads;
 	const char *usage;
 	const char *help;
 } commands[] = {
-	{ "check", abictl_check, { OPTION_JSON, OPTION_LIVE },
+	{ "check", abictl_check, { OPTION_JSON, OPTION_LIVE }, "", NULL,
 	    "check [--live] [--json] IP | name=value ...",
 	    "what the filter would answer, and why" },
 	{ "fetch", abictl_fetch,
-	    { OPTION_JSON, OPTION_LOCK_FD, OPTION_NO_LOCK },
+	    { OPTION_JSON, OPTION_LOCK_FD, OPTION_NO_LOCK }, "reputation", NULL,
 	    "fetch [--json] IP", "look an address up now and fill the cache" },
-	{ "cache", abictl_cache, { OPTION_JSON, OPTION_LIMIT },
+	{ "cache", abictl_cache, { OPTION_JSON, OPTION_LIMIT }, "reputation",
+	    "show",
 	    "cache show [IP] | drop IP | clean | prefetch [--limit N]",
 	    "the score cache" },
-	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED },
+	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED }, CONFIG_ANY,
+	    NULL,
 	    "config [-n] [--json] [section.key ...]",
 	    "the configuration in force; checks it" },
-	{ "accounts", abictl_accounts, { OPTION_JSON },
+	{ "accounts", abictl_accounts, { OPTION_JSON }, "accounts store", NULL,
 	    "accounts list [--json] | show [--json] USER | add USER [NOTE] | "
 	    "release USER",
 	    "the list of compromised accounts" },
-	{ "run-command", abictl_command, { 0 }, "run-command USER",
+	{ "run-command", abictl_command, { 0 }, "accounts", NULL,
+	    "run-command USER",
 	    "run accounts.command as the filter does" },
 	{ "scan", abictl_scan,
 	    { OPTION_JSON, OPTION_FOLLOW, OPTION_DRY_RUN },
+	    "blacklist store whitelist", NULL,
 	    "scan [--follow | --dry-run] [--json] [FILE ... | - | journal | "
 	    "journal:PATH]",
 	    "count the offences in the mail log" },
 	{ "blacklist", abictl_blacklist,
 	    { OPTION_JSON, OPTION_ALL, OPTION_BAN },
+	    "blacklist store whitelist", NULL,
 	    "blacklist list [--json] | show [--json] IP | add [--ban TIME] IP "
 	    "[NOTE] | remove IP | remove --all | export | unmap [MAP]",
 	    "the offenders" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
+	    "store", NULL,
 	    "logins [--countries N] [--report NAME] [--json | --csv] [USER] | "
 	    "forget USER",
 	    "where users have logged in from" },
-	{ "store", abictl_store, { OPTION_JSON },
+	{ "store", abictl_store, { OPTION_JSON }, "store geocount", "status",
 	    "store status [--json] | purge | copy [--json] FROM TO",
 	    "what is remembered" },
-	{ "selftest", abictl_selftest, { OPTION_JSON },
+	{ "selftest", abictl_selftest, { OPTION_JSON }, "", NULL,
 	    "selftest [--json]", "is everything in place?" },
 };
 
@@ -252,7 +266,8 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 			return EX_OK;
 		}
 		if (c == '?')
-			return EX_USAGE;
+			return abictl_fail(EX_USAGE, "see abictl --help; "
+			    "`--' goes before arguments that begin with `-'");
 		if (c == 'c')
 			*file = optarg;
 		else if (c == 'o') {
@@ -270,21 +285,51 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 	return -1;
 }
 
+/*
+ * Tells the errors in sections. EX_CONFIG if one stands in the way of the
+ * command whose words these are.
+ */
+static int
+sections_verify(const struct config *cfg, const struct command *c, int argc,
+    char **argv)
+{
+	bool reads = c->reads != NULL && argc > 1 &&
+	    strcmp(argv[1], c->reads) == 0;
+	bool stops = !reads && config_error(cfg, c->uses) != NULL;
+	int i;
+
+	/* A command that goes on warns; selftest has its own way to tell. */
+	for (i = 0; i < cfg->error_count; i++)
+		if (stops || c->run != abictl_selftest)
+			abictl_fail(0, "%s%s", stops ? "" : "warning: ",
+			    cfg->errors[i].text);
+	return stops ? EX_CONFIG : EX_OK;
+}
+
 /* Configuration, log, identity: the same steps as in the filter. */
 static int
-prepare(struct abictl *ctl, const char *file, bool map, int argc, char **argv)
+prepare(struct abictl *ctl, const struct command *c, const char *file,
+    int argc, char **argv)
 {
 	char error[CONFIG_ERROR_MAX];
+	int status, i;
 
-	if (config_load(&ctl->cfg, file, error, sizeof(error)) != 0)
+	if (config_load(&ctl->cfg, file, error, sizeof(error)) != 0) {
+		for (i = 0; i < ctl->cfg.error_count; i++)
+			abictl_fail(0, "%s", ctl->cfg.errors[i].text);
 		return abictl_fail(EX_CONFIG, "%s", error);
+	}
+	status = sections_verify(&ctl->cfg, c, argc, argv);
+	if (status != EX_OK)
+		return status;
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
 	map_override(ctl, argc, argv);
-	if (map && mapper_start(&ctl->cfg) != 0)
+	if (command_maps(c) && !ctl->dry_run && mapper_start(&ctl->cfg) != 0)
 		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
-	if (process_take_identity(ctl->cfg.reputation.cache_dir,
-	    ctl->cfg.store.url, log_fd()) != 0)
+	if (process_take_identity(
+		config_certain(&ctl->cfg, "reputation.cache_dir"),
+		config_certain(&ctl->cfg, "store.url"), log_fd()) != 0)
 		return abictl_fail(EX_OSERR, "cannot give up root: %s",
 		    strerror(errno));
 	return EX_OK;
@@ -316,8 +361,7 @@ main(int argc, char **argv)
 			return abictl_fail(EX_USAGE,
 			    "an option does not go with this command: %s",
 			    command->usage);
-	status = prepare(&ctl, file, command_maps(command) && !ctl.dry_run,
-	    argc - optind, argv + optind);
+	status = prepare(&ctl, command, file, argc - optind, argv + optind);
 	if (status != EX_OK)
 		return status;
 	status = command->run(&ctl, argc - optind - 1, argv + optind + 1);

@@ -87,7 +87,8 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 	static struct snapshot snapshot;
 	char why[REST_REASON_MAX];
 
-	if (strstr(cfg->filter.checks, "blacklist") == NULL)
+	if (strstr(cfg->filter.checks, "blacklist") == NULL ||
+	    !selftest_can(cfg, "blacklist", "blacklist"))
 		return;
 	test_logs(cfg);
 	test_snapshot(cfg, &snapshot);

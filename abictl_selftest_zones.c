@@ -169,7 +169,8 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 	struct dnszone zones[DNSZONE_MAX];
 	int count = 0, total = 0, i;
 
-	if (strstr(cfg->filter.checks, "authbl") == NULL)
+	if (strstr(cfg->filter.checks, "authbl") == NULL ||
+	    !selftest_can(cfg, "authbl", "authbl"))
 		return;
 	if (cfg->authbl.zones != NULL)
 		dnszone_parse(cfg->authbl.zones, cfg->authbl.apikey, zones,

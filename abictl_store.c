@@ -102,6 +102,9 @@ end_find(const struct abictl *ctl, const char *text, struct end *e)
 		e->cfg = &e->own;
 		if (config_load(&e->own, text, error, sizeof(error)) != 0)
 			return abictl_fail(EX_CONFIG, "%s", error);
+		if (config_error(&e->own, "store geocount") != NULL)
+			return abictl_fail(EX_CONFIG, "%s",
+			    config_error(&e->own, "store geocount"));
 		e->url = e->own.store.url;
 	} else if (store_url_secret(text))
 		return abictl_fail(EX_DATAERR, "a password has no place on a "
@@ -230,7 +233,8 @@ abictl_store(struct abictl *ctl, int argc, char **argv)
 		return EX_USAGE;
 	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
 	if (s == NULL)
-		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+		return abictl_fail(config_error(&ctl->cfg, "store") != NULL ?
+			EX_CONFIG : EX_UNAVAILABLE, "%s", error);
 	status = strcmp(argv[0], "status") == 0 ? status_print(ctl, s) :
 						  purge(ctl, s);
 	s->driver->close(s);

@@ -194,9 +194,15 @@ accounts_mark(const struct config *cfg, const struct request *req,
     const char *check, const char *reason, char *note, size_t size)
 {
 	const struct store_account *a = &found.account;
+	const char *wrong = config_error(cfg, "accounts");
 	char error[STORE_ERROR_MAX];
-	enum store_result r = look_up(cfg, req);
+	enum store_result r;
 
+	if (wrong != NULL) { /* for how long, and with which command? */
+		snprintf(note, size, "; not remembered: %s", wrong);
+		return ACCOUNTS_ERROR;
+	}
+	r = look_up(cfg, req);
 	*note = '\0';
 	if (r == STORE_FOUND && a->released != 0 && same_client(a, req) &&
 	    req->now - a->released < cfg->accounts.grace) {
@@ -295,6 +301,7 @@ accounts_audience(const struct config *cfg)
 const struct check accounts_check = {
 	.name = "accounts",
 	.help = "is this account known to be compromised?",
+	.needs = "store",
 	.audience = accounts_audience,
 	.inactive = accounts_inactive,
 	.run = accounts_run,

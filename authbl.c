@@ -315,6 +315,7 @@ authbl_audience(const struct config *cfg)
 const struct check authbl_check = {
 	.name = "authbl",
 	.help = "is the client or the recipient on a list of abused accounts?",
+	.needs = "accounts",
 	.audience = authbl_audience,
 	.inactive = authbl_inactive,
 	.run = authbl_run,

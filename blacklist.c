@@ -80,6 +80,7 @@ blacklist_audience(const struct config *cfg)
 const struct check blacklist_check = {
 	.name = "blacklist",
 	.help = "is the client a current offender?",
+	.needs = "whitelist",
 	.audience = blacklist_audience,
 	.inactive = blacklist_inactive,
 	.run = blacklist_run,

@@ -39,8 +39,16 @@ enum audience {
 };
 
 struct check {
-	const char *name; /* as in filter.checks, and of its file */
+	const char *name; /* as in filter.checks, of its file and section */
 	const char *help; /* one line */
+
+	/*
+	 * Whose options it relies on besides those of its own section, with
+	 * blanks between them; may be NULL. While one of these sections is in
+	 * error, so is the check, and it is not run.
+	 */
+	const char *needs;
+	bool exempts; /* those behind it in filter.checks rely on it, too */
 	enum audience (*audience)(const struct config *cfg);
 
 	/*

@@ -10,17 +10,13 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "action.h"
-#include "address.h"
+#include "config_values.h"
 #include "dnszone.h"
 #include "file.h"
-#include "log.h"
-#include "rules.h"
 #include "store_url.h"
 #include "text.h"
 
 #define DAY 86400L
-#define URL_MAX 1024
 
 static const char *const on_error_choices[] = { "dunno", "defer", NULL };
 static const char *const store_choices[] = { "sqlite", "postgresql", "postgres",
@@ -201,301 +197,6 @@ const int config_option_count =
 _Static_assert(sizeof(config_options) / sizeof(config_options[0]) <=
 	CONFIG_OPTIONS_MAX, "CONFIG_OPTIONS_MAX is too small");
 
-static void *
-field(struct config *cfg, const struct config_option *o)
-{
-	return (char *)cfg + o->offset;
-}
-
-/* --- values: each function returns NULL or what is wrong with v --- */
-
-static const char *
-words_check(const char *allowed, const char *v)
-{
-	static char wrong[128];
-	char seen[256] = " ", word[64], padded[66], known[256];
-	size_t n;
-
-	snprintf(known, sizeof(known), " %s ", allowed);
-	for (v += strspn(v, " \t,"); *v != '\0'; v += strspn(v, " \t,")) {
-		n = strcspn(v, " \t,");
-		snprintf(word, sizeof(word), "%.*s", n > 60 ? 60 : (int)n, v);
-		snprintf(padded, sizeof(padded), " %s ", word);
-		if (strstr(known, padded) == NULL) {
-			snprintf(wrong, sizeof(wrong), "unknown word `%s'",
-			    word);
-			return wrong;
-		}
-		if (strstr(seen, padded) != NULL)
-			return "a word is there twice";
-		strncat(seen, padded + 1, sizeof(seen) - strlen(seen) - 1);
-		v += n;
-	}
-	return NULL;
-}
-
-/* scheme://[user[:password]@]host[:port][/path], nothing behind that. */
-static const char *
-url_check(const char *v, const char *schemes)
-{
-	char scheme[16];
-	const char *host = strstr(v, "://"), *s;
-
-	for (s = v; *s != '\0'; s++)
-		if (*s <= 0x20 || *s >= 0x7f || strchr("\"'<>\\^`{|}", *s))
-			return "a URL cannot have this character";
-	if (host == NULL || host - v > 10)
-		return "not a URL";
-	if (strlen(v) > URL_MAX)
-		return "the URL is too long";
-	snprintf(scheme, sizeof(scheme), " %.*s ", (int)(host - v), v);
-	if (strstr(schemes, scheme) == NULL)
-		return "this kind of URL is not supported";
-	host += 3;
-	if (*host == '\0' || *host == '/' || *host == ':')
-		return "the URL has no host";
-	if (strpbrk(host, "?#") != NULL)
-		return "a query or fragment has no place here";
-	return NULL;
-}
-
-static const char *
-blocks_check(const char *v)
-{
-	struct address_block block;
-	char word[64];
-	size_t n;
-
-	for (v += strspn(v, " \t,"); *v != '\0'; v += strspn(v, " \t,")) {
-		n = strcspn(v, " \t,");
-		if (n >= sizeof(word))
-			return "not an address";
-		memcpy(word, v, n);
-		word[n] = '\0';
-		if (address_block_parse(word, &block) != NULL)
-			return address_block_parse(word, &block);
-		v += n;
-	}
-	return NULL;
-}
-
-/* ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT */
-static const char *
-server_check(const char *v)
-{
-	char host[ADDRESS_TEXT_MAX];
-	const char *end = v + strlen(v), *port = end;
-	struct address a;
-	long number;
-
-	if (*v == '[') {
-		end = strchr(++v, ']');
-		if (end == NULL || (end[1] != ':' && end[1] != '\0'))
-			return "not an address";
-		port = end + 1;
-	} else if (strchr(v, ':') == strrchr(v, ':') && strchr(v, ':') != NULL)
-		end = port = strchr(v, ':');
-	snprintf(host, sizeof(host), "%.*s", (int)(end - v), v);
-	if (!address_parse(host, &a))
-		return "not an address";
-	return *port == '\0' || text_number(port + 1, 1, 65535, &number) ?
-	    NULL : "the port must be a number";
-}
-
-/* `auto', or `journal' and absolute paths. */
-static const char *
-logs_check(const char *v)
-{
-	size_t n;
-
-	if (strcmp(v, "auto") == 0)
-		return NULL;
-	for (v += strspn(v, " \t,"); *v != '\0'; v += strspn(v, " \t,")) {
-		n = strcspn(v, " \t,");
-		if (*v != '/' && !(n == 7 && strncmp(v, "journal", n) == 0))
-			return "must be auto, or journal and absolute paths";
-		v += n;
-	}
-	return NULL;
-}
-
-static const char *
-map_check(const char *v)
-{
-	static const char *const types[] = { "hash:/", "btree:/", "lmdb:/",
-		"cdb:/", "cidr:/" };
-	size_t i;
-
-	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (strncmp(v, types[i], strlen(types[i])) == 0)
-			return NULL;
-	return "must be hash:, btree:, lmdb:, cdb: or cidr: and an absolute "
-	       "path";
-}
-
-static const char *
-store_check(const char *const *schemes, const char *v)
-{
-	size_t n = strcspn(v, ":"), i;
-	struct store_url u;
-
-	for (i = 0; schemes[i] != NULL; i++)
-		if (v[n] == ':' && strlen(schemes[i]) == n &&
-		    memcmp(schemes[i], v, n) == 0)
-			break;
-	if (schemes[i] == NULL)
-		return "there is no such kind of store";
-	if (i > 0) /* a server */
-		return store_url_parse(v, &u);
-	return v[n + 1] == '/' ? NULL :
-				 "an absolute path must follow the colon";
-}
-
-static const char *
-choice_parse(const char *const *choices, const char *v, int *out)
-{
-	int i;
-
-	for (i = 0; choices[i] != NULL; i++)
-		if (strcasecmp(choices[i], v) == 0) {
-			*out = i;
-			return NULL;
-		}
-	return "not one of the possible values";
-}
-
-static const char *
-bool_parse(const char *v, bool *out)
-{
-	*out = strcasecmp(v, "yes") == 0;
-	return *out || strcasecmp(v, "no") == 0 ? NULL : "must be yes or no";
-}
-
-/* What is wrong with the value of an option whose field is its text. */
-static const char *
-text_check(const struct config_option *o, const char *v)
-{
-	struct rules rules;
-	long limit, period;
-	int count;
-
-	switch (o->type) {
-	case CONFIG_PATH:
-		return v[0] == '/' ? NULL : "must be an absolute path";
-	case CONFIG_TARGET:
-		return v[0] == '/' || strcmp(v, "syslog") == 0 ||
-			strcmp(v, "none") == 0 || strcmp(v, "stderr") == 0 ?
-		    NULL : "must be syslog, none, stderr or an absolute path";
-	case CONFIG_URL:
-		return url_check(v, " http https ");
-	case CONFIG_PROXY:
-		return url_check(v,
-		    " http https socks4 socks4a socks5 socks5h ");
-	case CONFIG_ACTION:
-		return action_check(v);
-	case CONFIG_WORDS:
-		return words_check(o->fallback, v);
-	case CONFIG_BLOCKS:
-		return blocks_check(v);
-	case CONFIG_ZONES:
-		return dnszone_parse(v, NULL, NULL, &count);
-	case CONFIG_SERVER:
-		return server_check(v);
-	case CONFIG_LOGS:
-		return logs_check(v);
-	case CONFIG_RULES:
-		return rules_parse(v, &rules);
-	case CONFIG_MAP:
-		return map_check(v);
-	case CONFIG_STORE:
-		return store_check(o->choices, v);
-	case CONFIG_RATE:
-		return text_rate(v, &limit, &period) ? NULL :
-		    "must be N/PERIOD, as in 1/1h, or 0";
-	case CONFIG_SECRET:
-		if (o->max > 0 && (strlen(v) > (size_t)o->max ||
-			strpbrk(v, "_.~+/=") != NULL))
-			return "this key is a label of a DNS name: letters, "
-			       "digits and -, at most 63";
-		return v[strspn(v, "abcdefghijklmnopqrstuvwxyz"
-				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				   "0123456789-_.~+/=")] == '\0' ?
-		    NULL : "a key has letters and digits only";
-	default:
-		return NULL;
-	}
-}
-
-/* Sets the field of a row from text that stays valid. */
-static const char *
-option_set(struct config *cfg, const struct config_option *o, const char *v)
-{
-	static char wrong[96];
-	bool good;
-
-	switch (o->type) {
-	case CONFIG_CHOICE:
-		return choice_parse(o->choices, v, field(cfg, o));
-	case CONFIG_BOOL:
-		return bool_parse(v, field(cfg, o));
-	case CONFIG_NUMBER:
-		good = text_number(v, o->min, o->max, field(cfg, o));
-		break;
-	case CONFIG_DURATION:
-		good = text_duration(v, o->min, o->max, field(cfg, o));
-		break;
-	default:
-		*(const char **)field(cfg, o) = *v != '\0' ? v : NULL;
-		return *v != '\0' ? text_check(o, v) : NULL;
-	}
-	if (good)
-		return NULL;
-	snprintf(wrong, sizeof(wrong), "must be a %s from %ld to %ld%s",
-	    o->type == CONFIG_NUMBER ? "number" : "time", o->min, o->max,
-	    o->type == CONFIG_NUMBER ? "" : " seconds (units: s m h d w)");
-	return wrong;
-}
-
-/* Can an option of this type be without a value? Others have their default. */
-static bool
-may_be_unset(enum config_type type)
-{
-	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
-	    type == CONFIG_PATH || type == CONFIG_PROXY ||
-	    type == CONFIG_BLOCKS || type == CONFIG_ZONES ||
-	    type == CONFIG_SERVER || type == CONFIG_MAP ||
-	    type == CONFIG_RULES;
-}
-
-/* Sets a row from text that somebody wrote: an empty one means not set. */
-static const char *
-option_assign(struct config *cfg, int row, const char *v)
-{
-	const struct config_option *o = &config_options[row];
-	const char *wrong;
-	char *copy;
-
-	if (*v == '\0' && o->type == CONFIG_ACTION && *o->fallback != '\0')
-		return action_check(v);
-	if (*v == '\0' && !may_be_unset(o->type))
-		v = o->fallback;
-	copy = strdup(v);
-	if (copy == NULL)
-		return "out of memory";
-	wrong = option_set(cfg, o, copy);
-	if (wrong != NULL) {
-		free(copy);
-		option_set(cfg, o,
-		    cfg->text[row] != NULL ? cfg->text[row] : o->fallback);
-		return wrong;
-	}
-	free(cfg->text[row]);
-	cfg->text[row] = copy;
-	return NULL;
-}
-
-/* --- the whole configuration --- */
-
 void
 config_init(struct config *cfg)
 {
@@ -503,7 +204,8 @@ config_init(struct config *cfg)
 
 	memset(cfg, 0, sizeof(*cfg));
 	for (i = 0; i < config_option_count; i++)
-		option_set(cfg, &config_options[i], config_options[i].fallback);
+		config_value_set(cfg, &config_options[i],
+		    config_options[i].fallback);
 }
 
 void
@@ -513,6 +215,8 @@ config_free(struct config *cfg)
 
 	for (i = 0; i < config_option_count; i++)
 		free(cfg->text[i]);
+	for (i = 0; i < cfg->error_count; i++)
+		free(cfg->errors[i].text);
 	memset(cfg, 0, sizeof(*cfg));
 }
 
@@ -530,105 +234,6 @@ config_find(const char *name)
 		    strcmp(o->key, name + n + 1) == 0)
 			return i;
 	}
-	return -1;
-}
-
-static bool
-section_known(const char *section)
-{
-	int i;
-
-	for (i = 0; i < config_option_count; i++)
-		if (strcmp(config_options[i].section, section) == 0)
-			return true;
-	return false;
-}
-
-/* "[name]" to name, in place. */
-static const char *
-section_parse(char *line, char *section, size_t size)
-{
-	size_t n = strlen(line);
-
-	if (line[n - 1] != ']')
-		return "a section line ends in `]'";
-	line[n - 1] = '\0';
-	snprintf(section, size, "%s", text_trim(line + 1));
-	return section_known(section) ? NULL : "unknown section";
-}
-
-/* "key = value" in a section. name is set to section.key for messages. */
-static const char *
-assignment_parse(struct config *cfg, char *line, const char *section,
-    int number, struct text *name)
-{
-	static char wrong[64];
-	char *value = strchr(line, '=');
-	int row;
-
-	if (value == NULL)
-		return "`key = value' expected";
-	*value++ = '\0';
-	text_addf(name, "%s%s%s", section, *section != '\0' ? "." : "",
-	    text_trim(line));
-	if (*section == '\0')
-		return "key before the first [section]";
-	row = config_find(name->buf);
-	if (row < 0)
-		return "unknown key";
-	if (cfg->line[row] != 0) {
-		snprintf(wrong, sizeof(wrong), "already set in line %d",
-		    cfg->line[row]);
-		return wrong;
-	}
-	cfg->line[row] = number;
-	return option_assign(cfg, row, text_trim(value));
-}
-
-int
-config_parse(struct config *cfg, const char *file, char *text, size_t len,
-    char *error, size_t size)
-{
-	char section[64] = "", name[256], *line;
-	const char *wrong = NULL;
-	struct text subject;
-	bool whole = true;
-	size_t used;
-	int number = 0;
-
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-		text += 3; /* a byte order mark */
-		len -= 3;
-	}
-	text_init(&subject, name, sizeof(name));
-	while (wrong == NULL && (line = text_line(&text, &whole)) != NULL) {
-		number++;
-		text_init(&subject, name, sizeof(name));
-		if (strlen(line) >= CONFIG_LINE_MAX) {
-			wrong = "line is too long";
-			break;
-		}
-		used = (size_t)(text - line);
-		len -= used < len ? used : len;
-		line = text_trim(line);
-		if (*line == '\0' || *line == '#' || *line == ';')
-			continue;
-		if (*line == '[') {
-			text_addf(&subject, "%.60s", line);
-			wrong = section_parse(line, section, sizeof(section));
-		} else
-			wrong = assignment_parse(
-			    cfg, line, section, number, &subject);
-	}
-	if (wrong == NULL && len > 0) { /* the text went on behind a NUL */
-		wrong = "NUL byte";
-		name[0] = '\0';
-		number += whole;
-	}
-	if (wrong == NULL)
-		return 0;
-	snprintf(error, size, "%s:%d: %s%s%s", file, number, name,
-	    *name != '\0' ? ": " : "", wrong);
 	return -1;
 }
 
@@ -661,7 +266,7 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	else if (config_options[row].type == CONFIG_SECRET)
 		wrong = "a secret has no place on a command line";
 	else
-		wrong = option_assign(cfg, row, text_trim(value));
+		wrong = config_value_assign(cfg, row, text_trim(value));
 	if (wrong == NULL && config_hidden(cfg, row))
 		wrong = "a password has no place on a command line";
 	if (wrong == NULL)
@@ -696,6 +301,44 @@ config_load(struct config *cfg, const char *file, char *error, size_t size)
 			rc == 0 ? size : sizeof(ignored)) != 0)
 			rc = -1;
 	return rc;
+}
+
+/* Is a name among those of a list? */
+static bool
+listed(const char *list, const char *name)
+{
+	size_t n;
+
+	for (; *list != '\0'; list += n + strspn(list + n, " ")) {
+		n = strcspn(list, " ");
+		if (strlen(name) == n && memcmp(list, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+const char *
+config_error(const struct config *cfg, const char *sections)
+{
+	int i;
+
+	for (i = 0; i < cfg->error_count; i++)
+		if (strcmp(sections, CONFIG_ANY) == 0 ||
+		    listed(sections, cfg->errors[i].section))
+			return cfg->errors[i].text;
+	return NULL;
+}
+
+const char *
+config_certain(const struct config *cfg, const char *name)
+{
+	int row = config_find(name);
+	const char *v = config_get(cfg, row);
+
+	if (cfg->text[row] == NULL &&
+	    config_error(cfg, config_options[row].section) != NULL)
+		return NULL;
+	return *v != '\0' ? v : NULL;
 }
 
 const char *

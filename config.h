@@ -16,6 +16,7 @@
 #define CONFIG_LINE_MAX 8192
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_ERROR_MAX 1024
+#define CONFIG_ERRORS_MAX 128 /* of all sections that are noted */
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/etc"
@@ -123,6 +124,14 @@ struct config {
 	int override_count;
 	unsigned file_mode; /* permission bits; 0 = there was no file */
 
+	/* Errors in the sections of checks, in the order of the file; of each
+	 * section at least the first. */
+	struct {
+		const char *section; /* of the table */
+		char *text; /* "FILE:LINE: section.key: what is wrong" */
+	} errors[CONFIG_ERRORS_MAX];
+	int error_count;
+
 	/* By row of the table; for config_get(). */
 	char *text[CONFIG_OPTIONS_MAX]; /* NULL = the default */
 	int line[CONFIG_OPTIONS_MAX];   /* 0 = not in the file */
@@ -173,8 +182,10 @@ void config_init(struct config *cfg);
 void config_free(struct config *cfg);
 
 /*
- * Reads a configuration text; name is the file's name in messages. 0, or -1
- * with error set to "NAME:LINE: section.key: what is wrong". text is changed.
+ * Reads a configuration text; name is the file's name in messages. Errors in
+ * the section of a check are noted in cfg->errors, and reading goes on: 0.
+ * After any other -1, with error set to "NAME:LINE: section.key: what is
+ * wrong". text, which has a byte of room behind it, is changed.
  */
 int config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);
@@ -190,10 +201,25 @@ int config_override(
 /*
  * Reads file, or the default place if file is NULL; there, a file that does
  * not exist means the defaults. Then the overrides collected in
- * cfg->overrides. 0, or -1 with error set.
+ * cfg->overrides. 0, which also means errors in the sections of checks, as
+ * config_parse() does; or -1 with error set.
  */
 int config_load(
     struct config *cfg, const char *file, char *error, size_t size);
+
+/*
+ * The first error in any of these sections, names with blanks between them, or
+ * CONFIG_ANY; NULL if there is none. What depends on a section in error must
+ * not act: its options may have a default that nobody wants.
+ */
+#define CONFIG_ANY "*"
+const char *config_error(const struct config *cfg, const char *sections);
+
+/*
+ * The text of "section.key" if it is certain: NULL if it is not set, or if its
+ * section is in error and no good line says what it is.
+ */
+const char *config_certain(const struct config *cfg, const char *name);
 
 /* The effective value of a row as text that can be parsed again. */
 const char *config_get(const struct config *cfg, int row);

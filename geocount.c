@@ -448,6 +448,7 @@ geocount_audience(const struct config *cfg)
 const struct check geocount_check = {
 	.name = "geocount",
 	.help = "does the user log in from too many countries or addresses?",
+	.needs = "store",
 	.audience = geocount_audience,
 	.inactive = geocount_inactive,
 	.run = geocount_run,

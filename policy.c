@@ -163,6 +163,32 @@ check_find(const char *name, size_t n)
 	return NULL;
 }
 
+/*
+ * Finds the checks that are in error before anybody is judged: for their own
+ * section or, if they are configured, for what they rely on.
+ */
+static void
+steps_verify(struct policy *p)
+{
+	const char *exempting = NULL, *wrong;
+	const struct check *check;
+	int i;
+
+	for (i = 0; i < p->count; i++) {
+		check = p->steps[i].check;
+		wrong = config_error(p->cfg, check->name);
+		if (check->exempts && exempting == NULL)
+			exempting = wrong;
+		if (wrong == NULL && check->inactive(p->cfg) == NULL) {
+			if (check->needs != NULL)
+				wrong = config_error(p->cfg, check->needs);
+			if (wrong == NULL)
+				wrong = exempting;
+		}
+		p->steps[i].wrong = wrong;
+	}
+}
+
 void
 policy_init(struct policy *p, const struct config *cfg)
 {
@@ -178,6 +204,33 @@ policy_init(struct policy *p, const struct config *cfg)
 		if (check != NULL && p->count < POLICY_CHECKS_MAX)
 			p->steps[p->count++].check = check;
 		s += n;
+	}
+	steps_verify(p);
+}
+
+void
+policy_log_errors(const struct policy *p)
+{
+	const char *wrong;
+	char names[256];
+	struct text t;
+	int i, k;
+
+	for (i = 0; i < p->cfg->error_count; i++) {
+		wrong = config_error(p->cfg, p->cfg->errors[i].section);
+		if (wrong != p->cfg->errors[i].text)
+			continue; /* a further one of the section */
+		text_init(&t, names, sizeof(names));
+		for (k = 0; k < p->count; k++)
+			if (p->steps[k].wrong == wrong)
+				text_addf(&t, "%s%s", t.len > 0 ? ", " : "",
+				    p->steps[k].check->name);
+		if (t.len > 0)
+			log_error("%s; in error: %s; the other checks go on",
+			    wrong, names);
+		else
+			log_error("%s; no further check is in error for it",
+			    wrong);
 	}
 }
 
@@ -220,22 +273,23 @@ steps_begin(struct policy *p, const struct request *req)
 	memcpy(p->message, message, p->message_len);
 	for (i = 0; i < (size_t)p->count; i++)
 		p->steps[i] = (struct policy_step){ .check =
-			p->steps[i].check, .skipped = "not reached" };
+			p->steps[i].check, .wrong = p->steps[i].wrong,
+			.skipped = "not reached" };
 }
 
 /* Why a check is not asked about this request; NULL when it is. */
 static const char *
-step_skip(const struct policy *p, const struct check *check,
+step_skip(const struct policy *p, const struct policy_step *step,
     const struct request *req)
 {
 	bool authenticated = req->sasl_username[0] != '\0';
-	enum audience audience = check->audience(p->cfg);
+	enum audience audience = step->check->audience(p->cfg);
 
 	if (audience == AUDIENCE_AUTHENTICATED && !authenticated)
 		return "only for authenticated clients";
 	if (audience == AUDIENCE_UNAUTHENTICATED && authenticated)
 		return "not for authenticated clients";
-	return check->inactive(p->cfg);
+	return step->wrong != NULL ? NULL : step->check->inactive(p->cfg);
 }
 
 static enum outcome
@@ -247,6 +301,10 @@ check_run(const struct policy *p, struct policy_step *step,
 
 	memset(v, 0, sizeof(*v));
 	v->score = -1;
+	if (step->wrong != NULL) {
+		snprintf(v->reason, sizeof(v->reason), "%s", step->wrong);
+		return OUTCOME_ERROR;
+	}
 	outcome = (again ? step->check->run_again : step->check->run)(p->cfg,
 	    req, v);
 	step->usec = (long)(monotonic_usec() - start);
@@ -262,7 +320,8 @@ step_run_again(const struct policy *p, struct policy_step *step,
 	struct verdict v;
 
 	step->remembered = true;
-	if (step->check->run_again == NULL || step->outcome == OUTCOME_ACT)
+	if (step->check->run_again == NULL || step->wrong != NULL ||
+	    step->outcome == OUTCOME_ACT)
 		return;
 	outcome = check_run(p, step, req, true, &v);
 	if (outcome == OUTCOME_NONE || outcome == step->outcome)
@@ -279,7 +338,7 @@ step_run(struct policy *p, struct policy_step *step, const struct request *req)
 		step_run_again(p, step, req);
 	} else {
 		step->remembered = false;
-		step->skipped = step_skip(p, step->check, req);
+		step->skipped = step_skip(p, step, req);
 		if (step->skipped != NULL)
 			return;
 		step->outcome = check_run(p, step, req, false, &step->verdict);

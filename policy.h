@@ -55,6 +55,7 @@ enum policy_result policy_read(struct policy_stream *s, struct request *req);
 /* What one check did in the walk. */
 struct policy_step {
 	const struct check *check;
+	const char *wrong;   /* what is wrong with its configuration, or NULL */
 	const char *skipped; /* why it was not run; NULL = it was */
 	enum outcome outcome;
 	struct verdict verdict;
@@ -84,6 +85,9 @@ struct policy_answer {
 
 /* Puts the checks of filter.checks in order. cfg must stay valid. */
 void policy_init(struct policy *p, const struct config *cfg);
+
+/* Logs each section in error, and which checks are so for it. */
+void policy_log_errors(const struct policy *p);
 
 /* Asks the checks; logs what is worth it. p->steps tells the details. */
 void policy_walk(struct policy *p, const struct request *req,

@@ -52,8 +52,8 @@ int
 process_take_identity(const char *cache_dir, const char *store_url,
     int log_fd)
 {
-	const char *file = strncmp(store_url, "sqlite:", 7) == 0 ?
-	    store_url + 7 : "";
+	const char *file = store_url != NULL &&
+	    strncmp(store_url, "sqlite:", 7) == 0 ? store_url + 7 : "";
 	const char *slash = strrchr(file, '/');
 	char store[PATH_MAX];
 	const char *const dirs[] = { cache_dir, store,

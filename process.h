@@ -16,7 +16,7 @@ void process_guard(int keep_stderr);
 
 /*
  * When run by root: becomes the owner of the cache directory (NULL: none), or,
- * if that is not there, of the store's, with the groups adm and
+ * if that is not there, of the store's (NULL: none), with the groups adm and
  * systemd-journal, so that nothing is created that the filter's own user
  * cannot use later. log_fd (-1: none) is a log file: if it is new, it becomes
  * that user's too. Does nothing for anybody else. 0, or -1 with errno.

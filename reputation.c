@@ -136,6 +136,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 const struct check reputation_check = {
 	.name = "reputation",
 	.help = "has the client's address a bad AbuseIPDB score?",
+	.needs = "whitelist",
 	.audience = reputation_audience,
 	.inactive = reputation_inactive,
 	.run = reputation_run,

@@ -13,6 +13,13 @@ enum selftest_level { OK, SKIP, WARN, FAIL };
 void say(enum selftest_level level, const char *subject, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/*
+ * Can something be tested that relies on these sections of the configuration?
+ * Says that it is left out if one is in error, which was told before.
+ */
+bool selftest_can(const struct config *cfg, const char *sections,
+    const char *what);
+
 /* The DNS zones: RFC 5782's test points. d: where the markers are. */
 void selftest_zones(const struct config *cfg, struct statedir *d);
 

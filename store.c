@@ -91,8 +91,10 @@ store_user(const char *name, char *out, size_t size)
 struct store_purge
 store_outdated(const struct config *cfg, time_t now)
 {
+	bool certain = config_error(cfg, "geocount") == NULL;
+
 	return (struct store_purge){
-		.logins_before = now - cfg->geocount.window,
+		.logins_before = certain ? now - cfg->geocount.window : 0,
 		.hits_before = now - HITS_KEEP,
 		.accounts_before = now - ACCOUNTS_KEEP,
 		.now = now,
@@ -122,13 +124,25 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 	return NULL;
 }
 
+/* Nobody knows which store is meant, or how to reach it. */
+static bool
+unknown(const struct config *cfg, char *error, size_t size)
+{
+	const char *wrong = config_error(cfg, "store");
+
+	if (wrong != NULL)
+		snprintf(error, size, "%s", wrong);
+	return wrong != NULL;
+}
+
 struct store *
 store_open(const struct config *cfg, const char *url, char *error, size_t size)
 {
 	enum store_failure ignored;
 
-	return driver_open(cfg, url, cfg->store.timeout * 1000, true, &ignored,
-	    error, size);
+	return unknown(cfg, error, size) ? NULL :
+	    driver_open(cfg, url, cfg->store.timeout * 1000, true, &ignored,
+		error, size);
 }
 
 struct store *
@@ -137,8 +151,9 @@ store_open_existing(const struct config *cfg, const char *url, char *error,
 {
 	enum store_failure ignored;
 
-	return driver_open(cfg, url, cfg->store.timeout * 1000, false, &ignored,
-	    error, size);
+	return unknown(cfg, error, size) ? NULL :
+	    driver_open(cfg, url, cfg->store.timeout * 1000, false, &ignored,
+		error, size);
 }
 
 /* --- the one store of a process --- */
@@ -235,6 +250,8 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 	enum store_failure failure;
 	char why[REST_REASON_MAX];
 
+	if (unknown(cfg, error, size))
+		return NULL;
 	if (wait_ms < WAIT_MIN) {
 		snprintf(error, size, "no time is left in this request");
 		return NULL;

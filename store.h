@@ -355,7 +355,10 @@ struct store *store_open_existing(const struct config *cfg, const char *url,
  */
 void store_user(const char *name, char *out, size_t size);
 
-/* What nobody needs any more, by this configuration. */
+/*
+ * What nobody needs any more, by this configuration. With an error in
+ * [geocount] its window is not known, and no login is among that.
+ */
 struct store_purge store_outdated(const struct config *cfg, time_t now);
 
 #endif

@@ -372,6 +372,7 @@ whitelist_run(const struct config *cfg, const struct request *req,
 const struct check whitelist_check = {
 	.name = "whitelist",
 	.help = "is the client's address or verified name exempt?",
+	.exempts = true,
 	.audience = whitelist_audience,
 	.inactive = whitelist_inactive,
 	.run = whitelist_run,

@@ -542,15 +542,165 @@ class Config(AbictlTest):
 
     def test_every_command_names_file_and_line(self):
         site = self.site()
-        testenv.write_file(site.conf, "[reputation]\n\nscore = lots\n")
+        testenv.write_file(site.conf, "[filter]\n\ndeadline = long\n")
         for command in (("config",), ("config", "-n"), ("--json", "config"), ("selftest",),
                         ("check", "8.8.4.4"), ("fetch", "8.8.4.4"), ("cache", "show"),
                         ("config", "log.level")):
             result = site.abictl(*command)
             self.assertEqual((result.returncode, result.stdout), (CONFIG, ""))
             self.assertRegex(result.stderr,
-                             rf"\Aabictl: {re.escape(site.conf)}:3: reputation\.score: .+\n\Z")
+                             rf"\Aabictl: {re.escape(site.conf)}:3: filter\.deadline: .+\n\Z")
         self.run_abictl(site, "-c", "/nonexistent", "config", status=CONFIG)
+
+
+class Sections(AbictlTest):
+    """An error in the section of a check stops what relies on it, and nothing else."""
+
+    NAMES = ("whitelist", "reputation", "geocount", "authbl", "accounts", "blacklist", "store")
+    ALL = "accounts authbl geocount whitelist blacklist reputation"
+    # What is not run, by the section that is in error.
+    STOPPED = {
+        "whitelist": {"scan", "blacklist"}, "reputation": {"fetch", "cache"},
+        "geocount": {"store"}, "authbl": set(), "accounts": {"accounts", "run-command"},
+        "blacklist": {"scan", "blacklist"},
+        "store": {"scan", "blacklist", "accounts", "logins", "store"}}
+    COMMANDS = {
+        "scan": ("scan", "LOG"), "blacklist": ("blacklist", "add", "9.9.9.9"),
+        "accounts": ("accounts", "add", "user@example.org"), "logins": ("logins",),
+        "store": ("store", "purge"), "fetch": ("fetch", "8.8.4.4"),
+        "cache": ("cache", "clean"), "run-command": ("run-command", "user@example.org")}
+
+    def wrong_site(self, *sections, options=()):
+        """A site with a typo in these sections; where the message says it is."""
+        site = self.site({
+            "filter.checks": self.ALL, "accounts.command": "/bin/true",
+            "blacklist.snapshot": f"{testenv.new_directory('list')}/blacklist.cdb",
+            **dict(options)})
+        os.chown(os.path.dirname(site.options["blacklist.snapshot"]), FILTER_USER.pw_uid,
+                 FILTER_USER.pw_gid)
+        site.put_score("9.9.9.9", 71)
+        self.stub.default = score(12)
+        with open(site.conf, "a", encoding="ascii") as file:
+            for section in sections:
+                file.write(f"[{section}]\ntypo = 1\n")
+        lines = testenv.read_file(site.conf).splitlines()
+        return site, [f"{site.conf}:{number}: {lines[number - 2][1:-1]}.typo: unknown key"
+                      for number, line in enumerate(lines, 1) if line.startswith("typo")]
+
+    def test_what_is_stopped(self):
+        for section in self.NAMES:
+            site, messages = self.wrong_site(section)
+            for name, command in {**self.COMMANDS, "config": ("config",)}.items():
+                with self.subTest(section, command=name):
+                    result = site.abictl(
+                        *(site.whitelist if word == "LOG" else word for word in command))
+                    stopped = name == "config" or name in self.STOPPED[section]
+                    self.assertEqual(result.returncode, CONFIG if stopped else OK, result)
+                    self.assertEqual(
+                        result.stderr, f"abictl: {'' if stopped else 'warning: '}{messages[0]}\n")
+                    if stopped:
+                        self.assertEqual(result.stdout, "")
+
+    def test_what_reads_goes_on(self):
+        for section in self.NAMES:
+            site, messages = self.wrong_site(section)
+            for command in (("check", "8.8.4.4"), ("cache", "show"),
+                            *((("store", "status"),) if section != "store" else ())):
+                with self.subTest(section, command=command):
+                    result = site.abictl(*command)
+                    self.assertEqual((result.returncode, result.stderr),
+                                     (OK, f"abictl: warning: {messages[0]}\n"))
+                    self.assertNotEqual(result.stdout, "")
+        site, messages = self.wrong_site("store")
+        result = site.abictl("store", "status")
+        self.assertEqual((result.returncode, result.stdout), (CONFIG, ""))
+        self.assertIn(f"abictl: {messages[0]}\n", result.stderr)
+
+    def test_config_tells_all(self):
+        site, messages = self.wrong_site(*self.NAMES)
+        self.assertEqual(len(messages), len(self.NAMES))
+        result = site.abictl("config")
+        self.assertEqual((result.returncode, result.stdout), (CONFIG, ""))
+        self.assertEqual(result.stderr.splitlines(), [f"abictl: {text}" for text in messages])
+        # Also before one that spoils the whole.
+        with open(site.conf, "a", encoding="ascii") as file:
+            file.write("[banana]\n")
+        for command in ("config", "selftest"):
+            result = site.abictl(command)
+            self.assertEqual((result.returncode, result.stdout), (CONFIG, ""))
+            self.assertEqual(result.stderr.splitlines()[:-1],
+                             [f"abictl: {text}" for text in messages])
+            self.assertRegex(result.stderr, r":\d+: \[banana\]: unknown section\n\Z")
+
+    def test_check_tells_why(self):
+        in_error = {"whitelist": ["whitelist", "blacklist", "reputation"],
+                    "store": ["accounts", "geocount"], "accounts": ["accounts", "authbl"]}
+        for section in self.NAMES:
+            with self.subTest(section):
+                site, messages = self.wrong_site(section, options={
+                    "authbl.zones": "authbl.example.net=127.0.0.4",
+                    "authbl.resolver": "127.0.0.1:1", "reputation.authenticated": "yes",
+                    "blacklist.authenticated": "yes"})
+                result = site.abictl("--json", "check", "192.0.2.1",
+                                     "sasl_username=user@example.org")
+                checks = json.loads(result.stdout)["checks"]
+                self.assertEqual(
+                    [check["check"] for check in checks if check["reason"] == messages[0]],
+                    in_error.get(section, [section]))
+                for check in checks:
+                    if check["reason"] == messages[0]:
+                        self.assertEqual(check["outcome"], "error")
+                self.assertFalse(os.path.exists(site.store) and section == "store")
+
+    def test_selftest_tells_and_goes_on(self):
+        left_out = {"reputation": ["cache", "AbuseIPDB"], "accounts": ["accounts.command"]}
+        for section in self.NAMES:
+            with self.subTest(section):
+                site, messages = self.wrong_site(section)
+                before = self.stub.count()
+                result = site.abictl("selftest")
+                self.assertEqual((result.returncode, result.stderr), (FAILED, ""))
+                lines = result.stdout.splitlines()
+                self.assertIn(f"FAIL  configuration: {messages[0]}", lines)
+                self.assertEqual(
+                    [line[6:].partition(":")[0] for line in lines if "left out: see" in line],
+                    left_out.get(section, [section]), lines)
+                self.assertEqual(self.stub.count() - before, section != "reputation")
+                self.assertEqual(os.path.exists(site.store), section != "store")
+        results = json.loads(site.abictl("--json", "selftest").stdout)
+        self.assertIn({"result": "FAIL", "subject": "configuration", "text": messages[0]}, results)
+
+    def test_a_store_that_nobody_meant_is_not_used(self):
+        # authbl remembers nothing, and the store that is the default is not put to rest.
+        site, messages = self.wrong_site("store")
+        for _ in range(2):
+            reply, status = answer_to(site, request("192.0.2.1", sasl_method="PLAIN",
+                                                    sasl_username="user@example.org"))
+            self.assertEqual((reply, status), (b"action=DUNNO\n\n", CLEAN_EXIT))
+        self.assertFalse(os.path.exists(site.store))
+        self.assertEqual([name for name in os.listdir(site.cache) if "rest" in name], [])
+        self.assertEqual(len(site.log_lines(f"error: {re.escape(messages[0])}; in error: "
+                                            "accounts, geocount; the other checks go on")), 2)
+        good = self.site()
+        self.run_abictl(good, "accounts", "add", "user")
+        for words in ((site.conf, f"sqlite:{site.store}"), (f"sqlite:{good.store}", site.conf)):
+            result = good.abictl("store", "copy", *words)
+            self.assertEqual((result.returncode, result.stderr),
+                             (CONFIG, f"abictl: {messages[0]}\n"))
+
+    def test_logins_stay_while_their_window_is_not_known(self):
+        site, _ = self.wrong_site("geocount", options={"geocount.addresses": "9"})
+        site.abictl("store", "status")
+        site.query("INSERT INTO postfwd_logins (sasl_username, ip_address, login_count, last_login)"
+                   " VALUES ('user', '8.8.4.4', 1, '2020-01-01 00:00:00')")
+        for expected in (1, 0):
+            result = site.abictl("scan", site.whitelist)
+            self.assertEqual(result.returncode, OK, result)
+            self.assertEqual(site.query("SELECT count(*) FROM postfwd_logins"), [(expected,)])
+            site.configure()  # without the typo
+            for name in os.listdir(site.cache):
+                if name.startswith(".rest-"):
+                    os.unlink(f"{site.cache}/{name}")
 
 
 class Selftest(AbictlTest):
@@ -731,6 +881,24 @@ class Usage(AbictlTest):
                 self.assertNotEqual(result.stderr, "")
         self.assertEqual(self.stub.requests, [])
 
+    def test_what_begins_with_a_hyphen_goes_behind_two(self):
+        site = self.site()
+        for name in ("-name@example.org", "-h", "--json", "--", "-"):
+            for arguments in (("accounts", "add", "--", name), ("--", "accounts", "add", name),
+                              ("accounts", "--", "show", name), ("accounts", "release", "--", name)):
+                result = site.abictl(*arguments)
+                self.assertEqual(result.returncode, OK, (arguments, result))
+            for words in (("logins", "--", name), ("logins", "forget", "--", name)):
+                self.assertIn(f"abictl: {name}: no logins\n", site.abictl(*words).stderr)
+            self.assertEqual(site.abictl("run-command", "--", name).returncode, CONFIG)  # none set
+        self.assertEqual(len(self.run_json(site, "accounts")), 0)
+        self.run_abictl(site, "accounts", "add", "--", "-name@example.org", "- a note")
+        account, = self.run_json(site, "accounts")
+        self.assertEqual((account["user"], account["reason"]), ("-name@example.org", "- a note"))
+        result = site.abictl("accounts", "add", "-name@example.org")
+        self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
+        self.assertIn("`--' goes before arguments that begin with `-'", result.stderr)
+
     def test_help_and_version(self):
         site = self.site()
         for option in ("--help", "-h"):
@@ -767,6 +935,23 @@ class AsRoot(AbictlTest):
         # Its user goes on where root began.
         self.assert_answers(REFUSED * 2, site, request("9.9.9.0"), request("9.9.9.1"))
         self.assertEqual(self.stub.count(), 2)
+
+    def test_an_owner_that_a_wrong_line_names(self):
+        # Whose cache it is nobody knows then; the store's directory tells, too.
+        for line in ("cache_dir = cache", "cachedir = /cache"):
+            with self.subTest(line):
+                site = self.site({"filter.checks": "accounts", "reputation.cache_dir": None})
+                testenv.write_file(site.conf,
+                                   testenv.read_file(site.conf) + f"[reputation]\n{line}\n")
+                self.assertEqual(answer_to(site, request("9.9.9.9", sasl_username="user"),
+                                           **AS_ROOT), (b"action=DUNNO\n\n", CLEAN_EXIT))
+                self.run_abictl_warned(site, "accounts", "add", "user", **AS_ROOT)
+                self.assert_owned(site.store)
+
+    def run_abictl_warned(self, site, *arguments, **keywords):
+        result = site.abictl(*arguments, **keywords)
+        self.assertEqual(result.returncode, OK)
+        self.assertRegex(result.stderr, r"\Aabictl: warning: .*: reputation\.")
 
     def test_a_log_that_was_there_keeps_its_owner(self):
         for content, links in (("a line\n", 1), ("", 2)):

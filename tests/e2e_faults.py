@@ -889,7 +889,7 @@ class Configuration(SiteTest):
                 self.assertEqual(result.stdout, "")
                 self.assertRegex(result.stderr, self.message(site, line, option))
 
-    def test_the_filter_then_answers_dunno_to_everything(self):
+    def test_nobody_is_judged_by_it(self):
         for text, line, option in self.MISTAKES:
             with self.subTest(text[:60].strip().replace("\n", " | ")):
                 site = self.cached_site()
@@ -897,7 +897,10 @@ class Configuration(SiteTest):
                         f"[log]\ntarget = {site.log_file}\n")
                 testenv.write_file(site.conf, good + "\n" * 5 + text)
                 self.assert_answers(DUNNO * 3, site, *(request("9.9.9.9") for _ in range(3)))
-                line, = site.log_lines(self.message(site, line + 10, option))
+                line, = site.log_lines(f"error: {self.message(site, line + 10, option)}")
+                # The section of a check is that check's alone.
+                self.assertEqual("; in error: reputation; the other checks go on" in line,
+                                 text.removeprefix("# a comment\n").startswith("[reputation]\n"))
 
     def test_unknown_flags(self):
         for arguments in (("--banana",), ("-x",), ("-o",), ("-o", "nonsense"), ("argument",),

@@ -62,21 +62,22 @@ accepted(void **state)
 	assert_int_equal(cfg.filter.deadline, 10);
 }
 
+/* Errors of a section of checks, which are noted. */
 static void
-refused(void **state)
+noted(void **state)
 {
 	static const struct {
 		const char *text, *error;
 	} rows[] = {
-		{ "[reputation]\naction = 521\n", "f.conf:2: reputation.action: "
-		  "a number alone means permit to Postfix; add a text, as in "
-		  "`521 5.7.1 Bad host'" },
+		{ "[reputation]\naction = 521\n", "f.conf:2: "
+		  "reputation.action: a number alone means permit to "
+		  "Postfix; add a text, as in `521 5.7.1 Bad host'" },
 		{ "[reputation]\naction =\n",
 		    "f.conf:2: reputation.action: empty action" },
 		{ "[reputation]\naction = BANANA\n",
 		    "f.conf:2: reputation.action: not an access(5) action" },
-		{ "[reputation]\n\nscore = 101\n", "f.conf:3: reputation.score: "
-		  "must be a number from 1 to 100" },
+		{ "[reputation]\n\nscore = 101\n", "f.conf:3: "
+		  "reputation.score: must be a number from 1 to 100" },
 		{ "[reputation]\nscore = 7O\n", "f.conf:2: reputation.score: "
 		  "must be a number from 1 to 100" },
 		{ "[reputation]\nscore = 70\nscore = 71\n",
@@ -88,25 +89,10 @@ refused(void **state)
 		  "(units: s m h d w)" },
 		{ "[reputation]\ntypo = 1\n",
 		    "f.conf:2: reputation.typo: unknown key" },
-		{ "[banana]\n", "f.conf:1: [banana]: unknown section" },
-		{ "[reputation\n",
-		    "f.conf:1: [reputation: a section line ends in `]'" },
-		{ "score = 1\n",
-		    "f.conf:1: score: key before the first [section]" },
 		{ "[reputation]\nscore 70\n",
 		    "f.conf:2: `key = value' expected" },
-		{ "[filter]\ndry_run = maybe\n",
-		    "f.conf:2: filter.dry_run: must be yes or no" },
-		{ "[filter]\nchecks = whitelist banana\n",
-		    "f.conf:2: filter.checks: unknown word `banana'" },
-		{ "[filter]\nchecks = whitelist whitelist\n",
-		    "f.conf:2: filter.checks: a word is there twice" },
-		{ "[filter]\non_error = reject\n", "f.conf:2: filter.on_error: "
-		  "not one of the possible values" },
 		{ "[whitelist]\nfile = relative\n",
 		    "f.conf:2: whitelist.file: must be an absolute path" },
-		{ "[log]\ntarget = stdout\n", "f.conf:2: log.target: must be "
-		  "syslog, none, stderr or an absolute path" },
 		{ "[reputation]\nurl = ftp://x/\n", "f.conf:2: "
 		  "reputation.url: this kind of URL is not supported" },
 		{ "[reputation]\nurl = api.example\n",
@@ -118,6 +104,51 @@ refused(void **state)
 		{ "[reputation]\ntoken = a b\n", "f.conf:2: "
 		  "reputation.token: a key has letters and digits only" },
 	};
+	const char *section;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		assert_int_equal(parse(rows[i].text, strlen(rows[i].text)), 0);
+		assert_int_equal(cfg.error_count, 1);
+		assert_string_equal(cfg.errors[0].text, rows[i].error);
+		section = cfg.errors[0].section;
+		assert_memory_equal(rows[i].text + 1, section, strlen(section));
+		assert_string_equal(config_error(&cfg, section), rows[i].error);
+	}
+}
+
+/* Errors after which nothing of the text counts. */
+static void
+refused(void **state)
+{
+	static const struct {
+		const char *text, *error;
+	} rows[] = {
+		{ "[banana]\n", "f.conf:1: [banana]: unknown section" },
+		{ "[reputation\n",
+		    "f.conf:1: [reputation: a section line ends in `]'" },
+		{ "score = 1\n",
+		    "f.conf:1: score: key before the first [section]" },
+		{ "[filter]\ndry_run = maybe\n",
+		    "f.conf:2: filter.dry_run: must be yes or no" },
+		{ "[filter]\nchecks = whitelist banana\n",
+		    "f.conf:2: filter.checks: unknown word `banana'" },
+		{ "[filter]\nchecks = whitelist whitelist\n",
+		    "f.conf:2: filter.checks: a word is there twice" },
+		{ "[filter]\non_error = reject\n", "f.conf:2: filter.on_error: "
+		  "not one of the possible values" },
+		{ "[log]\ntarget = stdout\n", "f.conf:2: log.target: must be "
+		  "syslog, none, stderr or an absolute path" },
+		{ "[geocount]\nx = 1\n[log]\ny = 1\n",
+		    "f.conf:4: log.y: unknown key" },
+		{ "[geocount]\nwhitelist]\nfile =\n", "f.conf:2: "
+		  "whitelist]: a section line looks like `[name]'" },
+		{ "[geocount]\n(whitelist)\nfile =\n", "f.conf:2: "
+		  "(whitelist): a section line looks like `[name]'" },
+		{ "[geocount]\nwhitelist:\nfile =\n", "f.conf:2: "
+		  "whitelist:: a section line looks like `[name]'" },
+	};
 	size_t i;
 
 	(void)state;
@@ -127,21 +158,95 @@ refused(void **state)
 	}
 }
 
+/* What is good in the rest of the file counts. */
+static void
+sections(void **state)
+{
+	static const char text[] =
+	    "[geocount]\ncountries = 3\nspeed = x\naddresses = 4\n"
+	    "[store]\nurl = sqlite:/a\nurl\n"
+	    "[reputation]\nscore = 12\n"
+	    "[geocount]\ndatabase = x\nwindow = 2d\n"
+	    "[blacklist]\nsnapshot = relative\n";
+
+	(void)state;
+	assert_int_equal(parse(text, sizeof(text) - 1), 0);
+	assert_int_equal(cfg.error_count, 4);
+	assert_int_equal(cfg.geocount.countries, 3);
+	assert_int_equal(cfg.geocount.addresses, 4);
+	assert_int_equal(cfg.geocount.window, 2 * 86400);
+	assert_int_equal(cfg.geocount.speed, 0);
+	assert_int_equal(cfg.reputation.score, 12);
+	assert_ptr_equal(config_error(&cfg, "geocount"), cfg.errors[0].text);
+	assert_ptr_equal(config_error(&cfg, "reputation store"),
+	    cfg.errors[1].text);
+	assert_ptr_equal(config_error(&cfg, CONFIG_ANY), cfg.errors[0].text);
+	assert_null(config_error(&cfg, "reputation whitelist"));
+	assert_null(config_error(&cfg, "stor tore"));
+	assert_null(config_error(&cfg, ""));
+	/* Its own line is good; the other one's is not. */
+	assert_string_equal(config_certain(&cfg, "store.url"), "sqlite:/a");
+	assert_null(config_certain(&cfg, "blacklist.snapshot"));
+	assert_string_equal(config_certain(&cfg, "whitelist.file"),
+	    config_get(&cfg, config_find("whitelist.file")));
+}
+
+/* So many errors: the first of each section is there. */
+static void
+many(void **state)
+{
+	static const char *const names[] = { "geocount", "store", "authbl",
+		"whitelist", "reputation", "accounts", "blacklist" };
+	char text[64 * 1024];
+	size_t i, k, len = 0;
+
+	(void)state;
+	for (i = 0; i < COUNT(names); i++) {
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+		    "[%s]\n", names[i]);
+		for (k = 0; k < 1000; k++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len,
+			    "x = 1\n");
+	}
+	assert_int_equal(parse(text, len), 0);
+	assert_true(cfg.error_count <= CONFIG_ERRORS_MAX);
+	for (i = 0; i < COUNT(names); i++)
+		assert_non_null(config_error(&cfg, names[i]));
+}
+
 static void
 odd_bytes(void **state)
 {
 	static const char nul[] = "[reputation]\nscore = 1\n\0x\n";
-	static const char inside[] = "[reputation]\nsco\0re = 1\n";
+	static const char inside[] = "[reputation]\nsco\0re = 1\ntimeout=7\n";
+	static const char begins[] = "[reputation]\n\0[geocount]\nspeed=1\n";
+	static const char lost[] = "[reputation]\nscore = 1\0\0\0\n";
 	char *line = malloc(CONFIG_LINE_MAX + 64);
 
 	(void)state;
-	assert_int_equal(parse(nul, sizeof(nul) - 1), -1);
-	assert_string_equal(error, "f.conf:3: NUL byte");
-	assert_int_equal(parse(inside, sizeof(inside) - 1), -1);
+	assert_int_equal(parse(nul, sizeof(nul) - 1), 0);
+	assert_string_equal(cfg.errors[0].text, "f.conf:3: NUL byte");
+	assert_int_equal(parse(inside, sizeof(inside) - 1), 0);
+	assert_string_equal(cfg.errors[0].text, "f.conf:2: NUL byte");
+	assert_int_equal(cfg.reputation.timeout, 7);
+	/* These may have been the beginning of a section. */
+	assert_int_equal(parse(begins, sizeof(begins) - 1), -1);
+	assert_string_equal(error, "f.conf:2: NUL byte");
+	assert_int_equal(parse(lost, sizeof(lost) - 1), -1);
+	assert_string_equal(error, "f.conf:2: NUL byte");
 	memset(line, '#', CONFIG_LINE_MAX + 64);
 	assert_int_equal(parse(line, CONFIG_LINE_MAX - 1), 0);
 	assert_int_equal(parse(line, CONFIG_LINE_MAX + 1), -1);
 	assert_string_equal(error, "f.conf:1: line is too long");
+	snprintf(line, 8, "[log]\n#");
+	line[7] = '#';
+	assert_int_equal(parse(line, CONFIG_LINE_MAX + 64), -1);
+	snprintf(line, 10, "[store]\n#");
+	line[9] = '#';
+	assert_int_equal(parse(line, CONFIG_LINE_MAX + 64), 0);
+	assert_string_equal(cfg.errors[0].text, "f.conf:2: line is too long");
+	line[8] = '[';
+	assert_int_equal(parse(line, CONFIG_LINE_MAX + 64), -1);
 	free(line);
 }
 
@@ -268,7 +373,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(accepted),
+		cmocka_unit_test(noted),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(sections),
+		cmocka_unit_test(many),
 		cmocka_unit_test(odd_bytes),
 		cmocka_unit_test(overrides),
 		cmocka_unit_test(hidden),

@@ -1,6 +1,6 @@
 /*
- * The configuration file and one override. Property: what is accepted can be
- * printed, read again, and is the same.
+ * The configuration file and one override. Properties: what is accepted can be
+ * printed, read again, and is the same; errors are found by their section.
  */
 #include "fuzz.h"
 
@@ -31,6 +31,20 @@ read_again(const struct config *cfg)
 	}
 }
 
+/* What is noted names file and line, and is found by its section. */
+static void
+errors_hold(const struct config *cfg)
+{
+	int i;
+
+	HOLDS(cfg->error_count >= 0 && cfg->error_count <= CONFIG_ERRORS_MAX);
+	for (i = 0; i < cfg->error_count; i++) {
+		HOLDS(strncmp(cfg->errors[i].text, "fuzz:", 5) == 0);
+		HOLDS(config_error(cfg, cfg->errors[i].section) != NULL);
+	}
+	HOLDS((config_error(cfg, CONFIG_ANY) != NULL) == (i > 0));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -46,6 +60,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config_init(&cfg);
 	if (config_parse(&cfg, "fuzz", text, size, error, sizeof(error)) == 0) {
 		read_again(&cfg);
+		errors_hold(&cfg);
 		action_expand(action, sizeof(action), cfg.reputation.action,
 		    &values);
 		HOLDS(strchr(action, '\n') == NULL);
