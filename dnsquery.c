@@ -28,7 +28,6 @@
 #else
 #define OPTIONS (ARES_OPT_FLAGS | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS)
 #endif
-#define RECORD_MIN 16 /* bytes of an A record in an answer */
 
 /* The channel that is kept, and what it was made for. */
 static struct {
@@ -46,33 +45,13 @@ struct pending {
 	size_t *left;
 };
 
-int
-dnsquery_parse(const unsigned char *answer, int len, struct in_addr *records,
-    size_t max)
-{
-	struct ares_addrttl *found;
-	int n = len / RECORD_MIN + 1, i, rc;
-
-	found = calloc((size_t)n, sizeof(*found));
-	if (found == NULL)
-		return -1;
-	rc = ares_parse_a_reply(answer, len, NULL, found, &n);
-	if (rc == ARES_ENODATA) /* a CNAME to nothing, or no record */
-		n = 0;
-	else if (rc != ARES_SUCCESS)
-		n = -1;
-	for (i = 0; i < n && (size_t)i < max; i++)
-		records[i] = found[i].ipaddr;
-	free(found);
-	return n < 0 ? -1 : i;
-}
-
 /* An answer that has come whole. */
 static void
 answer_tell(const struct dnsquery *q, const unsigned char *answer, int len)
 {
 	static struct in_addr records[DNSQUERY_RECORDS_MAX];
-	int n = dnsquery_parse(answer, len, records, DNSQUERY_RECORDS_MAX);
+	int n = dnsquery_parse(q->name, answer, len, records,
+	    DNSQUERY_RECORDS_MAX);
 
 	if (n < 0)
 		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "not readable");

@@ -2,8 +2,8 @@
  * dnsquery - several DNS questions for A records at once, in one time limit.
  *
  * By c-ares: it chooses query identifiers, checks that an answer belongs to
- * its question, follows CNAMEs, and asks again over TCP when an answer was
- * truncated.
+ * its question, and asks again over TCP when an answer was truncated. Whose the
+ * records are is seen to here: that is not the same in all of its versions.
  */
 #ifndef DNSQUERY_H
 #define DNSQUERY_H
@@ -48,10 +48,11 @@ int dnsquery_run(const char *server, const struct dnsquery *queries,
 void dnsquery_close(void);
 
 /*
- * Reads an answer as it came from the network: the number of A records that
- * are in it, -1 if it cannot be read.
+ * Reads an answer as it came from the network: the A records in it that are of
+ * this name, or of one that it is an alias of; at most max. Their number, 0
+ * also where there are only those of others; -1 if it cannot be read.
  */
-int dnsquery_parse(const unsigned char *answer, int len,
+int dnsquery_parse(const char *name, const unsigned char *answer, int len,
     struct in_addr *records, size_t max);
 
 #endif
