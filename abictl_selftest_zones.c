@@ -56,7 +56,7 @@ ask(const struct config *cfg, struct point *points, size_t count)
 		queries[i] = (struct dnsquery){ points[i].name, answered,
 			&points[i] };
 	dnsquery_run(cfg->authbl.resolver, queries, count,
-	    cfg->authbl.timeout * 1000, cfg->authbl.timeout * 1000);
+	    cfg->authbl.timeout * 1000);
 }
 
 static struct point

@@ -127,7 +127,8 @@ questions_ask(struct lookup *l)
 	}
 	if (n > 0)
 		dnsquery_run(cfg->authbl.resolver, queries, n,
-		    cfg->authbl.timeout * 1000, left);
+		    left < cfg->authbl.timeout * 1000 ? left :
+		    cfg->authbl.timeout * 1000);
 }
 
 /* --- what came of it --- */

@@ -3,7 +3,8 @@
  *
  * By c-ares: it chooses query identifiers, checks that an answer belongs to
  * its question, and asks again over TCP when an answer was truncated. Whose the
- * records are is seen to here: that is not the same in all of its versions.
+ * records are, and how long to wait, is seen to here: that is not the same in
+ * all of its versions.
  */
 #ifndef DNSQUERY_H
 #define DNSQUERY_H
@@ -36,16 +37,13 @@ struct dnsquery {
 };
 
 /*
- * Asks all of them, anew where nothing comes within parts of timeout_ms
- * milliseconds, and waits at most that long, or left_ms if that is less.
+ * Asks all of them, those that have no answer after half of the time once more
+ * (of several servers another one), and waits at most wait_ms milliseconds.
  * server: as in the configuration, NULL = the system's (/etc/resolv.conf). 0,
  * or -1 when nothing could be asked; fn is called in every case.
  */
 int dnsquery_run(const char *server, const struct dnsquery *queries,
-    size_t count, long timeout_ms, long left_ms);
-
-/* Lets go of what dnsquery_run() keeps for the next time. */
-void dnsquery_close(void);
+    size_t count, long wait_ms);
 
 /*
  * Reads an answer as it came from the network: the A records in it that are of

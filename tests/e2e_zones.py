@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""DNS lists that answer with what belongs to others: nobody is stopped for that. The lists are
-played by a stub.
+"""DNS lists that are slow, or answer with what belongs to others: nobody is stopped for that, and
+nobody gets away. The lists are played by a stub.
 
     python3 tests/e2e_zones.py [-v] [Class.test ...]
 """
@@ -12,11 +12,15 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 
 import dnsstub  # noqa: E402
-from dnsstub import aliases  # noqa: E402
-from filter import DUNNO  # noqa: E402
+import testenv  # noqa: E402
+from dnsstub import DnsStub, a, aliases, first, nxdomain, silence, slow  # noqa: E402
+from filter import DUNNO, duration  # noqa: E402
+from testenv import FILTER_USER  # noqa: E402
 
 import e2e_accounts  # noqa: E402
-from e2e_accounts import HIT, LATE, LISTED, OTHER, STOPPED, USER, AccountTest  # noqa: E402
+from e2e_accounts import (  # noqa: E402
+    ELSEWHERE, HIT, LATE, LISTED, OTHER, STOPPED, USER, WITH_RESOLV_CONF, AccountSite,
+    AccountTest, item_of)
 
 A, CNAME = dnsstub.A, dnsstub.CNAME
 
@@ -103,6 +107,144 @@ class Owners(AccountTest):
         self.assertEqual(site.accounts(), [])
         site.list_address(LISTED, aliases("alias.example.com", reverse=True))
         self.assertEqual(self.submit(mail).recipients, [self.refusal(LISTED)])
+
+
+class Patience(AccountTest):
+    """authbl.timeout is what is waited, whatever came before."""
+
+    def assert_waits(self, options, delay, zones=1):
+        names = [f"zone{number}.example.net" for number in range(zones)]
+        site = self.site({"authbl.zones": " ".join(f"{name}=127.0.0.4" for name in names),
+                          "authbl.recipient_zones": "", **options})
+        for name in names:
+            self.dns.answers[f"{item_of(LISTED)}.{name}"] = first(5, nxdomain, nxdomain)
+        slow_name = f"{item_of(LISTED)}.{names[-1]}"
+        self.dns.answers[slow_name] = first(5, nxdomain, slow(delay, a(HIT)))
+        filter_ = self.filter(site)
+        for _ in range(5):
+            self.assert_quick(DUNNO, filter_)
+        reply, seconds = duration(lambda: self.ask(filter_))
+        self.assertEqual((reply, site.accounts()), (STOPPED, [USER]), site.log())
+        self.assertTrue(delay <= seconds < delay + LATE, seconds)
+        self.assertEqual((site.resting_zones(), site.log_lines(" (warning|error): ")), ([], []))
+
+    def test_quick_five_times_then_slow(self):
+        self.assert_waits({"authbl.timeout": "3s"}, 1.2)
+
+    def test_quick_five_times_then_in_the_second_half(self):
+        """After half of the time it is asked again; the first question's answer still counts."""
+        self.assert_waits({"authbl.timeout": "3s"}, 2)
+
+    def test_slow_beside_quick_ones(self):
+        self.assert_waits({"authbl.timeout": "3s"}, 2, zones=8)
+
+    def test_a_long_time(self):
+        self.assert_waits({"authbl.timeout": "20s", "filter.deadline": "30s"}, 6)
+
+    def test_no_longer(self):
+        site = self.site({"authbl.timeout": "1s", "authbl.recipient_zones": ""})
+        site.list_address(LISTED, first(5, nxdomain, slow(1.5, a(HIT))))
+        filter_ = self.filter(site)
+        for _ in range(5):
+            self.assert_quick(DUNNO, filter_)
+        reply, seconds = duration(lambda: self.ask(filter_))
+        self.assertEqual((reply, site.accounts(), len(site.resting_zones())), (DUNNO, [], 1))
+        self.assertTrue(1 <= seconds < 1 + LATE, seconds)
+
+    def test_no_answer_is_kept(self):
+        """That is for resolvers: it would outlive what the list says now."""
+        site = self.site({"authbl.recipient_zones": ""})
+        site.list_address(LISTED, first(1, a(OTHER, ttl=3600), a(HIT)))
+        filter_ = self.filter(site)
+        self.assert_quick(DUNNO, filter_)
+        self.assert_quick(STOPPED, filter_)
+
+
+class Servers(AccountTest):
+    """Those of resolv.conf: another one when one is silent, and new ones when it changes."""
+
+    def server(self, host):
+        dns = DnsStub(host=host, port=53)
+        try:
+            dns.start()
+        except OSError as e:
+            self.skipTest(f"{host}:53: {e}")
+        self.addCleanup(dns.stop)
+        return dns
+
+    def system_filter(self, site, *hosts):
+        """A filter with a resolv.conf of its own, and that."""
+        conf = os.path.join(testenv.new_directory("resolver"), "resolv.conf")
+        self.name_servers(conf, hosts)
+        wrapper = ("unshare", "--mount", "sh", "-c", WITH_RESOLV_CONF, conf, "setpriv",
+                   f"--reuid={FILTER_USER.pw_uid}", f"--regid={FILTER_USER.pw_gid}",
+                   "--clear-groups")
+        filter_ = self.filter(site, wrapper=wrapper, user=None, group=None, extra_groups=None,
+                              env={"PATH": os.environ["PATH"]})
+        try:
+            found = self.ask(filter_, "10.1.2.3", "other@example.org", recipient="")
+        except OSError:
+            found = b""
+        if not found.startswith(b"action="):
+            self.skipTest("a mount namespace of its own is not allowed")
+        return filter_, conf
+
+    @staticmethod
+    def name_servers(conf, hosts):
+        """Written in place: the file is mounted."""
+        with open(conf, "w", encoding="ascii") as file:
+            file.write("".join(f"nameserver {host}\n" for host in hosts))
+
+    def test_a_silent_one(self):
+        """Half of the time is for the next one, which is the first one then."""
+        silent, good = self.server("127.0.0.77"), self.server("127.0.0.78")
+        silent.default = silence
+        site = AccountSite(good, {"authbl.resolver": None, "authbl.timeout": "2s",
+                                  "authbl.recipient_zones": ""})
+        site.list_address()
+        filter_, _ = self.system_filter(site, silent.host, good.host)
+        reply, seconds = duration(lambda: self.ask(filter_, ELSEWHERE[0], "a@example.org"))
+        self.assertEqual(reply, DUNNO)
+        self.assertTrue(1 <= seconds < 1 + LATE, seconds)
+        asked = silent.count()
+        for number in range(3):
+            self.assert_quick(STOPPED, filter_, user=f"user{number}@example.org")
+        self.assertEqual((silent.count(), site.resting_zones()), (asked, []))
+
+    def test_one_of_three(self):
+        """Two silent ones in front take the whole time; the next request begins with another."""
+        servers = [self.server(f"127.0.0.{number}") for number in (77, 78, 79)]
+        servers[0].default = servers[1].default = silence
+        site = AccountSite(servers[2], {"authbl.resolver": None, "authbl.timeout": "2s",
+                                        "authbl.recipient_zones": ""})
+        site.list_address()
+        filter_, _ = self.system_filter(site, *(server.host for server in servers))
+        for _ in range(2):
+            self.assert_quick(DUNNO, filter_, ELSEWHERE[0], "a@example.org", seconds=2 + LATE)
+            if servers[2].count():
+                break
+            site.end_rest()
+        self.assert_quick(STOPPED, filter_)
+
+    def test_one_that_is_not_there(self):
+        good = self.server("127.0.0.78")
+        site = AccountSite(good, {"authbl.resolver": None})
+        site.list_address()
+        filter_, _ = self.system_filter(site, "127.0.0.77", good.host)
+        # Of two questions by one socket only one is told that nobody is there.
+        self.assert_quick(STOPPED, filter_, seconds=1.5 + LATE)
+        self.assert_quick(STOPPED, filter_, user="other@example.org")
+
+    def test_changed_while_a_filter_runs(self):
+        old, new = self.server("127.0.0.77"), self.server("127.0.0.78")
+        site = AccountSite(new, {"authbl.resolver": None})
+        site.list_address()
+        filter_, conf = self.system_filter(site, old.host)
+        self.assert_quick(DUNNO, filter_)
+        self.name_servers(conf, [new.host])
+        asked = old.count()
+        self.assert_quick(STOPPED, filter_)
+        self.assertEqual(old.count(), asked)
 
 
 def setUpModule():

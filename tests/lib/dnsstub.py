@@ -99,6 +99,12 @@ def slow(seconds, answer):
     return later
 
 
+def first(count, answer, later):
+    """So many times one answer, then the other one."""
+    left = iter(range(count))
+    return lambda exchange: (answer if next(left, None) is not None else later)(exchange)
+
+
 def together(count, answer):
     """The same answer, but the first so many questions wait until all of them have come."""
     met = threading.Condition()
