@@ -76,6 +76,8 @@ nothing_tell(const struct dnsquery *q, const unsigned char *answer, int len)
 	if ((rcode != 0 && rcode != 3) || (len > 3 && (answer[2] & 2) != 0))
 		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0,
 		    "an answer of no meaning");
+	else if (rcode == 3)
+		q->fn(q->arg, DNSQUERY_NXDOMAIN, NULL, 0, "no such name");
 	else
 		q->fn(q->arg, DNSQUERY_ANSWER, NULL, 0, "no such record");
 }

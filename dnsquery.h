@@ -16,6 +16,7 @@
 
 enum dnsquery_status {
 	DNSQUERY_ANSWER,    /* with or without A records: see count */
+	DNSQUERY_NXDOMAIN,  /* no such name, so no records */
 	DNSQUERY_SERVFAIL,
 	DNSQUERY_REFUSED,
 	DNSQUERY_NO_ANSWER, /* in time, or nobody is there */

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""DNS lists that are slow, or answer with what belongs to others: nobody is stopped for that, and
-nobody gets away. The lists are played by a stub.
+"""DNS lists that are slow, that answer with what belongs to others, or that list everybody, since
+nobody runs them any more: nobody is stopped for that. The lists are played by a stub.
 
     python3 tests/e2e_zones.py [-v] [Class.test ...]
 """
+import concurrent.futures
 import os
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -13,15 +15,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 import dnsstub  # noqa: E402
 import testenv  # noqa: E402
-from dnsstub import DnsStub, a, aliases, first, nxdomain, silence, slow  # noqa: E402
+from dnsstub import DnsStub, a, aliases, first, nxdomain, rcode, silence, slow  # noqa: E402
 from filter import DUNNO, duration  # noqa: E402
 from testenv import FILTER_USER  # noqa: E402
 
 import e2e_accounts  # noqa: E402
 from e2e_accounts import (  # noqa: E402
-    ELSEWHERE, HIT, LATE, LISTED, OTHER, STOPPED, USER, WITH_RESOLV_CONF, AccountSite,
-    AccountTest, item_of)
+    ELSEWHERE, HIT, LATE, LISTED, NOBODY, OTHER, STOPPED, USER, WITH_RESOLV_CONF,
+    AccountSite, AccountTest, item_of)
 
+NOBODY_IPV6 = item_of("::ffff:7f00:1")
 A, CNAME = dnsstub.A, dnsstub.CNAME
 
 
@@ -35,6 +38,15 @@ def address(name, value=HIT):
 
 def alias(name, other):
     return wire(name), CNAME, wire(other)
+
+
+def end_marker(site, kind):
+    """The markers of this kind are over."""
+    for name in os.listdir(site.cache):
+        if name.startswith(f".rest-{kind}-"):
+            path = os.path.join(site.cache, name)
+            _, _, why = testenv.read_file(path).partition("\n")
+            testenv.write_file(path, f"{int(time.time()) - 1}\n{why}", owner=FILTER_USER)
 
 
 class Owners(AccountTest):
@@ -245,6 +257,263 @@ class Servers(AccountTest):
         asked = old.count()
         self.assert_quick(STOPPED, filter_)
         self.assertEqual(old.count(), asked)
+
+
+class Everybody(AccountTest):
+    """A zone that lists 127.0.0.1 lists everybody; so its hits are none."""
+
+    ONE_ZONE = {"authbl.recipient_zones": "", "authbl.timeout": "1s"}
+    TWO_ZONES = {**ONE_ZONE, "authbl.zones": "one.example.net=127.0.0.4 two.example.net=127.0.0.4"}
+    # What comes of it when the zone says this of 127.0.0.1: true, a hit is one.
+    NEVER = {
+        "NXDOMAIN": (nxdomain, True),
+        "NXDOMAIN, a while later": (slow(0.4, nxdomain), True),
+        "wrong id, then NXDOMAIN": (dnsstub.both(dnsstub.wrong_id(), nxdomain), True),
+        "listed": (a(HIT), False),
+        "listed, another code": (a(OTHER), False),
+        "listed by an alias": (aliases("alias.example.com"), False),
+        "error code": (a("127.255.255.254"), False),
+        "public address": (a("192.0.2.1"), False),
+        "no data": (dnsstub.no_data, False),
+        "an alias of nothing": (dnsstub.cname(None), False),
+        "another's address": (dnsstub.other_owner(), False),
+        "SERVFAIL": (rcode(dnsstub.SERVFAIL), False),
+        "REFUSED": (rcode(dnsstub.REFUSED), False),
+        "silence": (silence, False),
+        "NXDOMAIN too late": (slow(1.5, nxdomain), False),
+        "NXDOMAIN with a wrong id": (
+            dnsstub.changed(nxdomain, lambda data: bytes([data[0] ^ 1]) + data[1:]), False),
+        "truncated, silence": (dnsstub.truncated(silence), False),
+        "garbage": (dnsstub.garbage(), False),
+    }
+
+    def dead_zone(self, options=None, name=None):
+        site = self.site(self.ONE_ZONE if options is None else options)
+        self.dns.answers[f"*.{name or site.zone}"] = a(HIT)
+        return site
+
+    def sane_markers(self, site):
+        return [name for name in os.listdir(site.cache) if name.startswith(".rest-sane-")]
+
+    def test_what_it_says_of_nobody(self):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            running = {name: pool.submit(self.one_hit, answer)
+                       for name, (answer, _) in self.NEVER.items()}
+        for name, (_, counts) in self.NEVER.items():
+            with self.subTest(name):
+                site, reply, seconds = running[name].result()
+                self.assertEqual(reply, STOPPED if counts else DUNNO)
+                self.assertLess(seconds, 1 + LATE)
+                self.assertEqual(site.accounts(), [USER] * counts)
+                self.assertEqual((len(site.resting_zones()), len(self.sane_markers(site))),
+                                 (not counts, counts))
+                self.assertEqual(len(site.log_lines(" error: check=authbl ")), not counts)
+                warnings = site.log_lines(" warning: ")
+                self.assertEqual(len(warnings), not counts)
+                for line in warnings:
+                    self.assertRegex(line, r"warning: authbl: authbl\.mail\.abusix\.zone: .*"
+                                     r"127\.0\.0\.1.*; a hit was not acted upon$")
+                self.no_part_of(site.apikey, site.log(), "log")
+
+    def one_hit(self, answer):
+        site = self.site(self.ONE_ZONE, listed=[LISTED])
+        self.dns.answers[f"{NOBODY}.{site.zone}"] = answer
+        with e2e_accounts.Filter(site) as filter_:
+            reply, seconds = duration(lambda: self.ask(filter_))
+        return site, reply, seconds
+
+    def test_nobody_is_stopped_by_a_dead_list(self):
+        """At whatever hour it dies, if nobody ever says selftest."""
+        site = self.dead_zone()
+        mail = self.serve(site)
+        for number in range(5):
+            delivery = self.submit(mail, f"8.8.4.{number + 1}", f"user{number}@example.org")
+            self.assertEqual(delivery.recipients, [e2e_accounts.ACCEPTED])
+            end_marker(site, "zone")
+        self.assertEqual(site.accounts(), [])
+        self.assertEqual(len(site.log_lines(r" warning: authbl: authbl\.mail\.abusix\.zone: lists "
+                                            r"127\.0\.0\.1 too \(127\.0\.0\.4\), so everybody")), 1)
+        lines = site.log_lines(" error: check=authbl ")
+        self.assertEqual(len(lines), 5)
+        self.assertIn("authbl.mail.abusix.zone: answer 127.0.0.4, not acted upon: lists 127.0.0.1 "
+                      "too (127.0.0.4), so everybody", lines[0])
+        self.dns.answers.clear()
+        site.list_address()
+        self.assertEqual(self.submit(mail).recipients, [self.refusal(LISTED)])  # it is well again
+
+    def test_it_rests_for_a_minute(self):
+        site = self.dead_zone()
+        self.assert_quick(DUNNO, self.filter(site))
+        marker, = site.resting_zones()
+        left, why = site.rest(marker.removeprefix(".rest-"))
+        self.assertTrue(50 < left <= 61, left)
+        self.assertIn("lists 127.0.0.1 too", why)
+        self.dns.forget()
+        self.assert_quick(DUNNO, self.filter(site), "8.8.4.5")
+        self.assertEqual(self.dns.names(), [])
+
+    def test_the_answer_is_for_all_for_a_minute(self):
+        site = self.site(self.ONE_ZONE)
+        probe = f"{NOBODY}.{site.zone}"
+        for number in range(4):
+            site.list_address(f"8.8.4.{number}")
+            self.assert_quick(STOPPED, self.filter(site), f"8.8.4.{number}",
+                              f"user{number}@example.org")
+        self.assertEqual(self.dns.count(probe), 1)
+        marker, = self.sane_markers(site)
+        left, _ = site.rest(marker.removeprefix(".rest-"))
+        self.assertTrue(50 < left <= 61, left)
+        end_marker(site, "sane")
+        self.dns.answers[f"*.{site.zone}"] = a(HIT)  # it dies
+        self.assert_quick(DUNNO, self.filter(site), user="last@example.org")
+        self.assertEqual(self.dns.count(probe), 2)
+        self.assertNotIn("last@example.org", site.accounts())
+
+    def test_without_a_cache_directory_it_is_for_the_process(self):
+        site = self.site(self.ONE_ZONE, listed=[LISTED])
+        os.rmdir(site.cache)
+        probe = f"{NOBODY}.{site.zone}"
+        for count in (1, 2):
+            filter_ = self.filter(site)
+            for number in range(3):
+                self.assert_quick(STOPPED, filter_, user=f"user{number}@{count}.example.org")
+            self.assertEqual(self.dns.count(probe), count)
+
+    def test_only_hits_are_a_reason_to_ask(self):
+        site = self.site(self.ONE_ZONE)
+        filter_ = self.filter(site)
+        for answer in (nxdomain, a(OTHER), a("127.255.255.254"), rcode(dnsstub.REFUSED)):
+            site.list_address(LISTED, answer)
+            self.assert_quick(DUNNO, filter_)
+        self.assertEqual(set(self.dns.names()), {site.name_of(LISTED)})
+
+    def test_ipv6(self):
+        """It is the part of the zone for IPv6 that has answered."""
+        client = "2a02:d540::a"
+        for listed, reply in ((False, STOPPED), (True, DUNNO)):
+            with self.subTest(listed):
+                site = self.site(self.ONE_ZONE, listed=[client, LISTED])
+                probe = f"{NOBODY_IPV6}.{site.zone}"
+                if listed:
+                    self.dns.answers[probe] = a(HIT)
+                self.assert_quick(STOPPED, self.filter(site), user="other@example.org")
+                self.assertEqual(self.dns.count(probe), 0)
+                self.assert_quick(reply, self.filter(site), client)
+                self.assertEqual(self.dns.count(probe), 1)
+                self.assertEqual(self.dns.count(f"{NOBODY}.{site.zone}"), 1)
+        self.assertIn("lists ::FFFF:7F00:1 too (127.0.0.4), so everybody", site.log())
+
+    def test_recipients(self):
+        """Nobody has an address under .invalid; it is another one each time."""
+        site = self.site({"authbl.zones": ""})
+        self.dns.answers[f"*.{site.recipient_zone}"] = a("127.0.0.2")
+        for _ in range(3):
+            self.assert_quick(DUNNO, self.filter(site), "10.1.2.3", recipient="Ann@example.com")
+            end_marker(site, "zone")
+        asked = site.name_of_recipient("ann@example.com")
+        names = [name for name in self.dns.names() if name != asked]
+        self.assertEqual((len(names), len(set(names))), (3, 3))
+        self.assertEqual(self.dns.count(asked), 3)
+        for name in names:
+            self.assertRegex(name, rf"\A[0-9a-f]{{40}}\.{site.recipient_zone}\Z")
+        self.assertIn("lists a made-up recipient too (127.0.0.2), so everybody", site.log())
+        self.dns.answers.clear()
+        site.list_recipient("ann@example.com")
+        self.assert_quick(STOPPED, self.filter(site), "10.1.2.3", recipient="Ann@example.com")
+        self.assertEqual(site.accounts(), [USER])
+
+    def test_a_later_recipient(self):
+        site = self.site({"authbl.zones": ""})
+        filter_ = self.filter(site)
+        self.assert_quick(DUNNO, filter_, instance="1.0", recipient="one@example.com")
+        self.dns.answers[f"*.{site.recipient_zone}"] = a("127.0.0.2")
+        self.assert_quick(DUNNO, filter_, instance="1.0", recipient="two@example.com")
+        self.assertEqual(site.accounts(), [])
+
+    def test_another_zone_s_hit_counts(self):
+        for dead, alive in (("one", "two"), ("two", "one")):
+            with self.subTest(dead=dead):
+                self.dns.answers.clear()
+                site = self.dead_zone(self.TWO_ZONES, f"{dead}.example.net")
+                filter_ = self.filter(site)
+                self.assert_quick(DUNNO, filter_, ELSEWHERE[0])
+                line, = site.log_lines(" doubtful: check=authbl ")
+                self.assertIn(f"{dead}.example.net: answer 127.0.0.4, not acted upon: lists ", line)
+                self.assertIn(f"{alive}.example.net: not listed", line)
+                self.assertEqual(site.log_lines(" error: "), [])
+                end_marker(site, "zone")
+                self.dns.answers[f"{item_of(LISTED)}.{alive}.example.net"] = a(HIT)
+                self.assert_quick(STOPPED, filter_)
+                self.assertIn(f"8.8.4.4 is listed on {alive}.example.net", site.log())
+
+    def test_both_are_dead(self):
+        site = self.dead_zone(self.TWO_ZONES, "example.net")
+        self.assert_quick(DUNNO, self.filter(site))
+        self.assertEqual((site.accounts(), len(site.resting_zones())), ([], 2))
+
+    def test_on_error_defer(self):
+        site = self.dead_zone({**self.ONE_ZONE, "filter.on_error": "defer"})
+        self.assert_quick(b"action=DEFER_IF_PERMIT 4.3.0 Service temporarily unavailable\n\n",
+                          self.filter(site))
+
+    def test_the_time_is_for_both_questions(self):
+        """And of a zone that was not asked for lack of time nobody knows anything."""
+        site = self.site(self.ONE_ZONE)
+        site.list_address(LISTED, slow(0.7, a(HIT)))
+        self.dns.answers[f"{NOBODY}.{site.zone}"] = silence
+        reply, seconds = duration(lambda: self.ask(self.filter(site)))
+        self.assertEqual(reply, DUNNO)
+        self.assertTrue(1 <= seconds < 1 + LATE / 2, seconds)
+        self.assertEqual(site.accounts(), [])
+
+    def test_the_deadline_of_the_request(self):
+        site = self.site({"filter.deadline": "1s", "authbl.timeout": "5s",
+                          "authbl.recipient_zones": ""}, listed=[LISTED])
+        self.dns.answers[f"{NOBODY}.{site.zone}"] = silence
+        self.assert_quick(DUNNO, self.filter(site), seconds=1 + LATE)
+        self.assertEqual(site.accounts(), [])
+
+    def test_log_only_and_dry_run(self):
+        """Who would be put on the list, or would be one day, is asked about as well."""
+        for options in ({"accounts.action": "log"}, {"filter.dry_run": "yes"}):
+            with self.subTest(options):
+                self.dns.answers.clear()
+                site = self.dead_zone({**self.ONE_ZONE, **options})
+                filter_ = self.filter(site)
+                self.assert_quick(DUNNO, filter_)
+                self.assertEqual((site.accounts(), site.log_lines(" (compromised|would)")),
+                                 ([], []))
+                self.assertEqual(self.dns.count(f"{NOBODY}.{site.zone}"), 1)
+                self.dns.answers.clear()
+                site.end_rest()
+                site.list_address()
+                self.assert_quick(DUNNO, filter_)
+                self.assertEqual(len(site.log_lines(" would .*: check=authbl ")), 1)
+
+    def test_check(self):
+        """It tells what a filter would do, and leaves nothing behind."""
+        site = self.dead_zone()
+        arguments = ("check", f"client_address={LISTED}", f"sasl_username={USER}")
+        done = site.abictl(*arguments)
+        self.assertIn("not acted upon: lists 127.0.0.1 too", done.stdout)
+        self.assertRegex(done.stdout, "(?m)^answer: action=DUNNO")
+        self.assertEqual((os.listdir(site.cache), site.log()), ([], ""))
+        self.dns.answers.clear()
+        site.list_address()
+        self.assertRegex(site.abictl(*arguments).stdout, r"(?m)^answer: action=554 5\.7\.1 Stopped")
+        self.assertEqual(os.listdir(site.cache), [])
+        # What a filter has found out holds for it too.
+        self.assert_quick(STOPPED, self.filter(site), user="other@example.org")
+        self.dns.answers[f"*.{site.zone}"] = a(HIT)
+        self.assertRegex(site.abictl(*arguments).stdout, r"(?m)^answer: action=554 5\.7\.1 Stopped")
+
+    def test_selftest_afterwards(self):
+        site = self.dead_zone()
+        self.assert_quick(DUNNO, self.filter(site))
+        self.assertIn("which no working list does", site.abictl("selftest").stdout)
+        self.dns.answers.clear()
+        site.abictl("selftest")
+        self.assertEqual(site.resting_zones(), [])
 
 
 def setUpModule():
