@@ -3,17 +3,17 @@
  * accounts.command be run?
  *
  * RFC 5782, section 5: 127.0.0.2 is always listed, 127.0.0.1 never; in IPv6
- * zones that are ::FFFF:7F00:2 and ::FFFF:7F00:1.
+ * zones that are ::FFFF:7F00:2 and ::FFFF:7F00:1. Of a hit authbl asks about
+ * those that are never listed, so they are what counts here; that the others
+ * are listed is of use to people only.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "dnsquery.h"
-#include "dnszone.h"
+#include "dnslist.h"
 #include "rest.h"
 #include "selftest.h"
 
@@ -21,146 +21,132 @@
 
 /* What a zone said about one test point. */
 struct point {
-	const struct dnszone *zone;
 	const char *what; /* is asked for */
-	char name[DNSZONE_NAME_MAX];
-	enum dnsquery_status status;
-	const char *why;
-	enum dnszone_verdict verdict;
-	char answer[INET_ADDRSTRLEN];
+	struct dnslist_question said;
 };
 
+/* Asks a zone about some test points at once. */
 static void
-answered(void *arg, enum dnsquery_status status, const struct in_addr *records,
-    size_t count, const char *why)
+ask(const struct config *cfg, const struct dnszone *z,
+    const enum dnszone_point *which, struct point *points, size_t count)
 {
-	struct point *p = arg;
-	struct in_addr which = { 0 };
-
-	p->status = status;
-	p->why = why;
-	if (status != DNSQUERY_ANSWER)
-		return;
-	p->verdict = dnszone_judge(p->zone, records, count, &which);
-	inet_ntop(AF_INET, &which, p->answer, sizeof(p->answer));
-}
-
-/* Asks a zone about some points at once. */
-static void
-ask(const struct config *cfg, struct point *points, size_t count)
-{
-	struct dnsquery queries[4];
+	struct dnslist_question *questions[DNSLIST_MAX];
 	size_t i;
 
-	for (i = 0; i < count; i++)
-		queries[i] = (struct dnsquery){ points[i].name, answered,
-			&points[i] };
-	dnsquery_run(cfg->authbl.resolver, queries, count,
-	    cfg->authbl.timeout * 1000, cfg->authbl.timeout * 1000);
+	for (i = 0; i < count; i++) {
+		points[i].said.zone = z;
+		dnszone_point(z, which[i], points[i].said.name,
+		    sizeof(points[i].said.name), &points[i].what);
+		questions[i] = &points[i].said;
+	}
+	dnslist_ask(cfg->authbl.resolver, questions, count,
+	    cfg->authbl.timeout * 1000);
 }
 
-static struct point
-address_point(const struct dnszone *z, const char *text, bool six)
+static bool
+is_listed(const struct point *p)
 {
-	struct point p = { .zone = z, .what = text };
-	struct address a;
-
-	address_parse(text, &a);
-	if (six) { /* address_parse() has made it IPv4 */
-		memcpy(a.bytes + 12, a.bytes, 4);
-		memset(a.bytes, 0, 10);
-		memset(a.bytes + 10, 0xff, 2);
-		a.family = AF_INET6;
-		p.what = strcmp(text, "127.0.0.2") == 0 ? "::FFFF:7F00:2" :
-							  "::FFFF:7F00:1";
-	}
-	dnszone_address(z, &a, p.name, sizeof(p.name));
-	return p;
+	return p->said.status == DNSQUERY_ANSWER &&
+	    (p->said.verdict == DNSZONE_LISTED ||
+		p->said.verdict == DNSZONE_OTHER);
 }
 
 /* Says what is wrong with a zone as a whole. True if nothing is. */
 static bool
-usable(const struct point *p)
+usable(const struct point *p, const char *subject)
 {
-	char subject[DNSZONE_NAME_MAX + 8];
+	const struct dnslist_question *q = &p->said;
 
-	snprintf(subject, sizeof(subject), "zone %s", p->zone->shown);
-	if (p->status == DNSQUERY_REFUSED)
+	if (q->status == DNSQUERY_REFUSED)
 		say(FAIL, subject, "REFUSED: is the key right, and is the "
 		    "resolver allowed to ask?");
-	else if (p->status != DNSQUERY_ANSWER)
-		say(FAIL, subject, "%s: %s", p->what, p->why);
-	else if (p->verdict == DNSZONE_WRONG)
+	else if (q->status != DNSQUERY_ANSWER)
+		say(FAIL, subject, "%s: %s", p->what, q->why);
+	else if (q->verdict == DNSZONE_WRONG)
 		say(FAIL, subject, "%s: answer %s is an error code, or not of "
-		    "a DNS list", p->what, p->answer);
+		    "a DNS list", p->what, q->answer);
+	else if (!q->nxdomain)
+		say(FAIL, subject, "%s: no address, but not NXDOMAIN, so that "
+		    "no hit is acted upon", p->what);
 	else
 		return true;
 	return false;
+}
+
+/* Says what a zone that is usable has about those that are always listed. */
+static void
+always_tell(const struct point *four, const struct point *six,
+    const char *subject)
+{
+	const struct dnslist_question *q = &four->said;
+
+	if (q->status != DNSQUERY_ANSWER)
+		say(WARN, subject, "%s: %s", four->what, q->why);
+	else if (q->verdict == DNSZONE_LISTED)
+		say(OK, subject, "%s is listed (%s), 127.0.0.1 is not%s",
+		    four->what, q->answer,
+		    six->said.status == DNSQUERY_ANSWER &&
+			six->said.verdict == DNSZONE_LISTED ? "; IPv6 too" :
+							      "");
+	else if (q->verdict == DNSZONE_NOT_LISTED)
+		say(WARN, subject, "%s is not listed: no test point, or no "
+		    "such zone", four->what);
+	else
+		say(WARN, subject, "%s gives %s, which is not one of the "
+		    "configured codes", four->what, q->answer);
 }
 
 static void
 test_address_zone(const struct config *cfg, struct statedir *d,
     const struct dnszone *z)
 {
-	struct point points[4] = {
-		address_point(z, "127.0.0.2", false),
-		address_point(z, "127.0.0.1", false),
-		address_point(z, "127.0.0.2", true),
-		address_point(z, "127.0.0.1", true),
-	};
+	static const enum dnszone_point which[4] = { DNSZONE_NEVER_IPV4,
+		DNSZONE_NEVER_IPV6, DNSZONE_ALWAYS_IPV4, DNSZONE_ALWAYS_IPV6 };
+	struct point points[4] = { 0 };
 	char subject[DNSZONE_NAME_MAX + 8], rest[REST_WHAT_MAX];
 	char why[REST_REASON_MAX];
 	int i;
 
 	snprintf(subject, sizeof(subject), "zone %s", z->shown);
 	rest_name(REST_ZONE, z->name, rest, sizeof(rest));
-	ask(cfg, points, 4);
-	for (i = 1; i < 4; i += 2)
-		if (points[i].status == DNSQUERY_ANSWER &&
-		    (points[i].verdict == DNSZONE_LISTED ||
-			points[i].verdict == DNSZONE_OTHER))
-			break;
-	if (i < 4) {
+	ask(cfg, z, which, points, 4);
+	for (i = 0; i < 2; i++) {
+		if (!is_listed(&points[i]))
+			continue;
 		snprintf(why, sizeof(why), "%.100s lists 127.0.0.1", z->shown);
 		rest_set(d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD,
 		    why);
 		say(FAIL, subject, "%s is listed (%s), which no working list "
 		    "does; not asked for a day", points[i].what,
-		    points[i].answer);
+		    points[i].said.answer);
 		return;
 	}
-	if (!usable(&points[0]) || !usable(&points[1]))
+	if (!usable(&points[0], subject))
 		return;
 	rest_clear(d, rest);
-	if (points[0].verdict == DNSZONE_LISTED)
-		say(OK, subject, "127.0.0.2 is listed (%s), 127.0.0.1 is not%s",
-		    points[0].answer, points[2].verdict == DNSZONE_LISTED &&
-		    points[2].status == DNSQUERY_ANSWER ? "; IPv6 too" : "");
-	else if (points[0].verdict == DNSZONE_OTHER)
-		say(WARN, subject, "127.0.0.2 gives %s, which is not one of "
-		    "the configured codes", points[0].answer);
-	else
-		say(WARN, subject, "127.0.0.2 is not listed: no test point, or "
-		    "no such zone");
+	if (!points[1].said.nxdomain)
+		say(WARN, subject, "%s: %s, so that no hit of an IPv6 client "
+		    "is acted upon", points[1].what,
+		    points[1].said.status != DNSQUERY_ANSWER ?
+			points[1].said.why : "not NXDOMAIN");
+	always_tell(&points[2], &points[3], subject);
 }
 
-/* There is no test point: that it answers at all is all that can be seen. */
+/* There is nobody who is always listed: it can only be seen to answer. */
 static void
 test_recipient_zone(const struct config *cfg, const struct dnszone *z)
 {
-	struct point p = { .zone = z, .what = "a recipient" };
+	static const enum dnszone_point which[1] = { DNSZONE_NEVER_RECIPIENT };
+	struct point p[1] = { 0 };
 	char subject[DNSZONE_NAME_MAX + 8];
 
 	snprintf(subject, sizeof(subject), "zone %s", z->shown);
-	dnszone_recipient(z, "selftest@example.com", p.name, sizeof(p.name));
-	ask(cfg, &p, 1);
-	if (!usable(&p))
-		return;
-	if (p.verdict == DNSZONE_NOT_LISTED)
+	ask(cfg, z, which, p, 1);
+	if (is_listed(p))
+		say(FAIL, subject, "%s is listed (%s), which cannot be",
+		    p->what, p->said.answer);
+	else if (usable(p, subject))
 		say(OK, subject, "answers");
-	else
-		say(FAIL, subject, "selftest@example.com is listed (%s), which "
-		    "cannot be", p.answer);
 }
 
 void

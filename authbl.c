@@ -5,19 +5,23 @@
  * the thieves send test messages. When one has logged in here, the account is
  * compromised. All zones of a request are asked at once. Only configured
  * answers count; whatever else comes is told once and means nothing.
+ *
+ * A list that is given up may answer for every name. So a zone that has a hit
+ * is also asked about somebody who is on no list, 127.0.0.1 as a rule: only if
+ * there is no such name, and it says so in time, the hit counts.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "accounts.h"
-#include "dnsquery.h"
-#include "dnszone.h"
+#include "dnslist.h"
+#include "lock.h"
 #include "log.h"
 #include "rest.h"
 #include "text.h"
 
 #define ZONE_REST 60   /* seconds after a zone that has not answered */
+#define ZONE_SANE 60   /* seconds that a zone is believed */
 #define TOLD_REST 3600 /* seconds between the lines about odd answers */
 
 /* The zones of the configuration, as they were read last. */
@@ -34,21 +38,23 @@ static struct {
 /* One question of a request and what came of it. */
 struct question {
 	struct lookup *lookup;
-	const struct dnszone *zone;
 	const char *what; /* is listed */
-	char name[DNSZONE_NAME_MAX];
 	bool asked;
-	enum dnsquery_status status;
-	const char *why;
-	enum dnszone_verdict verdict;
-	char answer[INET_ADDRSTRLEN]; /* the record that decided */
+	struct dnslist_question client; /* or the recipient */
+
+	/* Of a hit, unless others have asked just now: */
+	bool probed;
+	enum dnszone_point point; /* whom the zone must not list */
+	const char *shown;        /* the same for people */
+	struct dnslist_question probe;
 };
 
 struct lookup {
 	const struct config *cfg;
 	const struct request *req;
-	struct question question[2 * DNSZONE_MAX];
+	struct question question[DNSLIST_MAX];
 	int count;
+	int64_t end; /* of all waiting, by lock_clock_ms() */
 	bool fair; /* the zones have time enough to answer */
 };
 
@@ -74,31 +80,29 @@ zones_refresh(const struct config *cfg)
 
 /* --- looking up --- */
 
-static void
-answered(void *arg, enum dnsquery_status status, const struct in_addr *records,
-    size_t count, const char *why)
-{
-	struct question *q = arg;
-	struct in_addr which = { 0 };
-
-	q->status = status;
-	q->why = why;
-	if (status != DNSQUERY_ANSWER)
-		return;
-	q->verdict = dnszone_judge(q->zone, records, count, &which);
-	inet_ntop(AF_INET, &which, q->answer, sizeof(q->answer));
-}
-
 static struct question *
-question_add(struct lookup *l, const struct dnszone *zone, const char *what)
+question_add(struct lookup *l, const struct dnszone *zone, const char *what,
+    enum dnszone_point point)
 {
 	struct question *q = &l->question[l->count++];
 
 	memset(q, 0, sizeof(*q));
 	q->lookup = l;
-	q->zone = zone;
 	q->what = what;
+	q->point = point;
+	q->client.zone = q->probe.zone = zone;
 	return q;
+}
+
+/* Asks, and waits as long as there is time. */
+static void
+lookup_ask(const struct lookup *l, struct dnslist_question *const *questions,
+    size_t count)
+{
+	int64_t left = l->end - lock_clock_ms();
+
+	dnslist_ask(l->cfg->authbl.resolver, questions, count,
+	    left > 0 ? (long)left : 0);
 }
 
 /* Asks all zones that do not rest. */
@@ -106,28 +110,109 @@ static void
 questions_ask(struct lookup *l)
 {
 	const struct config *cfg = l->cfg;
-	struct dnsquery queries[2 * DNSZONE_MAX];
+	struct dnslist_question *ask[DNSLIST_MAX];
 	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
 	struct question *q;
-	long left = request_left(l->req), most = cfg->authbl.timeout;
+	long left = request_left(l->req), most = cfg->authbl.timeout * 1000;
 	size_t n = 0;
 	int i;
 
-	if (cfg->filter.deadline < most)
-		most = cfg->filter.deadline;
-	l->fair = left >= most * 1000 / 2;
+	l->end = lock_clock_ms() + (left < most ? left : most);
+	if (cfg->filter.deadline * 1000 < most)
+		most = cfg->filter.deadline * 1000;
+	l->fair = left >= most / 2;
 	for (i = 0; i < l->count; i++) {
 		q = &l->question[i];
-		rest_name(REST_ZONE, q->zone->name, rest, sizeof(rest));
+		rest_name(REST_ZONE, q->client.zone->name, rest, sizeof(rest));
 		if (rest_until(&zones.markers, rest, l->req->now, why,
 			sizeof(why)) != 0)
 			continue;
 		q->asked = true;
-		queries[n++] = (struct dnsquery){ q->name, answered, q };
+		ask[n++] = &q->client;
 	}
-	if (n > 0)
-		dnsquery_run(cfg->authbl.resolver, queries, n,
-		    cfg->authbl.timeout * 1000, left);
+	lookup_ask(l, ask, n);
+}
+
+static bool
+question_hit(const struct question *q)
+{
+	return q->asked && q->client.status == DNSQUERY_ANSWER &&
+	    q->client.verdict == DNSZONE_LISTED;
+}
+
+/* The marker of a zone that has not listed everybody. */
+static void
+sane_name(const struct question *q, char *what, size_t size)
+{
+	char key[DNSZONE_NAME_MAX + 16];
+
+	snprintf(key, sizeof(key), "%d %s", (int)q->point,
+	    q->client.zone->name);
+	rest_name(REST_SANE, key, what, size);
+}
+
+/* Has some process found that within the last minute? */
+static bool
+sane_known(const struct question *q)
+{
+	char what[REST_WHAT_MAX], why[REST_REASON_MAX];
+
+	sane_name(q, what, sizeof(what));
+	return rest_until(&zones.markers, what, q->lookup->req->now, why,
+	    sizeof(why)) != 0;
+}
+
+static void
+sane_tell(const struct question *q)
+{
+	char what[REST_WHAT_MAX], why[REST_REASON_MAX];
+
+	if (q->lookup->req->passive)
+		return;
+	sane_name(q, what, sizeof(what));
+	snprintf(why, sizeof(why), "%.100s does not list %s",
+	    q->probe.zone->shown, q->shown);
+	rest_set(&zones.markers, what, q->lookup->req->now,
+	    time(NULL) + ZONE_SANE, why);
+}
+
+/* Asks each zone that has a hit about somebody who is on no list. */
+static void
+hits_probe(struct lookup *l)
+{
+	struct dnslist_question *ask[DNSLIST_MAX];
+	struct question *q;
+	size_t n = 0;
+	int i;
+
+	for (i = 0; i < l->count; i++) {
+		q = &l->question[i];
+		if (!question_hit(q) || sane_known(q))
+			continue;
+		dnszone_point(q->probe.zone, q->point, q->probe.name,
+		    sizeof(q->probe.name), &q->shown);
+		q->probed = true;
+		ask[n++] = &q->probe;
+	}
+	lookup_ask(l, ask, n);
+	for (i = 0; i < l->count; i++) {
+		q = &l->question[i];
+		if (q->probed && q->probe.nxdomain)
+			sane_tell(q);
+		else if (q->probed && q->probe.status == DNSQUERY_NO_ANSWER &&
+		    sane_known(q)) /* others had the answer by now */
+			q->probed = false;
+	}
+}
+
+/*
+ * A hit that says nothing. An answer without addresses is not enough: that is
+ * also what is left when a resolver takes 127.0.0.0/8 out of answers.
+ */
+static bool
+question_doubtful(const struct question *q)
+{
+	return q->probed && !q->probe.nxdomain;
 }
 
 /* --- what came of it --- */
@@ -151,67 +236,128 @@ tell_once(const struct lookup *l, const struct dnszone *zone, const char *kind,
 	rest_set(&zones.markers, what, now, now + TOLD_REST, why);
 }
 
+/* Nobody asks this zone for a while. */
+static void
+zone_rest(const struct question *q, const char *text)
+{
+	const struct lookup *l = q->lookup;
+	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
+
+	if (l->req->passive)
+		return;
+	rest_name(REST_ZONE, q->client.zone->name, rest, sizeof(rest));
+	snprintf(why, sizeof(why), "%.60s: %.90s", q->client.zone->shown, text);
+	rest_set(&zones.markers, rest, l->req->now, time(NULL) + ZONE_REST,
+	    why);
+}
+
 /* Draws the consequences of a question that has no usable answer. */
 static void
 question_failed(const struct question *q)
 {
 	const struct lookup *l = q->lookup;
-	char text[64], rest[REST_WHAT_MAX], why[REST_REASON_MAX];
+	const struct dnslist_question *c = &q->client;
+	char text[64];
 
-	if (q->status == DNSQUERY_ANSWER) {
+	if (c->status == DNSQUERY_ANSWER) {
 		snprintf(text, sizeof(text), "answer %s is not a listing",
-		    q->answer);
-		tell_once(l, q->zone, q->verdict == DNSZONE_OTHER ? "other" :
+		    c->answer);
+		tell_once(l, c->zone, c->verdict == DNSZONE_OTHER ? "other" :
 			"wrong", text);
 		return;
 	}
 	/* Silence means something only if there was time enough. */
-	if (q->status == DNSQUERY_NO_ANSWER && !l->fair)
+	if (c->status == DNSQUERY_NO_ANSWER && !l->fair)
 		return;
-	tell_once(l, q->zone, q->why, q->why);
-	if (q->status != DNSQUERY_NO_ANSWER || l->req->passive)
+	tell_once(l, c->zone, c->why, c->why);
+	if (c->status == DNSQUERY_NO_ANSWER)
+		zone_rest(q, c->why);
+}
+
+/* Why a hit says nothing. */
+static void
+doubt_text(const struct question *q, char *out, size_t size)
+{
+	const struct dnslist_question *p = &q->probe;
+
+	if (p->status != DNSQUERY_ANSWER)
+		snprintf(out, size, "%s: %s", q->shown, p->why);
+	else if (p->verdict == DNSZONE_NOT_LISTED)
+		snprintf(out, size, "%s: no address, but not NXDOMAIN",
+		    q->shown);
+	else if (p->verdict == DNSZONE_WRONG)
+		snprintf(out, size, "%s: answer %s", q->shown, p->answer);
+	else
+		snprintf(out, size, "lists %s too (%s), so everybody",
+		    q->shown, p->answer);
+}
+
+/* Draws the consequences of a hit that says nothing. */
+static void
+question_doubted(const struct question *q)
+{
+	const struct dnslist_question *p = &q->probe;
+	char why[80], text[128];
+
+	if (p->status == DNSQUERY_NO_ANSWER && !q->lookup->fair)
 		return;
-	rest_name(REST_ZONE, q->zone->name, rest, sizeof(rest));
-	snprintf(why, sizeof(why), "%.100s: %s", q->zone->shown, q->why);
-	rest_set(&zones.markers, rest, l->req->now, time(NULL) + ZONE_REST,
-	    why);
+	doubt_text(q, why, sizeof(why));
+	snprintf(text, sizeof(text), "%s; a hit was not acted upon", why);
+	tell_once(q->lookup, p->zone, why, text);
+	zone_rest(q, why);
 }
 
 /* Adds how a question went to the reason, for people. */
 static void
 question_text(const struct question *q, struct text *t)
 {
-	text_addf(t, "%s%s: ", t->len > 0 ? ", " : "", q->zone->shown);
+	const struct dnslist_question *c = &q->client;
+	char why[80];
+
+	text_addf(t, "%s%s: ", t->len > 0 ? ", " : "", c->zone->shown);
 	if (!q->asked)
 		text_add(t, "rests");
-	else if (q->status != DNSQUERY_ANSWER)
-		text_add(t, q->why);
-	else if (q->verdict == DNSZONE_NOT_LISTED)
+	else if (question_doubtful(q)) {
+		doubt_text(q, why, sizeof(why));
+		text_addf(t, "answer %s, not acted upon: %s", c->answer, why);
+	} else if (c->status != DNSQUERY_ANSWER)
+		text_add(t, c->why);
+	else if (c->verdict == DNSZONE_NOT_LISTED)
 		text_add(t, "not listed");
 	else
-		text_addf(t, "answer %s", q->answer);
+		text_addf(t, "answer %s", c->answer);
 }
 
-/* The first listing; NULL when there is none. *usable: some zone answered. */
+/*
+ * The first listing that counts; NULL when there is none. *usable: some zone
+ * answered. *doubtful: some zone has a listing that does not count.
+ */
 static const struct question *
-questions_settle(struct lookup *l, struct text *t, bool *usable)
+questions_settle(struct lookup *l, struct text *t, bool *usable, bool *doubtful)
 {
 	const struct question *q, *hit = NULL;
 	int i;
 
-	*usable = false;
+	*usable = *doubtful = false;
 	for (i = 0; i < l->count; i++) {
 		q = &l->question[i];
 		question_text(q, t);
 		if (!q->asked)
 			continue;
-		if (q->status == DNSQUERY_ANSWER && q->verdict != DNSZONE_WRONG)
+		if (question_doubtful(q)) {
+			*doubtful = true;
+			question_doubted(q);
+		} else if (question_hit(q)) {
 			*usable = true;
-		if (q->status != DNSQUERY_ANSWER ||
-		    q->verdict == DNSZONE_OTHER || q->verdict == DNSZONE_WRONG)
+			hit = hit == NULL ? q : hit;
+		} else if (q->client.status == DNSQUERY_ANSWER &&
+		    q->client.verdict == DNSZONE_NOT_LISTED)
+			*usable = true;
+		else {
 			question_failed(q);
-		else if (q->verdict == DNSZONE_LISTED && hit == NULL)
-			hit = q;
+			*usable |= q->client.status == DNSQUERY_ANSWER &&
+			    q->client.verdict == DNSZONE_OTHER;
+		}
 	}
 	return hit;
 }
@@ -224,7 +370,7 @@ listed(const struct lookup *l, const struct question *hit, struct verdict *v)
 	struct text t;
 
 	snprintf(reason, sizeof(reason), "%.50s is listed on %.150s (%s)",
-	    hit->what, hit->zone->shown, hit->answer);
+	    hit->what, hit->client.zone->shown, hit->client.answer);
 	text_init(&t, v->reason, sizeof(v->reason));
 	text_add(&t, reason);
 	v->action = l->cfg->accounts.action;
@@ -250,7 +396,7 @@ look_up(const struct config *cfg, const struct request *req, bool address,
 	const struct question *hit;
 	struct question *q;
 	struct text t;
-	bool usable;
+	bool usable, doubtful;
 	int i;
 
 	zones_refresh(cfg);
@@ -258,24 +404,30 @@ look_up(const struct config *cfg, const struct request *req, bool address,
 	if (req->client_known)
 		address_text(&req->client, client, sizeof(client));
 	for (i = 0; address && i < zones.address_count; i++) {
-		q = question_add(&l, &zones.address[i], client);
-		l.count -= !dnszone_address(q->zone, &req->client, q->name,
-		    sizeof(q->name));
+		q = question_add(&l, &zones.address[i], client,
+		    req->client.family == AF_INET ? DNSZONE_NEVER_IPV4 :
+						    DNSZONE_NEVER_IPV6);
+		l.count -= !dnszone_address(q->client.zone, &req->client,
+		    q->client.name, sizeof(q->client.name));
 	}
 	for (i = 0; req->recipient[0] != '\0' && i < zones.recipient_count;
 	     i++) {
-		q = question_add(&l, &zones.recipient[i], "the recipient");
-		l.count -= !dnszone_recipient(q->zone, req->recipient, q->name,
-		    sizeof(q->name));
+		q = question_add(&l, &zones.recipient[i], "the recipient",
+		    DNSZONE_NEVER_RECIPIENT);
+		l.count -= !dnszone_recipient(q->client.zone, req->recipient,
+		    q->client.name, sizeof(q->client.name));
 	}
 	if (l.count == 0) {
 		text_add(&t, "nothing to look up");
 		return OUTCOME_NONE;
 	}
 	questions_ask(&l);
-	hit = questions_settle(&l, &t, &usable);
+	hits_probe(&l);
+	hit = questions_settle(&l, &t, &usable, &doubtful);
 	if (hit != NULL)
 		return listed(&l, hit, v);
+	if (doubtful)
+		v->news = "doubtful";
 	return usable ? OUTCOME_NONE : OUTCOME_ERROR;
 }
 

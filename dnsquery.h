@@ -2,8 +2,9 @@
  * dnsquery - several DNS questions for A records at once, in one time limit.
  *
  * By c-ares: it chooses query identifiers, checks that an answer belongs to
- * its question, follows CNAMEs, and asks again over TCP when an answer was
- * truncated.
+ * its question, and asks again over TCP when an answer was truncated. Whose the
+ * records are, and how long to wait, is seen to here: that is not the same in
+ * all of its versions.
  */
 #ifndef DNSQUERY_H
 #define DNSQUERY_H
@@ -15,6 +16,7 @@
 
 enum dnsquery_status {
 	DNSQUERY_ANSWER,    /* with or without A records: see count */
+	DNSQUERY_NXDOMAIN,  /* no such name, so no records */
 	DNSQUERY_SERVFAIL,
 	DNSQUERY_REFUSED,
 	DNSQUERY_NO_ANSWER, /* in time, or nobody is there */
@@ -36,22 +38,20 @@ struct dnsquery {
 };
 
 /*
- * Asks all of them, anew where nothing comes within parts of timeout_ms
- * milliseconds, and waits at most that long, or left_ms if that is less.
+ * Asks all of them, those that have no answer after half of the time once more
+ * (of several servers another one), and waits at most wait_ms milliseconds.
  * server: as in the configuration, NULL = the system's (/etc/resolv.conf). 0,
  * or -1 when nothing could be asked; fn is called in every case.
  */
 int dnsquery_run(const char *server, const struct dnsquery *queries,
-    size_t count, long timeout_ms, long left_ms);
-
-/* Lets go of what dnsquery_run() keeps for the next time. */
-void dnsquery_close(void);
+    size_t count, long wait_ms);
 
 /*
- * Reads an answer as it came from the network: the number of A records that
- * are in it, -1 if it cannot be read.
+ * Reads an answer as it came from the network: the A records in it that are of
+ * this name, or of one that it is an alias of; at most max. Their number, 0
+ * also where there are only those of others; -1 if it cannot be read.
  */
-int dnsquery_parse(const unsigned char *answer, int len,
+int dnsquery_parse(const char *name, const unsigned char *answer, int len,
     struct in_addr *records, size_t max);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <wchar.h>
 #include <wctype.h>
 
@@ -282,6 +283,49 @@ dnszone_recipient(const struct dnszone *z, const char *recipient, char *out,
 	SHA1Data((const uint8_t *)folded, strlen(folded), digest);
 	text_addf(&t, "%s.", digest);
 	return name_join(&t, z);
+}
+
+/*
+ * Nobody can have an address under .invalid (RFC 2606); it is random, so that
+ * nobody can have put its hash on a list either, or know the answer already.
+ */
+static void
+recipient_invent(char *out, size_t size)
+{
+	uint64_t r[2] = { 0 };
+
+	(void)!getrandom(r, sizeof(r), GRND_NONBLOCK);
+	snprintf(out, size, "%016llx%016llx@test.invalid",
+	    (unsigned long long)r[0], (unsigned long long)r[1]);
+}
+
+void
+dnszone_point(const struct dnszone *z, enum dnszone_point point, char *out,
+    size_t size, const char **shown)
+{
+	static const struct {
+		const char *shown;
+		struct address address;
+	} points[] = {
+		[DNSZONE_NEVER_IPV4] = { "127.0.0.1",
+		    { AF_INET, { 127, 0, 0, 1 } } },
+		[DNSZONE_NEVER_IPV6] = { "::FFFF:7F00:1",
+		    { AF_INET6, { [10] = 255, 255, 127, 0, 0, 1 } } },
+		[DNSZONE_NEVER_RECIPIENT] = { .shown = "a made-up recipient" },
+		[DNSZONE_ALWAYS_IPV4] = { "127.0.0.2",
+		    { AF_INET, { 127, 0, 0, 2 } } },
+		[DNSZONE_ALWAYS_IPV6] = { "::FFFF:7F00:2",
+		    { AF_INET6, { [10] = 255, 255, 127, 0, 0, 2 } } },
+	};
+	char recipient[64];
+
+	*shown = points[point].shown;
+	/* A zone's name leaves room for both. */
+	if (point == DNSZONE_NEVER_RECIPIENT) {
+		recipient_invent(recipient, sizeof(recipient));
+		dnszone_recipient(z, recipient, out, size);
+	} else
+		dnszone_address(z, &points[point].address, out, size);
 }
 
 /* --- answers --- */

@@ -54,6 +54,19 @@ bool dnszone_address(const struct dnszone *z, const struct address *a,
 bool dnszone_recipient(const struct dnszone *z, const char *recipient,
     char *out, size_t size);
 
+/* Whom a list names in any case, or in none (RFC 5782, 5). */
+enum dnszone_point {
+	DNSZONE_NEVER_IPV4,
+	DNSZONE_NEVER_IPV6,
+	DNSZONE_NEVER_RECIPIENT, /* made up, another one each time */
+	DNSZONE_ALWAYS_IPV4,
+	DNSZONE_ALWAYS_IPV6,
+};
+
+/* The name to ask for a test point, and in *shown what people call it. */
+void dnszone_point(const struct dnszone *z, enum dnszone_point point, char *out,
+    size_t size, const char **shown);
+
 enum dnszone_verdict {
 	DNSZONE_NOT_LISTED,
 	DNSZONE_LISTED,

@@ -19,6 +19,7 @@
 #define REST_PREFETCH "prefetch" /* the API's blacklist */
 #define REST_STORE "store-" /* + hash of its URL: the store */
 #define REST_ZONE "zone-"   /* + hash of its name: a DNS zone */
+#define REST_SANE "sane-"   /* + the same: it has not listed everybody */
 #define REST_TOLD "told-"   /* + the same: its odd answers have been logged */
 #define REST_PURGE_ALL "purge-all" /* the same, by abictl scan */
 #define REST_PURGE "purge" /* the clean-up of the store has been done */

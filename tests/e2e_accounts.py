@@ -41,6 +41,7 @@ FAST = 0.5  # seconds that nobody needs who waits for nothing
 LATE = 0.6  # seconds that an answer may come after a time-out
 LISTED = "8.8.4.4"
 ELSEWHERE = ("9.9.9.9", "1.1.1.1", "2a03:4000::1")  # on no zone
+NOBODY = "1.0.0.127"  # is on no zone, or that one lists everybody
 HIT, OTHER = "127.0.0.4", "127.0.0.3"  # the configured code, and one that is not
 OK, FAILED, USAGE = 0, 1, 64
 FIXED_PATH = b"/usr/sbin:/usr/bin:/sbin:/bin"
@@ -511,6 +512,7 @@ class Answers(AccountTest):
         self.assertTrue(50 < left <= 61, left)
         digest = hashlib.sha256(site.zone.encode()).hexdigest()[:16]
         self.assertEqual(marker, f".rest-zone-{digest}")
+        self.dns.answers.clear()
         site.list_address()
         self.assert_quick(DUNNO, self.filter(site))
         # The minute is over.
@@ -735,7 +737,7 @@ class Names(AccountTest):
             self.assertEqual(first, STOPPED)
             self.assertEqual(self.ask(filter_, ELSEWHERE[0], "other@example.org"), DUNNO)
         self.assertEqual(set(dns.names()), {
-            site.name_of(LISTED), site.name_of(ELSEWHERE[0]),
+            site.name_of(LISTED), f"{NOBODY}.{site.zone}", site.name_of(ELSEWHERE[0]),
             site.name_of_recipient(ATTRIBUTES["recipient"])})
 
     def test_without_a_key(self):
@@ -747,7 +749,8 @@ class Names(AccountTest):
                           "authbl.example.net=127.0.0.43"})
         self.dns.answers[f"{item_of(LISTED)}.authbl.example.net"] = a("127.0.0.43")
         self.assertEqual(self.ask(self.filter(site)), STOPPED)
-        self.assertEqual(self.dns.names(), [f"{item_of(LISTED)}.authbl.example.net"])
+        self.assertEqual(self.dns.names(), [f"{item_of(LISTED)}.authbl.example.net",
+                                            f"{NOBODY}.authbl.example.net"])
         self.assertIn("8.8.4.4 is listed on authbl.example.net (127.0.0.43)", site.log())
 
 
@@ -1119,6 +1122,9 @@ class Secret(AccountTest):
 class Commands(AccountTest):
     """The command: once, as it should, and nobody waits for it."""
 
+    # So that fifty processes can ask at the same moment on a machine with other work as well.
+    TIME_TO_MEET = {"authbl.timeout": "25s", "filter.deadline": "30s"}
+
     def command_site(self, command, options=()):
         path = command.path if isinstance(command, Command) else command
         return self.site({"accounts.command": path, **dict(options)}, listed=[LISTED])
@@ -1248,7 +1254,7 @@ class Commands(AccountTest):
     def test_fifty_detections_at_once_through_postfix(self):
         """Each client leaves at once, without a word."""
         command = Command("sleep 0.3; : >$D/done")
-        site = self.command_site(command)
+        site = self.command_site(command, self.TIME_TO_MEET)
         site.list_address(LISTED, dnsstub.together(50, a(HIT)))
         mail = self.serve(site)
         ready = threading.Barrier(50, timeout=testenv.PATIENCE)
@@ -1273,7 +1279,8 @@ class Commands(AccountTest):
         for action in ("reject", "log"):
             with self.subTest(action):
                 command = Command(": >$D/done")
-                site = self.command_site(command, {"accounts.action": action})
+                site = self.command_site(command, {"accounts.action": action,
+                                                   **self.TIME_TO_MEET})
                 site.list_address(LISTED, dnsstub.together(50, a(HIT)))
                 with contextlib.ExitStack() as stack:
                     filters = [stack.enter_context(Filter(site)) for _ in range(50)]
@@ -1301,7 +1308,7 @@ class Commands(AccountTest):
 
     def test_many_detections_at_once_of_one_whose_time_was_over(self):
         command = Command()
-        site = self.command_site(command, {"accounts.ttl": "1h"})
+        site = self.command_site(command, {"accounts.ttl": "1h", **self.TIME_TO_MEET})
         for number in (1, 2, 3):
             with contextlib.ExitStack() as stack:
                 site.list_address(LISTED, dnsstub.together(20, a(HIT)))
@@ -1685,6 +1692,7 @@ class Abictl(AccountTest):
     def test_selftest_of_other_zones(self):
         for name, answer, result, text in (
                 ("without a test point", nxdomain, "warn", "127.0.0.2"),
+                ("no data", dnsstub.no_data, "FAIL", "not NXDOMAIN"),
                 ("with another code", a(OTHER), "(warn|FAIL)", r"127\.0\.0\.3"),
                 ("bad key", rcode(dnsstub.REFUSED), "FAIL", "REFUSED"),
                 ("SERVFAIL", rcode(dnsstub.SERVFAIL), "FAIL", "SERVFAIL"),
@@ -1717,6 +1725,38 @@ class Abictl(AccountTest):
         self.assertEqual(site.resting_zones(), [])
         site.list_address()
         self.assert_quick(STOPPED, self.filter(site))
+
+    def test_that_nobody_is_always_listed_is_no_fault(self):
+        """Nothing is judged by 127.0.0.2, so whatever is said of it is a hint."""
+        for name, answer, text in (("SERVFAIL", rcode(dnsstub.SERVFAIL), "SERVFAIL"),
+                                   ("silence", silence, "no answer"),
+                                   ("error code", a("127.255.255.254"), r"127\.255\.255\.254")):
+            with self.subTest(name):
+                site = self.site({"authbl.timeout": "1s"})
+                self.dns.answers[f"2.0.0.127.{site.zone}"] = answer
+                found = self.selftest(site)[self.ZONE]
+                self.assertEqual(found[0], "warn")
+                self.assertRegex(found[1], f"127\\.0\\.0\\.2.*{text}")
+
+    def test_selftest_where_only_ipv6_is_not_to_be_trusted(self):
+        site = self.site()
+        self.dns.answers[f"{item_of('::ffff:7f00:1')}.{site.zone}"] = dnsstub.no_data
+        done = site.abictl("selftest")
+        self.assertRegex(done.stdout, rf"(?m)^warn +{self.ZONE}: ::FFFF:7F00:1: not NXDOMAIN, so "
+                         "that no hit of an IPv6 client is acted upon")
+
+    def test_selftest_of_recipient_zones(self):
+        subject = "zone authbl-rcpt.mail.abusix.zone"
+        for answer, result, text in ((nxdomain, "ok", "answers"), (a(HIT), "FAIL", "is listed"),
+                                     (dnsstub.no_data, "FAIL", "not NXDOMAIN"),
+                                     (rcode(dnsstub.REFUSED), "FAIL", "REFUSED")):
+            site = self.site()
+            self.dns.answers[f"*.{site.recipient_zone}"] = answer
+            found = self.selftest(site)[subject]
+            self.assertEqual(found[0], result)
+            self.assertIn(text, found[1])
+            names = [name for name in self.dns.names() if name.endswith(site.recipient_zone)]
+            self.assertEqual(len(set(names)), 2)  # another one each time
 
     def test_selftest_without_a_key(self):
         site = self.site({"authbl.apikey": None})

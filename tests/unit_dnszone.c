@@ -169,6 +169,40 @@ recipients_are_hashed_in_lower_case(void **state)
 	assert_false(dnszone_recipient(z, big, name, sizeof(name)));
 }
 
+/* RFC 5782, 5. */
+static void
+names_of_test_points(void **state)
+{
+	static const struct {
+		enum dnszone_point point;
+		const char *shown, *name;
+	} rows[] = {
+		{ DNSZONE_NEVER_IPV4, "127.0.0.1", "1.0.0.127.z.test" },
+		{ DNSZONE_ALWAYS_IPV4, "127.0.0.2", "2.0.0.127.z.test" },
+		{ DNSZONE_NEVER_IPV6, "::FFFF:7F00:1", "1.0.0.0.0.0.f.7.f.f.f."
+		    "f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.z.test" },
+		{ DNSZONE_ALWAYS_IPV6, "::FFFF:7F00:2", "2.0.0.0.0.0.f.7.f.f.f."
+		    "f.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.z.test" },
+	};
+	const struct dnszone *z = zone("z.test=127.0.0.2");
+	char name[DNSZONE_NAME_MAX], other[DNSZONE_NAME_MAX];
+	const char *shown;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		dnszone_point(z, rows[i].point, name, sizeof(name), &shown);
+		assert_string_equal(name, rows[i].name);
+		assert_string_equal(shown, rows[i].shown);
+	}
+	dnszone_point(z, DNSZONE_NEVER_RECIPIENT, name, sizeof(name), &shown);
+	dnszone_point(z, DNSZONE_NEVER_RECIPIENT, other, sizeof(other),
+	    &shown);
+	assert_int_equal(strspn(name, "0123456789abcdef"), 40);
+	assert_string_equal(name + 40, ".z.test");
+	assert_string_not_equal(name, other);
+}
+
 /* "127.0.0.4 127.0.0.9" judged by a zone. */
 static enum dnszone_verdict
 judge(const char *text, const char *answers, char *which)
@@ -246,6 +280,7 @@ main(void)
 		cmocka_unit_test(a_key_in_a_zone_is_noticed),
 		cmocka_unit_test(names_are_made_as_lists_want_them),
 		cmocka_unit_test(recipients_are_hashed_in_lower_case),
+		cmocka_unit_test(names_of_test_points),
 		cmocka_unit_test(only_configured_answers_are_a_listing),
 	};
 

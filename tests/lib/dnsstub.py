@@ -57,6 +57,15 @@ def cname(address, alias="alias.example.com"):
     return records(*chain)
 
 
+def aliases(*names, address="127.0.0.4", owner=None, reverse=False):
+    """The question's name is an alias of the first name, that of the next one, and the last one (or
+    `owner') has the address. The address comes last, or, reverse, first."""
+    owners = [TO_THE_QUESTION, *map(encode_name, names)]
+    items = [(one, CNAME, other) for one, other in zip(owners, owners[1:])]
+    items.append((encode_name(owner) if owner else owners[-1], A, socket.inet_aton(address)))
+    return records(*(items[::-1] if reverse else items))
+
+
 def cname_loop(exchange):
     """An alias of itself."""
     records((TO_THE_QUESTION, CNAME, TO_THE_QUESTION))(exchange)
@@ -88,6 +97,12 @@ def slow(seconds, answer):
         if not exchange.stub.stopping.wait(seconds):
             answer(exchange)
     return later
+
+
+def first(count, answer, later):
+    """So many times one answer, then the other one."""
+    left = iter(range(count))
+    return lambda exchange: (answer if next(left, None) is not None else later)(exchange)
 
 
 def together(count, answer):
