@@ -50,12 +50,9 @@ field_parse(char *line, struct cache_score *s)
 		if (!text_number(value, 0, 1, &n))
 			return false;
 		s->tor = (int)n;
-	} else if (strcmp(line, "country") == 0) {
-		if (strlen(value) != 2 || value[0] < 'A' || value[0] > 'Z' ||
-		    value[1] < 'A' || value[1] > 'Z')
-			return false;
-		memcpy(s->country, value, 3);
-	} else if (strcmp(line, "isp") == 0)
+	} else if (strcmp(line, "country") == 0)
+		return text_country(value, strlen(value), s->country);
+	else if (strcmp(line, "isp") == 0)
 		text_printable(s->isp, sizeof(s->isp), value);
 	else if (strcmp(line, "usage") == 0)
 		text_printable(s->usage, sizeof(s->usage), value);

@@ -24,7 +24,7 @@ struct cache_score {
 	long reporters;   /* numDistinctUsers, -1 = not known */
 	long reports;     /* totalReports, -1 = not known */
 	int tor;          /* isTor 0, 1, -1 = not known */
-	char country[3];  /* ISO 3166-1 alpha-2, "" = not known */
+	char country[3];  /* as of text_country(), "" = not known */
 	char isp[128];    /* "" = not known */
 	char usage[64];   /* usageType, "" = not known */
 	time_t fetched;   /* modification time of the file */

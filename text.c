@@ -157,6 +157,22 @@ text_lower(char *s)
 			*s = (char)(*s - 'A' + 'a');
 }
 
+bool
+text_country(const char *s, size_t n, char out[3])
+{
+	static const char unknown[][3] = { "ZZ", "XX", "EU", "AP" };
+	size_t i;
+
+	if (n != 2 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'A' || s[1] > 'Z')
+		return false;
+	memcpy(out, s, 2);
+	out[2] = '\0';
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		if (strcmp(out, unknown[i]) == 0)
+			out[0] = '\0';
+	return true;
+}
+
 /* As text_number, for the digits at the beginning; *end is what follows. */
 static bool
 leading_number(const char *s, long min, long max, long *out, const char **end)

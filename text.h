@@ -57,6 +57,13 @@ char *text_trim(char *s);
 void text_lower(char *s);
 
 /*
+ * Reads a country code (ISO 3166-1 alpha-2) of n bytes into out. False when it
+ * is not two capital letters. Those that databases use for "not known" (ZZ,
+ * XX) or for no country in particular (EU, AP) become "". XK is Kosovo.
+ */
+bool text_country(const char *s, size_t n, char out[3]);
+
+/*
  * Reads a whole decimal number: digits only, an optional leading '-', no
  * blanks. False when it is anything else or outside min..max; out is then
  * left alone.

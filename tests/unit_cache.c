@@ -94,6 +94,11 @@ contents(void **state)
 		if (s.score != rows[i].score)
 			fail_msg("%s: %d", rows[i].text, s.score);
 	}
+	/* As an earlier release wrote it. */
+	aged("192.0.2.1", "71\ncountry=ZZ\n", 0);
+	assert_int_equal(cache_get(&dir, "192.0.2.1", &policy, NOW, &s),
+	    CACHE_FRESH);
+	assert_string_equal(s.country, "");
 }
 
 static void
