@@ -138,14 +138,23 @@ text_ascii(char *out, size_t size, const char *in)
 	return len;
 }
 
+const char *
+text_inner(const char *s, size_t *n)
+{
+	s += strspn(s, " \t\r\n");
+	for (*n = strlen(s); *n > 0; (*n)--)
+		if (strchr(" \t\r\n", s[*n - 1]) == NULL)
+			break;
+	return s;
+}
+
 char *
 text_trim(char *s)
 {
 	size_t n;
 
-	s += strspn(s, " \t\r\n");
-	for (n = strlen(s); n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
+	s += text_inner(s, &n) - s;
+	s[n] = '\0';
 	return s;
 }
 

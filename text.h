@@ -50,7 +50,10 @@ size_t text_ascii(char *out, size_t size, const char *in);
  */
 size_t text_utf8_length(const char *s);
 
-/* Cuts white space at both ends, in place; returns the new beginning. */
+/* What is between white space at both ends; its length into n. */
+const char *text_inner(const char *s, size_t *n);
+
+/* Cuts that white space off, in place; returns the new beginning. */
 char *text_trim(char *s);
 
 /* Folds A-Z to a-z in place. Bytes above 0x7f stay. */
