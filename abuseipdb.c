@@ -322,6 +322,7 @@ status_judge(CURL *curl, const struct body *b, const char *token,
 	else if (status >= 300 && status < 500)
 		until = now + REST_CONFIG;
 	answer->only_this = status == 422;
+	answer->budget = status == 429;
 	answer_fail(answer, until, reason);
 }
 
