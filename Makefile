@@ -26,8 +26,8 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = accounts.c action.c address.c authbl.c blacklist.c cache.c child.c \
-	  command.c config.c config_parse.c config_values.c dnslist.c \
+SHARED  = accounts.c action.c address.c authbl.c blacklist.c budget.c cache.c \
+	  child.c command.c config.c config_parse.c config_values.c dnslist.c \
 	  dnsquery.c dnsquery_parse.c dnszone.c fetch.c file.c geocount.c \
 	  library.c lock.c log.c place.c policy.c process.c reputation.c \
 	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \

@@ -49,7 +49,8 @@ int abictl_json(struct cJSON *item);
 
 /* The fields of a score, for a JSON object. */
 struct cache_score;
-void abictl_score_json(struct cJSON *object, const struct cache_score *s);
+void abictl_score_json(struct cJSON *object, const char *address,
+    const struct cache_score *s);
 
 /* Says what is wrong on standard error; returns status. */
 int abictl_fail(int status, const char *fmt, ...)

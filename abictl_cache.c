@@ -9,6 +9,7 @@
 
 #include "abictl.h"
 #include "abuseipdb.h"
+#include "budget.h"
 #include "fetch.h"
 #include "rest.h"
 #include "text.h"
@@ -35,8 +36,10 @@ state_name(enum cache_result state)
 }
 
 void
-abictl_score_json(cJSON *o, const struct cache_score *s)
+abictl_score_json(cJSON *o, const char *address, const struct cache_score *s)
 {
+	if (strcmp(s->address, address) != 0)
+		cJSON_AddStringToObject(o, "asked", s->address);
 	cJSON_AddNumberToObject(o, "score", s->score);
 	cJSON_AddNumberToObject(o, "fetched", (double)s->fetched);
 	if (s->reporters >= 0)
@@ -54,41 +57,56 @@ abictl_score_json(cJSON *o, const struct cache_score *s)
 }
 
 static int
-score_json(const char *key, enum cache_result state,
+score_json(const char *address, enum cache_result state,
     const struct cache_score *s, const char *resting)
 {
-	cJSON *o = cJSON_CreateObject();
+	cJSON *o = cJSON_CreateObject(), *neighbour;
 
-	cJSON_AddStringToObject(o, "address", key);
+	cJSON_AddStringToObject(o, "address", address);
 	cJSON_AddStringToObject(o, "state", state_name(state));
 	if (state != CACHE_MISS)
-		abictl_score_json(o, s);
+		abictl_score_json(o, address, s);
+	else if (s->address[0] != '\0') {
+		neighbour = cJSON_AddObjectToObject(o, "neighbour");
+		cJSON_AddStringToObject(neighbour, "address", s->address);
+		cJSON_AddNumberToObject(neighbour, "score", s->score);
+	}
 	if (resting[0] != '\0')
 		cJSON_AddStringToObject(o, "resting", resting);
 	return abictl_json(o);
 }
 
+static void
+score_row(const char *name, size_t n, const char *value)
+{
+	printf("%-10.*s %s\n", (int)n, name, value);
+}
+
 static int
-score_table(const char *key, enum cache_result state,
-    const struct cache_score *s, const char *resting, time_t now)
+score_table(const char *address, enum cache_result state,
+    struct cache_score *s, const char *resting, time_t now)
 {
 	char text[CACHE_TEXT_MAX], age[32], *cursor = text, *line, *value;
 
-	printf("%-10s %s\n%-10s %s\n", "address", key, "state",
-	    state_name(state));
+	score_row("address", 7, address);
+	score_row("state", 5, state_name(state));
 	if (state != CACHE_MISS) {
+		if (strcmp(s->address, address) != 0)
+			score_row("asked", 5, s->address);
+		s->address[0] = '\0';
 		text_age(age, sizeof(age), (long)(now - s->fetched));
-		printf("%-10s %s\n", "age", age);
+		score_row("age", 3, age);
 		cache_format(s, text, sizeof(text));
-		printf("%-10s %s\n", "score", text_line(&cursor, NULL));
+		score_row("score", 5, text_line(&cursor, NULL));
 		while ((line = text_line(&cursor, NULL)) != NULL) {
 			value = strchr(line, '=');
-			printf("%-10.*s %s\n", (int)(value - line), line,
-			    value + 1);
+			score_row(line, (size_t)(value - line), value + 1);
 		}
-	}
+	} else if (s->address[0] != '\0')
+		printf("%-10s %s has score %d, which acts on it alone\n",
+		    "neighbour", s->address, s->score);
 	if (resting[0] != '\0')
-		printf("%-10s %s\n", "resting", resting);
+		score_row("resting", 7, resting);
 	return EX_OK;
 }
 
@@ -97,7 +115,8 @@ static int
 show_address(struct abictl *ctl, struct statedir *d, const char *arg)
 {
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
-	char key[ADDRESS_TEXT_MAX], resting[256] = "", what[REST_WHAT_MAX];
+	char text[ADDRESS_TEXT_MAX], resting[256] = "";
+	struct fetch_rest rest;
 	struct cache_score s;
 	struct address a;
 	time_t now = time(NULL);
@@ -105,13 +124,14 @@ show_address(struct abictl *ctl, struct statedir *d, const char *arg)
 
 	if (!address_parse(arg, &a))
 		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
-	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, key, sizeof(key));
-	state = cache_get(d, key, &policy, now, &s);
-	fetch_resting(d, key, now, what, resting, sizeof(resting));
+	address_text(&a, text, sizeof(text));
+	state = cache_find(d, &a, &policy, now, &s);
+	if (fetch_resting(&ctl->cfg, d, &a, now, &rest))
+		fetch_rest_text(&rest, now, resting, sizeof(resting));
 	if (ctl->json)
-		score_json(key, state, &s, resting);
+		score_json(text, state, &s, resting);
 	else
-		score_table(key, state, &s, resting, now);
+		score_table(text, state, &s, resting, now);
 	return state == CACHE_MISS ? EX_UNAVAILABLE : EX_OK;
 }
 
@@ -119,20 +139,21 @@ show_address(struct abictl *ctl, struct statedir *d, const char *arg)
 static int
 show_all(struct abictl *ctl, struct statedir *d)
 {
-	char reason[REST_REASON_MAX] = "";
-	time_t now = time(NULL), until;
-	long used = cache_budget_used(d, now);
+	struct fetch_rest rest;
+	time_t now = time(NULL);
+	long used = budget_used(d, now);
 	cJSON *o;
 
-	until = rest_until(d, REST_API, now, reason, sizeof(reason));
+	fetch_resting(&ctl->cfg, d, NULL, now, &rest);
 	if (ctl->json) {
 		o = cJSON_CreateObject();
 		cJSON_AddStringToObject(o, "directory", d->path);
 		cJSON_AddNumberToObject(o, "calls_today", (double)used);
 		cJSON_AddNumberToObject(o, "daily_limit",
 		    (double)ctl->cfg.reputation.daily_limit);
-		cJSON_AddNumberToObject(o, "resting_until", (double)until);
-		cJSON_AddStringToObject(o, "reason", reason);
+		cJSON_AddNumberToObject(o, "resting_until",
+		    (double)rest.until);
+		cJSON_AddStringToObject(o, "reason", rest.reason);
 		return abictl_json(o);
 	}
 	printf("directory  %s\n", d->path);
@@ -141,9 +162,9 @@ show_all(struct abictl *ctl, struct statedir *d)
 		    ctl->cfg.reputation.daily_limit);
 	else
 		printf("calls      %ld today (UTC), no limit\n", used);
-	if (until != 0)
+	if (rest.until != 0)
 		printf("resting    %lld s more: %s\n",
-		    (long long)(until - now), reason);
+		    (long long)(rest.until - now), rest.reason);
 	else
 		printf("resting    no\n");
 	return EX_OK;
@@ -152,22 +173,25 @@ show_all(struct abictl *ctl, struct statedir *d)
 static int
 drop(struct abictl *ctl, struct statedir *d, const char *arg)
 {
-	char key[ADDRESS_TEXT_MAX], what[REST_WHAT_MAX];
+	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
+	char what[REST_WHAT_MAX];
 	struct address a;
 	bool rested;
-	int rc;
+	int mine, shared;
 
 	if (!address_parse(arg, &a))
 		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
-	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, key, sizeof(key));
-	snprintf(what, sizeof(what), REST_IP "%s", key);
+	address_text(&a, own, sizeof(own));
+	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, block, sizeof(block));
+	snprintf(what, sizeof(what), REST_IP "%s", own);
 	rested = rest_clear(d, what);
-	rc = statedir_remove(d, key);
-	if (rc < 0)
-		return abictl_fail(EX_IOERR, "%s/%s: %s", d->path, key,
-		    strerror(errno));
-	if (rc == 0 && !rested)
-		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", key);
+	mine = statedir_remove(d, own);
+	shared = mine < 0 ? 0 : statedir_remove(d, block);
+	if (mine < 0 || shared < 0)
+		return abictl_fail(EX_IOERR, "%s/%s: %s", d->path,
+		    mine < 0 ? own : block, strerror(errno));
+	if (mine == 0 && shared == 0 && !rested)
+		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", own);
 	return EX_OK;
 }
 
@@ -206,25 +230,27 @@ prefetch_entry(void *arg, const struct address *a,
 {
 	struct prefetch *p = arg;
 	struct cache_policy policy = fetch_policy(&p->ctl->cfg);
-	char key[ADDRESS_TEXT_MAX];
+	char own[ADDRESS_TEXT_MAX], key[ADDRESS_TEXT_MAX];
 	struct cache_score s;
 	int lock;
 
 	if (!address_public(a))
 		return true;
-	cache_key(a, p->ctl->cfg.reputation.ipv6_prefix, key, sizeof(key));
+	address_text(a, own, sizeof(own));
+	cache_key(a, policy.ipv6_prefix, key, sizeof(key));
 	lock = cache_lock(p->dir, key, 0);
 	if (lock < 0 && errno == EAGAIN) { /* it is being checked right now */
 		p->newer++;
 		return true;
 	}
-	if (cache_get(p->dir, key, &policy, time(NULL), &s) != CACHE_MISS &&
-	    s.fetched >= generated)
+	if (cache_find(p->dir, a, &policy, time(NULL), &s) != CACHE_MISS &&
+	    strcmp(s.address, own) == 0 && s.fetched >= generated)
 		p->newer++;
-	else {
+	else { /* it is on the list by itself, not its block */
 		s = *score;
+		memcpy(s.address, own, sizeof(s.address));
 		s.fetched = generated;
-		if (cache_put(p->dir, key, &s, generated) == 0)
+		if (cache_put(p->dir, own, &s, generated) == 0)
 			p->written++;
 		else
 			p->failed++;

@@ -15,18 +15,17 @@
 
 #include "abictl.h"
 #include "abuseipdb.h"
+#include "budget.h"
 #include "fetch.h"
 #include "log.h"
 #include "rest.h"
-
-#define REST_LIMIT 60 /* seconds: daily_limit is used up */
 
 /* One look-up. */
 struct lookup {
 	const struct config *cfg;
 	struct statedir dir;
 	struct address address;
-	char key[ADDRESS_TEXT_MAX];
+	char text[ADDRESS_TEXT_MAX]; /* of it */
 	bool for_filter; /* it reads our standard output */
 	bool json;
 };
@@ -39,8 +38,8 @@ score_print(const struct lookup *l, const struct cache_score *s)
 
 	if (l->json) {
 		o = cJSON_CreateObject();
-		cJSON_AddStringToObject(o, "address", l->key);
-		abictl_score_json(o, s);
+		cJSON_AddStringToObject(o, "address", l->text);
+		abictl_score_json(o, l->text, s);
 		return abictl_json(o);
 	}
 	cache_format(s, text, sizeof(text));
@@ -57,21 +56,32 @@ rest_print(const struct lookup *l, const char *what, time_t until,
 		printf("rest %s %lld %s\n", what, (long long)until, reason);
 }
 
-/* Nobody shall ask before `until`. */
+/* Nobody shall ask before `until`: `what` is the name of the marker. */
 static int
-rest_tell(struct lookup *l, bool only_this, time_t until, const char *reason)
+rest_tell(struct lookup *l, const char *what, time_t until, const char *reason)
 {
-	char what[REST_WHAT_MAX] = REST_API;
 	time_t now = time(NULL);
+	long seconds = (long)(until - now);
 
-	if (only_this)
-		snprintf(what, sizeof(what), REST_IP "%s", l->key);
 	rest_set(&l->dir, what, now, until, reason);
 	rest_print(l, what, until, reason);
-	log_warning("AbuseIPDB, asked for %s: %s; resting for %lld s%s", l->key,
-	    reason, (long long)(until - now),
-	    only_this ? ", this address only" : "");
-	return abictl_fail(EX_UNAVAILABLE, "%s: %s", l->key, reason);
+	if (strncmp(what, REST_IP, strlen(REST_IP)) == 0)
+		log_warning("AbuseIPDB, asked for %s: %s; this address alone "
+		    "is not asked about for %ld s", l->text, reason, seconds);
+	else
+		log_warning("AbuseIPDB, asked for %s: %s; resting for %ld s",
+		    l->text, reason, seconds);
+	return abictl_fail(EX_UNAVAILABLE, "%s: %s", l->text, reason);
+}
+
+/* The same for this address alone. */
+static int
+rest_this(struct lookup *l, time_t until, const char *reason)
+{
+	char what[REST_WHAT_MAX];
+
+	snprintf(what, sizeof(what), REST_IP "%s", l->text);
+	return rest_tell(l, what, until, reason);
 }
 
 /* Uses what another process has found out meanwhile. -1: nothing. */
@@ -79,84 +89,112 @@ static int
 known_already(struct lookup *l)
 {
 	struct cache_policy policy = fetch_policy(l->cfg);
-	char reason[REST_REASON_MAX + 64], what[REST_WHAT_MAX];
+	char reason[REST_REASON_MAX + 64];
+	struct fetch_rest rest;
 	struct cache_score s;
-	time_t now = time(NULL), until;
+	time_t now = time(NULL);
 
-	if (cache_get(&l->dir, l->key, &policy, now, &s) == CACHE_FRESH)
+	if (cache_find(&l->dir, &l->address, &policy, now, &s) == CACHE_FRESH)
 		return score_print(l, &s);
-	until = fetch_resting(&l->dir, l->key, now, what, reason,
-	    sizeof(reason));
-	if (until == 0)
+	if (!fetch_resting(l->cfg, &l->dir, &l->address, now, &rest))
 		return -1;
-	rest_print(l, what, until, reason);
-	return abictl_fail(EX_TEMPFAIL, "%s: %s", l->key, reason);
+	rest_print(l, rest.what, rest.until, rest.reason);
+	fetch_rest_text(&rest, now, reason, sizeof(reason));
+	return abictl_fail(EX_TEMPFAIL, "%s: %s", l->text, reason);
 }
 
 /* What follows from a good answer. */
 static int
 score_keep(struct lookup *l, const struct cache_score *s)
 {
+	struct cache_policy policy = fetch_policy(l->cfg);
 	time_t now = time(NULL);
 	char what[REST_WHAT_MAX];
 
 	/* It would be a miss each time, and cost a call each time. */
-	if (l->cfg->reputation.min_reporters > 0 && s->reporters < 0)
-		return rest_tell(l, true, now + 3600,
+	if (policy.min_reporters > 0 && s->reporters < 0)
+		return rest_this(l, now + 3600,
 		    "the answer does not tell numDistinctUsers");
 	if (statedir_usable(&l->dir) &&
-	    cache_put(&l->dir, l->key, s, 0) != 0) {
-		log_error("%s/%s: %s", l->dir.path, l->key, strerror(errno));
-		snprintf(what, sizeof(what), REST_IP "%s", l->key);
+	    cache_keep(&l->dir, &l->address, &policy, s) != 0) {
+		log_error("%s/%s: %s", l->dir.path, l->text, strerror(errno));
+		snprintf(what, sizeof(what), REST_IP "%s", l->text);
 		rest_set(&l->dir, what, now, now + 300,
 		    "its score cannot be written to the cache");
 	}
 	return score_print(l, s);
 }
 
+/* What the API says about the calls that are left. */
+static void
+remaining_note(struct lookup *l, const struct abuseipdb_answer *answer,
+    time_t now)
+{
+	struct budget_answer b;
+
+	if (answer->remaining == 0)
+		rest_set(&l->dir, REST_BUDGET, now,
+		    answer->reset > now ? answer->reset : budget_reset(now),
+		    "X-RateLimit-Remaining is 0");
+	budget_remaining(&l->dir, l->cfg->reputation.daily_limit,
+	    answer->remaining, time(NULL), &b);
+	if (b.why[0] != '\0')
+		log_warning("AbuseIPDB: %s", b.why);
+}
+
 /* The call itself, with everything that follows from its answer. */
+static int
+call(struct lookup *l, const char *token, time_t now)
+{
+	struct abuseipdb_answer answer;
+	struct cache_score s;
+
+	abuseipdb_check(l->cfg, token, &l->address,
+	    l->cfg->reputation.timeout * 1000, &s, &answer);
+	if (!answer.ok && answer.only_this)
+		return rest_this(l, answer.rest_until, answer.reason);
+	if (!answer.ok)
+		return rest_tell(l, answer.budget ? REST_BUDGET : REST_API,
+		    answer.rest_until, answer.reason);
+	memcpy(s.address, l->text, sizeof(s.address));
+	remaining_note(l, &answer, now);
+	return score_keep(l, &s);
+}
+
+/* Makes a call, if there is one left. */
 static int
 ask(struct lookup *l)
 {
 	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
-	long timeout_ms = l->cfg->reputation.timeout * 1000;
-	struct abuseipdb_answer answer;
-	struct cache_score s;
+	struct budget_answer b;
 	time_t now = time(NULL);
 
 	if (abuseipdb_token(l->cfg, token, reason, sizeof(reason)) != 0)
-		return rest_tell(l, false, now + FETCH_REST_API, reason);
-	switch (cache_budget_take(&l->dir, l->cfg->reputation.daily_limit, now,
-	    timeout_ms)) {
+		return rest_tell(l, REST_API, now + FETCH_REST_API, reason);
+	switch (budget_take(&l->dir, l->cfg->reputation.daily_limit,
+	    &l->address, now, l->cfg->reputation.timeout * 1000, &b)) {
 	case BUDGET_ERROR:
 		snprintf(reason, sizeof(reason), "calls cannot be counted: %s",
 		    strerror(errno));
-		return rest_tell(l, false, now + FETCH_REST_API, reason);
-	case BUDGET_USED_UP:
-		/* Not until midnight: the limit may be raised before. */
-		return rest_tell(l, false, now + REST_LIMIT,
-		    "reputation.daily_limit is used up");
+		return rest_tell(l, REST_API, now + FETCH_REST_API, reason);
+	case BUDGET_REFUSED: /* the last one was taken just now */
+		rest_print(l, FETCH_OWN_BUDGET, b.until, b.why);
+		return abictl_fail(EX_TEMPFAIL, "%s: %s", l->text, b.why);
 	default:
-		break;
+		if (b.why[0] != '\0')
+			log_warning("AbuseIPDB: %s", b.why);
+		return call(l, token, now);
 	}
-	abuseipdb_check(l->cfg, token, &l->address, timeout_ms, &s, &answer);
-	if (!answer.ok)
-		return rest_tell(l, answer.only_this, answer.rest_until,
-		    answer.reason);
-	if (answer.remaining == 0)
-		rest_set(&l->dir, REST_API, now,
-		    answer.reset > now ? answer.reset : cache_budget_reset(now),
-		    "X-RateLimit-Remaining is 0");
-	return score_keep(l, &s);
 }
 
 /*
- * The lock of the key: the filter's, or our own. -1 when there is none and
+ * The lock of the block: the filter's, or our own. -1 when there is none and
  * none is needed, -2 when it cannot be had (errno).
  */
 static int
 lock_take(struct lookup *l, const struct abictl *ctl)
 {
+	char key[ADDRESS_TEXT_MAX];
 	int fd;
 
 	if (ctl->lock_fd >= 0 &&
@@ -164,7 +202,9 @@ lock_take(struct lookup *l, const struct abictl *ctl)
 		return (int)ctl->lock_fd;
 	if (ctl->no_lock || !statedir_usable(&l->dir))
 		return -1;
-	fd = cache_lock(&l->dir, l->key, ctl->cfg.reputation.timeout * 1000);
+	cache_key(&l->address, ctl->cfg.reputation.ipv6_prefix, key,
+	    sizeof(key));
+	fd = cache_lock(&l->dir, key, ctl->cfg.reputation.timeout * 1000);
 	return fd >= 0 ? fd : -2;
 }
 
@@ -183,8 +223,7 @@ abictl_fetch(struct abictl *ctl, int argc, char **argv)
 		return abictl_fail(EX_DATAERR,
 		    "%s: not a global address, so it is never sent", argv[0]);
 	statedir_init(&l.dir, ctl->cfg.reputation.cache_dir);
-	cache_key(&l.address, ctl->cfg.reputation.ipv6_prefix, l.key,
-	    sizeof(l.key));
+	address_text(&l.address, l.text, sizeof(l.text));
 	/* Last resort, should a library hang: the filter writes the marker. */
 	alarm((unsigned)(2 * ctl->cfg.reputation.timeout + 5));
 	if (lock_take(&l, ctl) == -2)

@@ -16,6 +16,7 @@
 
 #include "abictl.h"
 #include "abuseipdb.h"
+#include "budget.h"
 #include "fetch.h"
 #include "file.h"
 #include "userlimits.h"
@@ -293,12 +294,32 @@ test_abictl(const struct config *cfg)
 		say(FAIL, "abictl", "%s: %s", path, strerror(errno));
 }
 
+/* Takes one of the day's calls; false, and said why, when that fails. */
+static bool
+call_take(const struct config *cfg, struct statedir *d, time_t now)
+{
+	struct budget_answer b;
+
+	switch (budget_take(d, cfg->reputation.daily_limit, NULL, now, 1000,
+	    &b)) {
+	case BUDGET_ERROR:
+		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
+		    strerror(errno));
+		return false;
+	case BUDGET_REFUSED:
+		say(WARN, "AbuseIPDB", "%s", b.why);
+		return false;
+	default:
+		return true;
+	}
+}
+
 /* The key, and with it one call. */
 static void
 test_api(const struct config *cfg, struct statedir *d)
 {
 	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX + 64];
-	char what[REST_WHAT_MAX];
+	struct fetch_rest rest;
 	const char *path = cfg->reputation.token_file;
 	struct abuseipdb_answer answer;
 	struct cache_score score;
@@ -319,22 +340,15 @@ test_api(const struct config *cfg, struct statedir *d)
 		return;
 	}
 	/* After a wrong key this is how to try the new one. */
-	if (fetch_resting(d, "", now, what, reason, sizeof(reason)) != 0 &&
-	    strstr(reason, "HTTP status 401") == NULL) {
+	if (fetch_resting(cfg, d, NULL, now, &rest) &&
+	    strstr(rest.reason, "HTTP status 401") == NULL &&
+	    strcmp(rest.what, FETCH_OWN_BUDGET) != 0) {
+		fetch_rest_text(&rest, now, reason, sizeof(reason));
 		say(WARN, "AbuseIPDB", "%s", reason);
 		return;
 	}
-	switch (cache_budget_take(d, cfg->reputation.daily_limit, now, 1000)) {
-	case BUDGET_ERROR:
-		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
-		    strerror(errno));
+	if (!call_take(cfg, d, now))
 		return;
-	case BUDGET_USED_UP:
-		say(WARN, "AbuseIPDB", "reputation.daily_limit is used up");
-		return;
-	default:
-		break;
-	}
 	address_parse(PROBE_ADDRESS, &a);
 	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
 	    &answer);
@@ -347,10 +361,12 @@ test_api(const struct config *cfg, struct statedir *d)
 	else
 		say(OK, "AbuseIPDB", "%s answers", cfg->reputation.url);
 	/* Others shall not run into what was just found out. */
-	if (answer.ok)
+	if (answer.ok) {
 		rest_clear(d, REST_API);
-	else if (!answer.only_this)
-		rest_set(d, REST_API, now, answer.rest_until, answer.reason);
+		rest_clear(d, REST_BUDGET);
+	} else if (!answer.only_this)
+		rest_set(d, answer.budget ? REST_BUDGET : REST_API, now,
+		    answer.rest_until, answer.reason);
 }
 
 int

@@ -4,7 +4,6 @@
 #include "abuseipdb.h"
 
 #include <cjson/cJSON.h>
-#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -96,9 +95,8 @@ json_country(const cJSON *object, struct cache_score *score)
 	const char *s = cJSON_GetStringValue(
 	    cJSON_GetObjectItemCaseSensitive(object, "countryCode"));
 
-	if (s != NULL && strlen(s) == 2 && isupper((unsigned char)s[0]) &&
-	    isupper((unsigned char)s[1]))
-		memcpy(score->country, s, 3);
+	if (s != NULL)
+		text_country(s, strlen(s), score->country);
 }
 
 /* What both endpoints tell about an address. NULL or what is wrong. */
@@ -324,6 +322,7 @@ status_judge(CURL *curl, const struct body *b, const char *token,
 	else if (status >= 300 && status < 500)
 		until = now + REST_CONFIG;
 	answer->only_this = status == 422;
+	answer->budget = status == 429;
 	answer_fail(answer, until, reason);
 }
 

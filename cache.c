@@ -13,10 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "rest.h"
 #include "text.h"
 
-#define BUDGET_FILE ".budget"
 #define FUTURE_MAX 300        /* seconds of clock difference forgiven */
 #define TEMPORARY_MAX 3600    /* seconds that a temporary file may live */
 
@@ -37,12 +37,17 @@ static bool
 field_parse(char *line, struct cache_score *s)
 {
 	char *value = strchr(line, '=');
+	struct address a;
 	long n;
 
 	if (value == NULL)
 		return true;
 	*value++ = '\0';
-	if (strcmp(line, "reporters") == 0)
+	if (strcmp(line, "address") == 0) {
+		if (!address_parse(value, &a))
+			return false;
+		address_text(&a, s->address, sizeof(s->address));
+	} else if (strcmp(line, "reporters") == 0)
 		return text_number(value, 0, 1000000000, &s->reporters);
 	if (strcmp(line, "reports") == 0)
 		return text_number(value, 0, 1000000000, &s->reports);
@@ -50,12 +55,9 @@ field_parse(char *line, struct cache_score *s)
 		if (!text_number(value, 0, 1, &n))
 			return false;
 		s->tor = (int)n;
-	} else if (strcmp(line, "country") == 0) {
-		if (strlen(value) != 2 || value[0] < 'A' || value[0] > 'Z' ||
-		    value[1] < 'A' || value[1] > 'Z')
-			return false;
-		memcpy(s->country, value, 3);
-	} else if (strcmp(line, "isp") == 0)
+	} else if (strcmp(line, "country") == 0)
+		return text_country(value, strlen(value), s->country);
+	else if (strcmp(line, "isp") == 0)
 		text_printable(s->isp, sizeof(s->isp), value);
 	else if (strcmp(line, "usage") == 0)
 		text_printable(s->usage, sizeof(s->usage), value);
@@ -89,6 +91,8 @@ cache_format(const struct cache_score *s, char *out, size_t size)
 
 	text_init(&t, out, size);
 	text_addf(&t, "%d\n", s->score);
+	if (strchr(s->address, ':') != NULL) /* IPv4 shares with nobody */
+		text_addf(&t, "address=%s\n", s->address);
 	if (s->country[0] != '\0')
 		text_addf(&t, "country=%s\n", s->country);
 	if (s->isp[0] != '\0')
@@ -122,6 +126,8 @@ cache_get(struct statedir *d, const char *key,
 		return CACHE_MISS;
 	if (policy->min_reporters > 0 && s->reporters < 0)
 		return CACHE_MISS;
+	if (s->address[0] == '\0')
+		snprintf(s->address, sizeof(s->address), "%s", key);
 	s->fetched = mtime;
 	age = (long)(now - mtime);
 	if (age < -FUTURE_MAX)
@@ -143,6 +149,71 @@ cache_put(struct statedir *d, const char *key, const struct cache_score *s,
 		return -1;
 	}
 	return statedir_write(d, key, text, n, mtime);
+}
+
+/* --- an address and its block --- */
+
+bool
+cache_acts(const struct cache_policy *policy, const struct cache_score *s)
+{
+	return s->score >= policy->score && (policy->min_reporters == 0 ||
+	    s->reporters >= policy->min_reporters);
+}
+
+enum cache_result
+cache_find(struct statedir *d, const struct address *a,
+    const struct cache_policy *policy, time_t now, struct cache_score *s)
+{
+	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
+	enum cache_result mine, shared;
+	struct cache_score other;
+
+	address_text(a, own, sizeof(own));
+	mine = cache_get(d, own, policy, now, s);
+	if (mine != CACHE_MISS && strcmp(s->address, own) != 0)
+		mine = CACHE_MISS; /* that of the block it is the base of */
+	if (mine == CACHE_MISS)
+		memset(s, 0, sizeof(*s));
+	/* A neighbour does not clear who is known to be bad. */
+	if (mine == CACHE_FRESH ||
+	    (mine == CACHE_STALE && cache_acts(policy, s)) ||
+	    address_bits(a) <= policy->ipv6_prefix)
+		return mine;
+	cache_key(a, policy->ipv6_prefix, block, sizeof(block));
+	shared = cache_get(d, block, policy, now, &other);
+	if (shared == CACHE_MISS)
+		return mine;
+	if (cache_acts(policy, &other) && strcmp(other.address, own) != 0) {
+		if (mine == CACHE_MISS) {
+			s->score = other.score;
+			memcpy(s->address, other.address, sizeof(s->address));
+		}
+		return mine;
+	}
+	if (mine == CACHE_STALE && shared == CACHE_STALE)
+		return mine;
+	*s = other;
+	return shared;
+}
+
+int
+cache_keep(struct statedir *d, const struct address *a,
+    const struct cache_policy *policy, const struct cache_score *s)
+{
+	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
+	struct cache_score kept = *s;
+
+	address_text(a, own, sizeof(own));
+	memcpy(kept.address, own, sizeof(kept.address));
+	if (cache_acts(policy, s))
+		return cache_put(d, own, &kept, 0);
+	cache_key(a, policy->ipv6_prefix, block, sizeof(block));
+	if (cache_put(d, block, &kept, 0) != 0)
+		return -1;
+	/* It is not bad any more. */
+	if (strcmp(own, block) != 0)
+		statedir_remove(d, own);
+	return 0;
 }
 
 /* --- one at a time --- */
@@ -191,6 +262,8 @@ outlived(struct statedir *d, const char *name,
 	age = (long)(now - st.st_mtime);
 	if (strncmp(name, STATEDIR_TEMPORARY, strlen(STATEDIR_TEMPORARY)) == 0)
 		return age > TEMPORARY_MAX;
+	if (strncmp(name, BUDGET_NETWORK, strlen(BUDGET_NETWORK)) == 0)
+		return st.st_mtime / 86400 != now / 86400;
 	if (strncmp(name, REST_PREFIX, strlen(REST_PREFIX)) == 0)
 		return statedir_read(d, name, text, sizeof(text), NULL) == 1 &&
 		    (!rest_parse(text, now, &until, reason, sizeof(reason)) ||
@@ -208,15 +281,21 @@ file_clean(struct statedir *d, const char *name,
     const struct cache_policy *policy, time_t now,
     struct cache_cleaned *done)
 {
-	bool marker = name[0] == '.';
+	char key[ADDRESS_TEXT_MAX];
+	struct address a;
 	int lock;
 
 	if (!outlived(d, name, policy, now)) {
 		done->kept++;
 		return;
 	}
-	lock = marker ? statedir_lock(d, STATEDIR_LOCK_REST, 1000) :
-			cache_lock(d, name, 0);
+	if (address_parse(name, &a)) {
+		cache_key(&a, policy->ipv6_prefix, key, sizeof(key));
+		lock = cache_lock(d, key, 0);
+	} else
+		lock = statedir_lock(d, strncmp(name, BUDGET_NETWORK,
+		    strlen(BUDGET_NETWORK)) == 0 ? STATEDIR_LOCK_BUDGET :
+		    STATEDIR_LOCK_REST, 1000);
 	if ((lock < 0 && errno == EAGAIN) || !outlived(d, name, policy, now))
 		done->kept++;
 	else if (statedir_remove(d, name) >= 0)
@@ -256,63 +335,4 @@ cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
 	}
 	closedir(dir);
 	return 0;
-}
-
-/* --- the daily budget: ".budget" holds "DAY COUNT", DAY since the epoch --- */
-
-static long
-budget_read(struct statedir *d, time_t now)
-{
-	char text[64], *count;
-	long day, used;
-
-	if (!statedir_usable(d) ||
-	    statedir_read(d, BUDGET_FILE, text, sizeof(text), NULL) != 1 ||
-	    (count = strchr(text, ' ')) == NULL)
-		return 0;
-	*count++ = '\0';
-	text_trim(count);
-	if (!text_number(text, 0, 0xffffffffL, &day) || day != now / 86400 ||
-	    !text_number(count, 0, 1000000000, &used))
-		return 0;
-	return used;
-}
-
-enum cache_budget
-cache_budget_take(struct statedir *d, long limit, time_t now, long wait_ms)
-{
-	enum cache_budget result = BUDGET_TAKEN;
-	char text[64];
-	long used;
-	int lock, n, error;
-
-	if (!statedir_usable(d))
-		return BUDGET_TAKEN;
-	lock = statedir_lock(d, STATEDIR_LOCK_BUDGET, wait_ms);
-	if (lock < 0)
-		return limit > 0 ? BUDGET_ERROR : BUDGET_TAKEN;
-	used = budget_read(d, now);
-	n = snprintf(text, sizeof(text), "%lld %ld\n", (long long)now / 86400,
-	    used + 1);
-	if (limit > 0 && used >= limit)
-		result = BUDGET_USED_UP;
-	else if (statedir_write(d, BUDGET_FILE, text, (size_t)n, 0) != 0 &&
-	    limit > 0)
-		result = BUDGET_ERROR;
-	error = errno;
-	close(lock);
-	errno = error;
-	return result;
-}
-
-long
-cache_budget_used(struct statedir *d, time_t now)
-{
-	return budget_read(d, now);
-}
-
-time_t
-cache_budget_reset(time_t now)
-{
-	return (now / 86400 + 1) * 86400;
 }

@@ -5,6 +5,10 @@
  * script wrote it; "name=value" lines follow. Freshness is judged when
  * reading, by the modification time. A torn, foreign or absurd file is a
  * miss, never a verdict.
+ *
+ * The addresses of an IPv6 block share a low score, in a file named after the
+ * block's base; it says about which of them AbuseIPDB was asked. A score that
+ * acts holds for that address alone, whose own name its file has.
  */
 #ifndef CACHE_H
 #define CACHE_H
@@ -20,11 +24,13 @@
 
 /* What is known about an address. Source: AbuseIPDB API v2, endpoint check. */
 struct cache_score {
+	char address[ADDRESS_TEXT_MAX]; /* that was asked about; when it is not
+					 * told, that of the file's name */
 	int score;        /* abuseConfidenceScore, 0..100 */
 	long reporters;   /* numDistinctUsers, -1 = not known */
 	long reports;     /* totalReports, -1 = not known */
 	int tor;          /* isTor 0, 1, -1 = not known */
-	char country[3];  /* ISO 3166-1 alpha-2, "" = not known */
+	char country[3];  /* as of text_country(), "" = not known */
 	char isp[128];    /* "" = not known */
 	char usage[64];   /* usageType, "" = not known */
 	time_t fetched;   /* modification time of the file */
@@ -41,20 +47,41 @@ struct cache_policy {
 	long cache_ttl;
 	long stale_ttl;
 	long min_reporters; /* above 0: a score without `reporters` is a miss */
+	long score;         /* from here on a score acts, */
+	long ipv6_prefix;   /* and below it serves a block of so many bits */
 };
 
+/* Does the check act at this score? */
+bool cache_acts(const struct cache_policy *policy, const struct cache_score *s);
+
 /*
- * The name of the file of an address: its text form; of an IPv6 address the
- * base of its block of ipv6_prefix bits.
+ * The name of the file that an address shares, by which its block is locked
+ * too: its text form; of an IPv6 address the base of its block of ipv6_prefix
+ * bits.
  */
 void cache_key(const struct address *a, long ipv6_prefix, char *out,
     size_t size);
 
-/* Looks a key up. *s is set unless the result is CACHE_MISS. */
+/*
+ * Looks an address up: its own score, or one of another address of its block
+ * that does not act. *s is set unless the result is CACHE_MISS; then only
+ * s->address and s->score may be: those of a neighbour that do not hold here.
+ */
+enum cache_result cache_find(struct statedir *d, const struct address *a,
+    const struct cache_policy *policy, time_t now, struct cache_score *s);
+
+/*
+ * Keeps what AbuseIPDB has just said about an address, where it belongs.
+ * 0, or -1 with errno.
+ */
+int cache_keep(struct statedir *d, const struct address *a,
+    const struct cache_policy *policy, const struct cache_score *s);
+
+/* Reads one file. *s is set unless the result is CACHE_MISS. */
 enum cache_result cache_get(struct statedir *d, const char *key,
     const struct cache_policy *policy, time_t now, struct cache_score *s);
 
-/* Writes a score; mtime 0 = now. 0, or -1 with errno. */
+/* Writes one file; mtime 0 = now. 0, or -1 with errno. */
 int cache_put(struct statedir *d, const char *key, const struct cache_score *s,
     time_t mtime);
 
@@ -83,26 +110,5 @@ struct cache_cleaned {
  */
 int cache_clean(struct statedir *d, const struct cache_policy *policy,
     time_t now, struct cache_cleaned *done);
-
-enum cache_budget {
-	BUDGET_ERROR = -1, /* it cannot be counted (errno) */
-	BUDGET_USED_UP,
-	BUDGET_TAKEN,
-};
-
-/*
- * The own daily budget: counts one call, whether or not it may be made by
- * `limit` (0 = no limit) for the UTC day of now. Waits at most wait_ms
- * milliseconds for other processes. Without a directory nobody can count, and
- * the call may be made.
- */
-enum cache_budget cache_budget_take(struct statedir *d, long limit, time_t now,
-    long wait_ms);
-
-/* How many calls were counted today. */
-long cache_budget_used(struct statedir *d, time_t now);
-
-/* The next 00:00 UTC: when the API's day and ours begin anew. */
-time_t cache_budget_reset(time_t now);
 
 #endif

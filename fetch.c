@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "budget.h"
 #include "child.h"
 #include "rest.h"
 #include "text.h"
@@ -21,26 +22,71 @@ fetch_policy(const struct config *cfg)
 		.cache_ttl = cfg->reputation.cache_ttl,
 		.stale_ttl = cfg->reputation.stale_ttl,
 		.min_reporters = cfg->reputation.min_reporters,
+		.score = cfg->reputation.score,
+		.ipv6_prefix = cfg->reputation.ipv6_prefix,
 	};
 }
 
-time_t
-fetch_resting(struct statedir *d, const char *key, time_t now, char *what,
-    char *reason, size_t size)
+/* Looks a marker up. */
+static bool
+marker_find(struct statedir *d, const char *what, time_t now,
+    struct fetch_rest *rest)
 {
-	char why[REST_REASON_MAX];
-	time_t until;
+	snprintf(rest->what, sizeof(rest->what), "%s", what);
+	rest->until = rest_until(d, what, now, rest->reason,
+	    sizeof(rest->reason));
+	if (rest->until == 0)
+		memset(rest, 0, sizeof(*rest));
+	return rest->until != 0;
+}
 
-	snprintf(what, REST_WHAT_MAX, "%s", REST_API);
-	until = rest_until(d, what, now, why, sizeof(why));
-	if (until == 0) {
-		snprintf(what, REST_WHAT_MAX, REST_IP "%s", key);
-		until = rest_until(d, what, now, why, sizeof(why));
+bool
+fetch_resting(const struct config *cfg, struct statedir *d,
+    const struct address *a, time_t now, struct fetch_rest *rest)
+{
+	char what[REST_WHAT_MAX] = REST_IP;
+	struct budget_answer b;
+
+	memset(rest, 0, sizeof(*rest));
+	if (marker_find(d, REST_API, now, rest) ||
+	    marker_find(d, REST_BUDGET, now, rest))
+		return true;
+	if (a != NULL) {
+		address_text(a, what + strlen(REST_IP), ADDRESS_TEXT_MAX);
+		if (marker_find(d, what, now, rest))
+			return true;
 	}
-	if (until != 0)
-		snprintf(reason, size, "API rests for %lld s more: %s",
-		    (long long)(until - now), why);
-	return until;
+	if (!budget_refused(d, cfg->reputation.daily_limit, a, now, &b))
+		return false;
+	snprintf(rest->what, sizeof(rest->what), FETCH_OWN_BUDGET);
+	snprintf(rest->reason, sizeof(rest->reason), "%.159s", b.why);
+	rest->until = b.until;
+	return true;
+}
+
+bool
+fetch_no_budget(const struct fetch_rest *rest)
+{
+	return strcmp(rest->what, FETCH_OWN_BUDGET) == 0 ||
+	    strcmp(rest->what, REST_BUDGET) == 0;
+}
+
+void
+fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
+    size_t size)
+{
+	const char *what = "API rests";
+
+	if (strcmp(rest->what, FETCH_OWN_BUDGET) == 0) {
+		snprintf(out, size, "%s", rest->reason);
+		return;
+	}
+	if (strcmp(rest->what, REST_BUDGET) == 0)
+		what = "the API's budget is used up";
+	else if (strncmp(rest->what, REST_IP, strlen(REST_IP)) == 0)
+		what = "this address is not asked about";
+	snprintf(out, size, "%s for %lld s more: %s", what,
+	    (long long)(rest->until - now), rest->reason);
 }
 
 int
@@ -120,8 +166,24 @@ answer_read(int fd, char *buf, size_t size, const struct request *req)
 	return (ssize_t)len;
 }
 
+/* The child says that nobody is to ask. */
+static enum fetch_result
+rest_take(struct statedir *d, time_t now, const struct fetch_rest *rest,
+    char *reason, size_t size)
+{
+	/* It has left a marker, unless the disk is full. */
+	if (strcmp(rest->what, FETCH_OWN_BUDGET) != 0)
+		rest_set(d, rest->what, now, rest->until, rest->reason);
+	if (!fetch_no_budget(rest)) {
+		snprintf(reason, size, "%s", rest->reason);
+		return FETCH_ERROR;
+	}
+	fetch_rest_text(rest, now, reason, size);
+	return FETCH_NO_BUDGET;
+}
+
 /* Asks a child process while this one holds the lock (-1: there is none). */
-static bool
+static enum fetch_result
 child_ask(const struct config *cfg, struct statedir *d,
     const struct request *req, int lock, struct cache_score *s, char *reason,
     size_t size)
@@ -137,7 +199,7 @@ child_ask(const struct config *cfg, struct statedir *d,
 	if (fd < 0) {
 		rest_set(d, REST_API, req->now, time(NULL) + FETCH_REST_API,
 		    reason);
-		return false;
+		return FETCH_ERROR;
 	}
 	len = answer_read(fd, text, sizeof(text), req);
 	close(fd);
@@ -151,50 +213,57 @@ child_ask(const struct config *cfg, struct statedir *d,
 		if (until <= time(NULL))
 			until = time(NULL) + 1;
 		rest_set(d, REST_API, req->now, until, reason);
-		return false;
+		return FETCH_ERROR;
 	}
 	rc = fetch_parse(text, s, &rest);
 	if (rc == 1) {
 		s->fetched = time(NULL);
-		return true;
+		if (s->address[0] == '\0')
+			memcpy(s->address, address, sizeof(s->address));
+		return FETCH_SCORE;
 	}
-	if (rc == 0) {
-		/* abictl has left a marker, unless the disk is full. */
-		rest_set(d, rest.what, req->now, rest.until, rest.reason);
-		snprintf(reason, size, "%s", rest.reason);
-		return false;
-	}
+	if (rc == 0)
+		return rest_take(d, req->now, &rest, reason, size);
 	snprintf(reason, size, "abictl fetch ended without an answer");
 	rest_set(d, REST_API, req->now, time(NULL) + FETCH_REST_API, reason);
-	return false;
+	return FETCH_ERROR;
 }
 
-bool
-fetch_score(const struct config *cfg, struct statedir *d, const char *key,
+enum fetch_result
+fetch_score(const struct config *cfg, struct statedir *d,
     const struct request *req, struct cache_score *s, char *reason, size_t size)
 {
 	struct cache_policy policy = fetch_policy(cfg);
-	char what[REST_WHAT_MAX];
-	bool found;
+	enum fetch_result result = FETCH_ERROR;
+	char key[ADDRESS_TEXT_MAX];
+	struct fetch_rest rest;
 	int lock, error;
 
-	if (fetch_resting(d, key, req->now, what, reason, size) != 0)
-		return false;
+	if (fetch_resting(cfg, d, &req->client, req->now, &rest)) {
+		fetch_rest_text(&rest, req->now, reason, size);
+		return fetch_no_budget(&rest) ? FETCH_NO_BUDGET : FETCH_ERROR;
+	}
 	if (!statedir_usable(d))
 		return child_ask(cfg, d, req, -1, s, reason, size);
+	cache_key(&req->client, policy.ipv6_prefix, key, sizeof(key));
 	lock = cache_lock(d, key, request_left(req));
 	error = errno;
 	/* Somebody else may have asked while we waited. */
-	found = cache_get(d, key, &policy, time(NULL), s) == CACHE_FRESH;
-	if (!found && lock < 0)
+	if (cache_find(d, &req->client, &policy, time(NULL), s) == CACHE_FRESH)
+		result = FETCH_SCORE;
+	else if (lock < 0)
 		snprintf(reason, size, "%.80s/" STATEDIR_LOCK ": %s", d->path,
 		    error == EAGAIN ?
 			"another process still asks at filter.deadline" :
 			strerror(error));
-	else if (!found &&
-	    fetch_resting(d, key, time(NULL), what, reason, size) == 0)
-		found = child_ask(cfg, d, req, lock, s, reason, size);
+	else if (!fetch_resting(cfg, d, &req->client, time(NULL), &rest))
+		result = child_ask(cfg, d, req, lock, s, reason, size);
+	else {
+		fetch_rest_text(&rest, time(NULL), reason, size);
+		if (fetch_no_budget(&rest))
+			result = FETCH_NO_BUDGET;
+	}
 	if (lock >= 0)
 		close(lock);
-	return found;
+	return result;
 }

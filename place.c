@@ -14,6 +14,7 @@
 
 #include "file.h"
 #include "log.h"
+#include "text.h"
 
 #define EARTH_RADIUS 6371.0 /* km, mean */
 
@@ -97,21 +98,16 @@ ready(const char *path)
 	return true;
 }
 
-/* A text of exactly two capital letters at that path of names. */
+/* A country code at that path of names. */
 static bool
 code_at(MMDB_entry_s *entry, const char *const *path, char *out)
 {
 	MMDB_entry_data_s data;
 
 	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
-	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING ||
-	    data.data_size != 2 || data.utf8_string[0] < 'A' ||
-	    data.utf8_string[0] > 'Z' || data.utf8_string[1] < 'A' ||
-	    data.utf8_string[1] > 'Z')
+	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING)
 		return false;
-	memcpy(out, data.utf8_string, 2);
-	out[2] = '\0';
-	return true;
+	return text_country(data.utf8_string, data.data_size, out);
 }
 
 /* A number of any of the types that are used for numbers. */

@@ -16,7 +16,7 @@
 #include "address.h"
 
 struct place {
-	char country[3];   /* ISO 3166-1 alpha-2, "" = not known */
+	char country[3];   /* as of text_country(), "" = not known */
 	bool located;      /* the following are known */
 	double latitude;   /* degrees */
 	double longitude;

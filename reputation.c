@@ -12,7 +12,6 @@
 #include "cache.h"
 #include "check.h"
 #include "fetch.h"
-#include "rest.h"
 #include "text.h"
 
 /* The cache directory, kept open from one request to the next. */
@@ -49,17 +48,22 @@ static void
 source_text(enum cache_result from, const struct request *req,
     const struct cache_score *s, char *out, size_t size)
 {
-	char age[32];
+	char age[32], own[ADDRESS_TEXT_MAX];
+	struct text t;
 	long seconds;
 
-	if (from == CACHE_MISS) {
-		snprintf(out, size, "asked now");
-		return;
+	text_init(&t, out, size);
+	if (from == CACHE_MISS)
+		text_add(&t, "asked now");
+	else {
+		seconds = (long)(req->now - s->fetched);
+		text_age(age, sizeof(age), seconds > 0 ? seconds : 0);
+		text_addf(&t, "%s, %s old",
+		    from == CACHE_FRESH ? "cached" : "stale", age);
 	}
-	seconds = (long)(req->now - s->fetched);
-	text_age(age, sizeof(age), seconds > 0 ? seconds : 0);
-	snprintf(out, size, "%s, %s old",
-	    from == CACHE_FRESH ? "cached" : "stale", age);
+	address_text(&req->client, own, sizeof(own));
+	if (strcmp(s->address, own) != 0)
+		text_addf(&t, ", of %s", s->address);
 }
 
 /* What a known score means. source: where it comes from. */
@@ -67,9 +71,8 @@ static enum outcome
 judge(const struct config *cfg, const struct cache_score *s,
     const char *source, struct verdict *v)
 {
-	bool high = s->score >= cfg->reputation.score;
-	bool enough = cfg->reputation.min_reporters == 0 ||
-	    s->reporters >= cfg->reputation.min_reporters;
+	struct cache_policy policy = fetch_policy(cfg);
+	bool acts = cache_acts(&policy, s);
 	struct text t;
 
 	v->score = s->score;
@@ -79,33 +82,63 @@ judge(const struct config *cfg, const struct cache_score *s,
 	    cfg->reputation.score);
 	if (s->reporters >= 0)
 		text_addf(&t, ", %ld reporters", s->reporters);
-	if (high && !enough)
+	if (s->score >= cfg->reputation.score && !acts)
 		text_addf(&t, ", fewer than %ld",
 		    cfg->reputation.min_reporters);
 	text_addf(&t, " (%s)", source);
-	if (!high || !enough)
+	if (!acts)
 		return OUTCOME_NONE;
 	v->action = cfg->reputation.action;
 	return OUTCOME_ACT;
+}
+
+/* No score is to be had now: what that means, and why. */
+static enum outcome
+not_known(const struct cache_score *neighbour, bool failed, const char *why,
+    struct verdict *v)
+{
+	struct text t;
+
+	text_init(&t, v->reason, sizeof(v->reason));
+	text_add(&t, "not in the cache");
+	if (neighbour->address[0] != '\0')
+		text_addf(&t, " (score %d is that of %s)", neighbour->score,
+		    neighbour->address);
+	text_addf(&t, "; %s", why);
+	return failed ? OUTCOME_ERROR : OUTCOME_NONE;
+}
+
+/* As fetch_score() for somebody who only looks. */
+static enum fetch_result
+fetch_foresee(const struct config *cfg, struct statedir *cache,
+    const struct request *req, char *why, size_t size)
+{
+	struct fetch_rest rest;
+
+	if (fetch_resting(cfg, cache, &req->client, req->now, &rest))
+		fetch_rest_text(&rest, req->now, why, size);
+	else
+		snprintf(why, size, "AbuseIPDB would be asked");
+	return FETCH_NO_BUDGET; /* this is no error in any case */
 }
 
 static enum outcome
 reputation_run(const struct config *cfg, const struct request *req,
     struct verdict *v)
 {
-	char key[ADDRESS_TEXT_MAX], source[192], why[160] = "";
-	char what[REST_WHAT_MAX];
+	char source[256], why[192] = "";
 	struct cache_policy policy = fetch_policy(cfg);
 	struct statedir *cache = cache_dir(cfg);
 	struct cache_score s, fetched;
 	enum cache_result found;
+	enum fetch_result result;
+	size_t n;
 
 	if (!req->client_known) {
 		snprintf(v->reason, sizeof(v->reason), "no client address");
 		return OUTCOME_NONE;
 	}
-	cache_key(&req->client, cfg->reputation.ipv6_prefix, key, sizeof(key));
-	found = cache_get(cache, key, &policy, req->now, &s);
+	found = cache_find(cache, &req->client, &policy, req->now, &s);
 	source_text(found, req, &s, source, sizeof(source));
 	if (found == CACHE_FRESH)
 		return judge(cfg, &s, source, v);
@@ -114,23 +147,21 @@ reputation_run(const struct config *cfg, const struct request *req,
 		    "not a global address: never asked for");
 		return OUTCOME_NONE;
 	}
-	if (req->passive) {
-		if (fetch_resting(cache, key, req->now, what, why,
-			sizeof(why)) == 0)
-			snprintf(why, sizeof(why), "AbuseIPDB would be asked");
-	} else if (fetch_score(cfg, cache, key, req, &fetched, why,
-		       sizeof(why))) {
+	if (req->passive)
+		result = fetch_foresee(cfg, cache, req, why, sizeof(why));
+	else
+		result = fetch_score(cfg, cache, req, &fetched, why,
+		    sizeof(why));
+	if (result == FETCH_SCORE) {
 		v->news = "score";
 		source_text(CACHE_MISS, req, &fetched, source, sizeof(source));
 		return judge(cfg, &fetched, source, v);
 	}
-	if (found == CACHE_STALE) {
-		snprintf(source + strlen(source),
-		    sizeof(source) - strlen(source), "; %s", why);
-		return judge(cfg, &s, source, v);
-	}
-	snprintf(v->reason, sizeof(v->reason), "not in the cache; %s", why);
-	return req->passive ? OUTCOME_NONE : OUTCOME_ERROR;
+	if (found == CACHE_MISS)
+		return not_known(&s, result == FETCH_ERROR, why, v);
+	n = strlen(source);
+	snprintf(source + n, sizeof(source) - n, "; %s", why);
+	return judge(cfg, &s, source, v);
 }
 
 const struct check reputation_check = {

@@ -15,6 +15,7 @@
 #include "statedir.h"
 
 #define REST_API "api"   /* the reputation API, for every address */
+#define REST_BUDGET "budget" /* the same: its calls of the day are used up */
 #define REST_IP "ip-"    /* + address: the API for this one */
 #define REST_PREFETCH "prefetch" /* the API's blacklist */
 #define REST_STORE "store-" /* + hash of its URL: the store */

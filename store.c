@@ -64,10 +64,16 @@ store_user(const char *name, char *out, size_t size)
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 	char printable[STORE_USER_MAX];
 	SHA2_CTX sha;
-	size_t n = strlen(name), i;
+	const char *inner;
+	size_t n, i;
 
+	inner = text_inner(name, &n);
+	if (n > 0)
+		name = inner;
+	else
+		n = strlen(name); /* nobody, or a name of blanks alone */
 	if (n < STORE_USER_MAX) {
-		snprintf(folded, sizeof(folded), "%s", name);
+		snprintf(folded, sizeof(folded), "%.*s", (int)n, name);
 		text_lower(folded);
 		/* Valid and printable UTF-8 comes out as it went in. */
 		text_printable(printable, sizeof(printable), folded);
@@ -78,7 +84,8 @@ store_user(const char *name, char *out, size_t size)
 	}
 	SHA256Init(&sha);
 	for (i = 0; i < n; i += sizeof(folded) - 1) {
-		snprintf(folded, sizeof(folded), "%s", name + i);
+		snprintf(folded, sizeof(folded), "%.*s", (int)(n - i),
+		    name + i);
 		text_lower(folded);
 		if (i == 0)
 			text_ascii(shown, sizeof(shown), folded);

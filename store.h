@@ -349,7 +349,8 @@ struct store *store_open_existing(const struct config *cfg, const char *url,
     char *error, size_t size);
 
 /*
- * The key of a user: folded to lower case (ASCII). One that is longer than 100
+ * The key of a user: folded to lower case (ASCII), without blanks at the ends,
+ * which mail systems pass over at a login. One that is longer than 100
  * bytes or not valid UTF-8 becomes its first 35 bytes, with '?' for what is
  * not printable ASCII, '#', and the SHA-256 of the folded name in hex.
  */

@@ -138,14 +138,23 @@ text_ascii(char *out, size_t size, const char *in)
 	return len;
 }
 
+const char *
+text_inner(const char *s, size_t *n)
+{
+	s += strspn(s, " \t\r\n");
+	for (*n = strlen(s); *n > 0; (*n)--)
+		if (strchr(" \t\r\n", s[*n - 1]) == NULL)
+			break;
+	return s;
+}
+
 char *
 text_trim(char *s)
 {
 	size_t n;
 
-	s += strspn(s, " \t\r\n");
-	for (n = strlen(s); n > 0 && strchr(" \t\r\n", s[n - 1]) != NULL; n--)
-		s[n - 1] = '\0';
+	s += text_inner(s, &n) - s;
+	s[n] = '\0';
 	return s;
 }
 
@@ -155,6 +164,22 @@ text_lower(char *s)
 	for (; *s != '\0'; s++)
 		if (*s >= 'A' && *s <= 'Z')
 			*s = (char)(*s - 'A' + 'a');
+}
+
+bool
+text_country(const char *s, size_t n, char out[3])
+{
+	static const char unknown[][3] = { "ZZ", "XX", "EU", "AP" };
+	size_t i;
+
+	if (n != 2 || s[0] < 'A' || s[0] > 'Z' || s[1] < 'A' || s[1] > 'Z')
+		return false;
+	memcpy(out, s, 2);
+	out[2] = '\0';
+	for (i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		if (strcmp(out, unknown[i]) == 0)
+			out[0] = '\0';
+	return true;
 }
 
 /* As text_number, for the digits at the beginning; *end is what follows. */

@@ -50,11 +50,21 @@ size_t text_ascii(char *out, size_t size, const char *in);
  */
 size_t text_utf8_length(const char *s);
 
-/* Cuts white space at both ends, in place; returns the new beginning. */
+/* What is between white space at both ends; its length into n. */
+const char *text_inner(const char *s, size_t *n);
+
+/* Cuts that white space off, in place; returns the new beginning. */
 char *text_trim(char *s);
 
 /* Folds A-Z to a-z in place. Bytes above 0x7f stay. */
 void text_lower(char *s);
+
+/*
+ * Reads a country code (ISO 3166-1 alpha-2) of n bytes into out. False when it
+ * is not two capital letters. Those that databases use for "not known" (ZZ,
+ * XX) or for no country in particular (EU, AP) become "". XK is Kosovo.
+ */
+bool text_country(const char *s, size_t n, char out[3]);
 
 /*
  * Reads a whole decimal number: digits only, an optional leading '-', no

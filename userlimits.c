@@ -187,10 +187,12 @@ limits_find(const struct limits *l, const char *user, struct limits_of *of)
 {
 	char name[NAME_SIZE], *at;
 	bool found = false;
+	size_t n;
 
-	if (strlen(user) >= sizeof(name))
+	user = text_inner(user, &n);
+	if (n >= sizeof(name))
 		return false;
-	memcpy(name, user, strlen(user) + 1);
+	snprintf(name, sizeof(name), "%.*s", (int)n, user);
 	text_lower(name);
 	at = strrchr(name, '@');
 	if (at != NULL)

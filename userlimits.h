@@ -27,7 +27,10 @@ struct limits *limits_parse(char *text, size_t len,
     void (*complain)(void *arg, int line, const char *what), void *arg);
 void limits_free(struct limits *l);
 
-/* Changes *of to what holds for this user (any case). True if a line does. */
+/*
+ * Changes *of to what holds for this user (any case, blanks at the ends do not
+ * count). True if a line does.
+ */
 bool limits_find(const struct limits *l, const char *user,
     struct limits_of *of);
 

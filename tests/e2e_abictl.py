@@ -5,6 +5,7 @@
 """
 import contextlib
 import hashlib
+import ipaddress
 import json
 import os
 import pty
@@ -19,7 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 
 import testenv  # noqa: E402
 from apistub import error, html_page, raw, score  # noqa: E402
-from filter import REFUSED, answer_to, duration, request  # noqa: E402
+from filter import DUNNO, REFUSED, answer_to, duration, request  # noqa: E402
 from sitetest import CLEAN_EXIT, DAY, SiteTest, listing, lock_of, locked  # noqa: E402
 from testenv import FILTER_USER  # noqa: E402
 
@@ -107,12 +108,30 @@ class CacheShow(AbictlTest):
             self.run_abictl(site, "cache", "show", text, status=DATAERR)
 
     def test_an_ipv6_network(self):
-        site = self.site({"reputation.ipv6_prefix": "64"})
-        site.put_score("2a02:d540:0:1::", 71)
-        for address in ("2a02:d540:0:1::a", "2A02:D540:0:1:FFFF:0:0:1"):
+        site = self.site()
+        site.put_score("2a02:d540:0:1::", "12\naddress=2a02:d540:0:1::a\n")
+        site.put_score("2a02:d540:0:1::b", "71\naddress=2a02:d540:0:1::b\n")
+        for address, asked, score in (("2a02:d540:0:1::a", None, "12"),
+                                      ("2A02:D540:0:1:FFFF:0:0:1", "2a02:d540:0:1::a", "12"),
+                                      ("2a02:d540:0:1::b", None, "71")):
             shown = self.fields(site, "cache", "show", address)
-            self.assertEqual((shown["address"], shown["score"]), ("2a02:d540:0:1::", "71"))
+            self.assertEqual((shown["address"], shown.get("asked"), shown["score"]),
+                             (str(ipaddress.ip_address(address)), asked, score))
+            parsed = self.run_json(site, "cache", "show", address)
+            self.assertEqual((parsed["address"], parsed.get("asked"), str(parsed["score"])),
+                             (str(ipaddress.ip_address(address)), asked, score))
         self.run_abictl(site, "cache", "show", "2a02:d540:0:2::a", status=UNAVAILABLE)
+
+    def test_the_score_of_a_neighbour(self):
+        site = self.site()
+        site.put_score("2a02:d540:0:1::", 71)  # of an earlier release
+        shown = self.fields(site, "cache", "show", "2a02:d540:0:1::a", status=UNAVAILABLE)
+        self.assertEqual((shown["state"], shown["neighbour"]),
+                         ("absent", "2a02:d540:0:1:: has score 71, which acts on it alone"))
+        self.assertEqual(self.run_json(site, "cache", "show", "2a02:d540:0:1::a",
+                                       status=UNAVAILABLE),
+                         {"address": "2a02:d540:0:1::a", "state": "absent",
+                          "neighbour": {"address": "2a02:d540:0:1::", "score": 71}})
 
     def test_who_rests(self):
         site = self.site()
@@ -154,7 +173,8 @@ class CacheDrop(AbictlTest):
 
     def test_score_and_marker(self):
         site = self.site({"reputation.ipv6_prefix": "64"})
-        for name in ("8.8.4.4", "9.9.9.9", "2a02:d540:0:1::"):
+        for name in ("8.8.4.4", "9.9.9.9", "2a02:d540:0:1::", "2a02:d540:0:1::abcd",
+                     "2a02:d540:0:1::b"):
             site.put_score(name, 71)
         for name in ("ip-8.8.4.4", "ip-1.2.3.4", "ip-9.9.9.9", "api"):
             self.put_marker(site, name, 600)
@@ -162,7 +182,7 @@ class CacheDrop(AbictlTest):
             self.assertEqual(self.run_abictl(site, "cache", "drop", address), "")
             self.run_abictl(site, "cache", "drop", address, status=UNAVAILABLE)
         self.assertEqual(sorted(os.listdir(site.cache)), [".rest-api", ".rest-ip-9.9.9.9",
-                                                          "9.9.9.9"])
+                                                          "2a02:d540:0:1::b", "9.9.9.9"])
         self.run_abictl(site, "cache", "drop", "../key", status=DATAERR)
 
 
@@ -175,7 +195,8 @@ class CacheClean(AbictlTest):
                              ("1.0.0.8", 7.1 * DAY), ("2a02::8", 30 * DAY), ("1.0.0.9", -DAY)):
             site.put_score(address, 71, age)
         for name, age in ((".tmp-old", 2 * HOUR), (".tmp-new", HOUR / 2), ("README", 99 * DAY),
-                          ("1.0.0.8.bak", 99 * DAY), (".budget", 99 * DAY), (".foreign", 99 * DAY)):
+                          ("1.0.0.8.bak", 99 * DAY), (".budget", 99 * DAY), (".foreign", 99 * DAY),
+                          (".budget-8.8.4.0-24", DAY), (".budget-1.1.1.0-24", 0)):
             site.put_score(name, "71\n", age)
         for name, seconds in (("ip-1.0.0.1", 600), ("api", 600), ("ip-1.0.0.2", -1),
                               ("prefetch", -HOUR)):
@@ -188,7 +209,7 @@ class CacheClean(AbictlTest):
         return site
 
     GONE = {"1.0.0.8", "2a02::8", "1.0.0.9", ".tmp-old", ".rest-ip-1.0.0.2", ".rest-prefetch",
-            ".rest-ip-1.0.0.3"}
+            ".rest-ip-1.0.0.3", ".budget-8.8.4.0-24"}
 
     def assert_cleaned(self, site, gone, *arguments):
         before = set(os.listdir(site.cache))
@@ -225,7 +246,7 @@ class CacheClean(AbictlTest):
         site.abictl("cache", "clean", capture_output=False, stdout=side)
         os.close(side)
         with open(terminal, "rb", buffering=0) as output:
-            self.assertRegex(output.read(1000), rb"\A7 removed, \d+ kept")
+            self.assertRegex(output.read(1000), rb"\A8 removed, \d+ kept")
 
 
 class CachePrefetch(AbictlTest):
@@ -239,7 +260,7 @@ class CachePrefetch(AbictlTest):
                       "lastReportedAt": generated} for address in addresses]}))
 
     def test_it_fills_the_cache(self):
-        site = self.site({"reputation.ipv6_prefix": "64"})
+        site = self.site()
         self.listed("1.2.3.4", "192.168.0.1", "10.1.2.3", "127.0.0.1", "fe80::1", "9.9.9.9",
                     "8.8.4.4", "2a02:d540:0:1::abcd")
         site.put_score("9.9.9.9", 3, HOUR / 2)  # checked after the list was made
@@ -249,11 +270,13 @@ class CachePrefetch(AbictlTest):
         scores = {name: site.cached_score(name) for name in os.listdir(site.cache)
                   if name[0] != "."}
         self.assertEqual(scores, {"1.2.3.4": "100", "9.9.9.9": "3", "8.8.4.4": "100",
-                                  "2a02:d540:0:1::": "100"})
+                                  "2a02:d540:0:1::abcd": "100"})
         self.assertAlmostEqual(os.stat(f"{site.cache}/1.2.3.4").st_mtime, time.time() - HOUR,
                                delta=10)
-        self.assert_answers(REFUSED, site, request("1.2.3.4"))
+        self.assert_answers(REFUSED * 2, site, request("1.2.3.4"), request("2a02:d540:0:1::abcd"))
         self.assertEqual((self.count("blacklist"), self.stub.count()), (1, 0))
+        self.assert_answers(DUNNO, site, request("2a02:d540:0:1::1"))  # not its neighbour
+        self.assertEqual(self.stub.count("2a02:d540:0:1::1"), 1)
         self.assertEqual(json.loads(self.run_abictl(site, "--json", "cache", "prefetch")),
                          {"written": 0, "newer": 4})
 
@@ -436,12 +459,13 @@ class Fetch(AbictlTest):
         self.assertEqual((self.stub.count(), site.cached_score("8.8.4.4")), (2, "71"))
 
     def test_json(self):
-        site = self.site({"reputation.ipv6_prefix": "64"})
-        self.stub.default = score(71)
-        parsed = self.run_json(site, "fetch", "2A02:D540::A")
+        site = self.site()
+        self.stub.default = score(12)
+        self.run_json(site, "fetch", "2A02:D540::A")
+        parsed = self.run_json(site, "fetch", "2A02:D540::B")
         self.assertAlmostEqual(parsed.pop("fetched"), time.time(), delta=10)
         self.assertEqual(parsed, {
-            "address": "2a02:d540::", "score": 71, "reporters": 9, "reports": 25, "tor": False,
+            "address": "2a02:d540::b", "asked": "2a02:d540::a", "score": 12, "reporters": 9, "reports": 25, "tor": False,
             "country": "CN", "isp": "Example Hosting Ltd",
             "usage": "Data Center/Web Hosting/Transit"})
         self.assertEqual([call.query["ipAddress"] for call in self.stub.requests],

@@ -207,7 +207,7 @@ class Calls(EndToEnd):
                                range(1, 11))
         self.assertEqual(list(replies), [[ACCEPTED]] * 10)
         self.assertEqual(self.stub.count(), 1)
-        seconds, reason = self.site.rest()
+        seconds, reason = self.site.rest("budget")
         self.assertTrue(3500 < seconds <= 3601, seconds)
         self.assertIn("429", reason)
 
@@ -217,7 +217,7 @@ class Calls(EndToEnd):
         self.assert_reply(ACCEPTED)
         self.stub.default = score(71)
         self.assert_reply(ACCEPTED, "9.9.9.9")
-        wait_until(lambda: self.site.rest()[0] < -0.1, "Retry-After to pass")
+        wait_until(lambda: self.site.rest("budget")[0] < -0.1, "Retry-After to pass")
         self.assert_reply(REFUSED, "9.9.9.9")
         self.assertEqual(self.stub.count(), 2)
 

@@ -57,6 +57,7 @@ check_fields(void **state)
 	static const char odd[] = OPEN "71,\"countryCode\":\"../\","
 	    "\"isp\":7,\"usageType\":[],\"isTor\":\"yes\","
 	    "\"totalReports\":-5,\"numDistinctUsers\":1e99}}";
+	static const char unknown[] = OPEN "71,\"countryCode\":\"ZZ\"}}";
 	struct cache_score s;
 	struct address a;
 
@@ -69,6 +70,9 @@ check_fields(void **state)
 	assert_int_equal(s.tor, 1);
 	assert_int_equal(s.reports, 25);
 	assert_int_equal(s.reporters, 9);
+	assert_null(abuseipdb_parse_check(unknown, sizeof(unknown) - 1, &a,
+	    &s));
+	assert_string_equal(s.country, "");
 	assert_null(abuseipdb_parse_check(odd, sizeof(odd) - 1, &a, &s));
 	assert_string_equal(s.country, "");
 	assert_string_equal(s.isp, "");

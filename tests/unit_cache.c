@@ -1,4 +1,4 @@
-/* The shared directory: cache files, markers, budget, lock, clean-up. */
+/* The shared directory: cache files, markers, lock, clean-up. */
 #include "unit.h"
 
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include "rest.h"
 
 #define NOW 1800000000
-static const struct cache_policy policy = { .cache_ttl = 86400,
-	.stale_ttl = 7 * 86400 };
+static struct cache_policy policy = { .cache_ttl = 86400,
+	.stale_ttl = 7 * 86400, .score = 70, .ipv6_prefix = 64 };
 static struct statedir dir;
 
 static int
@@ -79,6 +79,8 @@ contents(void **state)
 		{ "71x\n", -1 }, { "0x47\n", -1 }, { "\"71\"\n", -1 },
 		{ "99999999999999999999\n", -1 }, { "71\nreporters=9", -1 },
 		{ "71\nreporters=x\n", -1 }, { "71\ncountry=USA\n", -1 },
+		{ "71\naddress=192.0.2.1\n", 71 },
+		{ "71\naddress=\n", -1 }, { "71\naddress=1.2.3\n", -1 },
 		{ "71\ntor=2\n", -1 }, { "{\"data\":1}\n", -1 },
 		{ "\xff\xfe\n", -1 }, { "rest api 1 x\n", -1 },
 	};
@@ -94,6 +96,11 @@ contents(void **state)
 		if (s.score != rows[i].score)
 			fail_msg("%s: %d", rows[i].text, s.score);
 	}
+	/* As an earlier release wrote it. */
+	aged("192.0.2.1", "71\ncountry=ZZ\n", 0);
+	assert_int_equal(cache_get(&dir, "192.0.2.1", &policy, NOW, &s),
+	    CACHE_FRESH);
+	assert_string_equal(s.country, "");
 }
 
 static void
@@ -174,6 +181,124 @@ keys(void **state)
 	address_parse("192.0.2.7", &a);
 	cache_key(&a, 64, key, sizeof(key));
 	assert_string_equal(key, "192.0.2.7");
+}
+
+/* What is known of an address: "SCORE of ADDRESS", as a miss in brackets. */
+static const char *
+known(const char *text)
+{
+	static const char *const state[] = { ")", "", ", stale" };
+	static char out[80];
+	struct cache_score s;
+	enum cache_result r;
+	struct address a;
+
+	assert_true(address_parse(text, &a));
+	r = cache_find(&dir, &a, &policy, NOW, &s);
+	if (r == CACHE_MISS && s.address[0] == '\0')
+		return "-";
+	snprintf(out, sizeof(out), "%s%d of %s%s", r == CACHE_MISS ? "(" : "",
+	    s.score, s.address, state[r]);
+	return out;
+}
+
+/* AbuseIPDB said that about this address, so long ago. */
+static void
+keep(const char *text, int score, long age)
+{
+	struct cache_score s = { .score = score, .reporters = -1,
+		.reports = -1, .tor = -1 };
+	char name[ADDRESS_TEXT_MAX], content[CACHE_TEXT_MAX];
+	struct address a;
+	size_t i;
+
+	assert_true(address_parse(text, &a));
+	assert_int_equal(cache_keep(&dir, &a, &policy, &s), 0);
+	for (i = 0; i < 2; i++) {
+		cache_key(&a, i == 0 ? 128 : 64, name, sizeof(name));
+		if (statedir_read(&dir, name, content, sizeof(content),
+			NULL) == 1)
+			assert_int_equal(statedir_write(&dir, name, content,
+					     strlen(content), NOW - age), 0);
+	}
+}
+
+static void
+blocks(void **state)
+{
+	(void)state;
+	keep("2001:db8:0:1::a", 71, 0);
+	assert_string_equal(known("2001:db8:0:1::a"), "71 of 2001:db8:0:1::a");
+	assert_string_equal(known("2001:db8:0:1::b"), "-");
+	assert_string_equal(known("2001:db8:0:1::"), "-");
+	keep("2001:db8:0:1::b", 69, 0);
+	assert_string_equal(known("2001:db8:0:1::a"), "71 of 2001:db8:0:1::a");
+	assert_string_equal(known("2001:db8:0:1::b"), "69 of 2001:db8:0:1::b");
+	assert_string_equal(known("2001:db8:0:1::c"), "69 of 2001:db8:0:1::b");
+	assert_string_equal(known("2001:db8:0:1::"), "69 of 2001:db8:0:1::b");
+	assert_string_equal(known("2001:db8:0:2::b"), "-");
+	/* The limit is lowered. */
+	policy.score = 60;
+	assert_string_equal(known("2001:db8:0:1::b"), "69 of 2001:db8:0:1::b");
+	assert_string_equal(known("2001:db8:0:1::c"),
+	    "(69 of 2001:db8:0:1::b)");
+	policy.score = 70;
+	/* The base of a block is an address too. */
+	keep("2001:db8:0:3::", 71, 0);
+	assert_string_equal(known("2001:db8:0:3::"), "71 of 2001:db8:0:3::");
+	assert_string_equal(known("2001:db8:0:3::a"), "(71 of 2001:db8:0:3::)");
+	/* An IPv4 address is always itself. */
+	keep("192.0.2.9", 71, 0);
+	assert_string_equal(known("192.0.2.9"), "71 of 192.0.2.9");
+	assert_string_equal(known("::ffff:192.0.2.9"), "71 of 192.0.2.9");
+	/* Each for itself: what the block has does not count. */
+	policy.ipv6_prefix = 128;
+	assert_string_equal(known("2001:db8:0:1::a"), "71 of 2001:db8:0:1::a");
+	assert_string_equal(known("2001:db8:0:1::c"), "-");
+	assert_string_equal(known("2001:db8:0:1::"), "-");
+	policy.ipv6_prefix = 64;
+}
+
+/* Which do not say whom they are about. */
+static void
+files_of_an_earlier_release(void **state)
+{
+	(void)state;
+	aged("2001:db8:1:1::", "71\n", 0);
+	assert_string_equal(known("2001:db8:1:1::a"), "(71 of 2001:db8:1:1::)");
+	assert_string_equal(known("2001:db8:1:1::"), "71 of 2001:db8:1:1::");
+	aged("2001:db8:1:2::", "12\n", 0);
+	assert_string_equal(known("2001:db8:1:2::a"), "12 of 2001:db8:1:2::");
+	aged("2001:db8:1:3::a", "71\n", 0);
+	assert_string_equal(known("2001:db8:1:3::a"), "71 of 2001:db8:1:3::a");
+	assert_string_equal(known("2001:db8:1:3::b"), "-");
+	/* Somebody has copied it. */
+	aged("2001:db8:1:4::a", "71\naddress=2001:db8:1:4::b\n", 0);
+	assert_string_equal(known("2001:db8:1:4::a"), "-");
+	aged("192.0.2.1", "71\naddress=192.0.2.2\n", 0);
+	assert_string_equal(known("192.0.2.1"), "-");
+}
+
+static void
+who_is_known_to_be_bad(void **state)
+{
+	(void)state;
+	keep("2001:db8:2:1::a", 71, 90000);
+	keep("2001:db8:2:1::b", 12, 0);
+	/* It is asked about again, whatever a neighbour is like. */
+	assert_string_equal(known("2001:db8:2:1::a"),
+	    "71 of 2001:db8:2:1::a, stale");
+	keep("2001:db8:2:1::a", 3, 0);
+	assert_string_equal(known("2001:db8:2:1::a"), "3 of 2001:db8:2:1::a");
+	assert_string_equal(known("2001:db8:2:1::b"), "3 of 2001:db8:2:1::a");
+	keep("2001:db8:2:1::a", 12, 90000);
+	assert_string_equal(known("2001:db8:2:1::c"),
+	    "12 of 2001:db8:2:1::a, stale");
+	keep("2001:db8:2:1::a", 71, 90000);
+	assert_string_equal(known("2001:db8:2:1::a"),
+	    "71 of 2001:db8:2:1::a, stale");
+	keep("2001:db8:2:1::a", 71, 8 * 86400);
+	assert_string_equal(known("2001:db8:2:1::a"), "-");
 }
 
 static void
@@ -259,29 +384,6 @@ markers_alone(void **state)
 }
 
 static void
-budget(void **state)
-{
-	(void)state;
-	assert_int_equal(
-	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_TAKEN);
-	assert_int_equal(
-	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_TAKEN);
-	assert_int_equal(
-	    cache_budget_take(&dir, 2, NOW, 0), BUDGET_USED_UP);
-	assert_int_equal(cache_budget_used(&dir, NOW), 2);
-	assert_int_equal(
-	    cache_budget_take(&dir, 0, NOW, 0), BUDGET_TAKEN);
-	assert_int_equal(
-	    cache_budget_take(&dir, 2, NOW + 86400, 0), BUDGET_TAKEN);
-	assert_int_equal(cache_budget_used(&dir, NOW + 86400), 1);
-	assert_int_equal(cache_budget_reset(86400 * 5), 86400 * 6);
-	assert_int_equal(cache_budget_reset(86400 * 5 + 86399), 86400 * 6);
-	unit_file(".budget", "garbage", 7);
-	assert_int_equal(
-	    cache_budget_take(&dir, 1, NOW, 0), BUDGET_TAKEN);
-}
-
-static void
 one_at_a_time(void **state)
 {
 	int first, second, status;
@@ -358,6 +460,9 @@ clean_up(void **state)
 	aged("notes.txt", "x\n", 100 * 86400L);
 	aged(".tmp-1", "x\n", 100);
 	aged(".tmp-2", "x\n", 7200);
+	aged(".budget", "20833 1000\n", 100 * 86400L);
+	aged(".budget-198.51.100.0-24", "20833 3\n", 3600);
+	aged(".budget-2001:db8::-48", "20832 8\n", NOW % 86400 + 1);
 	rest_set(&dir, "ip-198.51.100.8", NOW, NOW + 60, "x");
 	rest_set(&dir, "ip-198.51.100.9", NOW, NOW - 60, "x");
 	assert_int_equal(cache_clean(&dir, &policy, NOW, &done), 0);
@@ -367,6 +472,9 @@ clean_up(void **state)
 	assert_false(there("198.51.100.3"));
 	assert_false(there("2001:db8::3"));
 	assert_true(there("notes.txt"));
+	assert_true(there(".budget"));
+	assert_true(there(".budget-198.51.100.0-24"));
+	assert_false(there(".budget-2001:db8::-48"));
 	assert_true(there(".tmp-1"));
 	assert_false(there(".tmp-2"));
 	assert_true(there(".rest-ip-198.51.100.8"));
@@ -405,7 +513,9 @@ main(void)
 		cmocka_unit_test(untrusted_directory),
 		cmocka_unit_test(markers),
 		cmocka_unit_test(markers_alone),
-		cmocka_unit_test(budget),
+		cmocka_unit_test(blocks),
+		cmocka_unit_test(files_of_an_earlier_release),
+		cmocka_unit_test(who_is_known_to_be_bad),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(lock_is_a_fifo),
 		cmocka_unit_test(clean_up),

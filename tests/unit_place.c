@@ -124,7 +124,12 @@ static const char countries[] = "81.2.69.142/32 country=GB\n"
 				"1.0.0.0/24 country=gb\n"
 				"1.0.1.0/24 country=GBR\n"
 				"1.0.2.0/24 country=1A\n"
-				"1.0.3.0/24 country=\n";
+				"1.0.3.0/24 country=\n"
+				"1.0.4.0/24 country=ZZ\n"
+				"1.0.5.0/24 country=XX\n"
+				"1.0.6.0/24 country=EU\n"
+				"1.0.7.0/24 country=AP\n"
+				"1.0.8.0/24 country=XK\n";
 
 static void
 every_layout_gives_the_country(void **state)
@@ -150,6 +155,11 @@ every_layout_gives_the_country(void **state)
 		expect("1.0.1.1", "");
 		expect("1.0.2.1", "");
 		expect("1.0.3.1", "");
+		expect("1.0.4.1", "");
+		expect("1.0.5.1", "");
+		expect("1.0.6.1", "");
+		expect("1.0.7.1", "");
+		expect("1.0.8.1", "XK");
 		expect("255.255.255.255", "");
 		expect("::", "");
 		find("81.2.69.142", &p);
@@ -183,9 +193,9 @@ a_city_has_coordinates(void **state)
 		{ "1.1.3.1", "FR", false, 0, 0, 0 },
 		{ "1.1.4.1", "AQ", true, -90, 0, 1000 },
 		/* Not on this planet */
-		{ "1.1.5.1", "XX", false, 0, 0, 0 },
-		{ "1.1.6.1", "XX", false, 0, 0, 0 },
-		{ "1.1.7.1", "XX", false, 0, 0, 0 },
+		{ "1.1.5.1", "XK", false, 0, 0, 0 },
+		{ "1.1.6.1", "XK", false, 0, 0, 0 },
+		{ "1.1.7.1", "XK", false, 0, 0, 0 },
 	};
 	struct place p;
 	size_t i;
@@ -196,9 +206,9 @@ a_city_has_coordinates(void **state)
 	    "1.1.2.0/24 lat=-33.8688 lon=151.2093\n"
 	    "1.1.3.0/24 country=FR\n"
 	    "1.1.4.0/24 country=AQ lat=-90 lon=0 radius=1000\n"
-	    "1.1.5.0/24 country=XX lat=90.1 lon=0\n"
-	    "1.1.6.0/24 country=XX lat=0 lon=-180.5\n"
-	    "1.1.7.0/24 country=XX lat=nan lon=0\n");
+	    "1.1.5.0/24 country=XK lat=90.1 lon=0\n"
+	    "1.1.6.0/24 country=XK lat=0 lon=-180.5\n"
+	    "1.1.7.0/24 country=XK lat=nan lon=0\n");
 	for (i = 0; i < COUNT(rows); i++) {
 		if (find(rows[i].address, &p) != PLACE_FOUND ||
 		    strcmp(p.country, rows[i].country) != 0 ||

@@ -253,7 +253,7 @@ all_countries_and_many_addresses_are_counted(void **state)
 static const char *const hostile[] = {
 	"' OR 1=1 --", "' or '1'='1", "'; DROP TABLE postfwd_logins; --",
 	"\"quoted\"", "`ticks`", "back\\slash", "back\\", "per%cent", "%", "_",
-	"%s%n%d", "a b", " leading", "trailing ", "trailing", "*", "?1", ":x",
+	"%s%n%d", "a b", " leading", "trailing ", "*", "?1", ":x",
 	"$1", "@x", "$(id)", "${x}", "new\nline", "cr\rlf\n", "tab\t", "\x01",
 	"\x7f", "\xff\xfe", "\xc3\x28", "jos\xc3\xa9", "jose\xcc\x81", "jose",
 	"\xf0\x9f\x98\x80", "\xed\xa0\x80", "\xc0\xaf", "\xe2\x80\xae" "evil",

@@ -22,6 +22,10 @@ users_are_folded_or_hashed(void **state)
 		const char *shown; /* of HASHED: what is before # */
 	} rows[] = {
 		{ "", "", NULL }, { "ann", "ann", NULL },
+		{ " Ann", "ann", NULL }, { "ann \t ", "ann", NULL },
+		{ "\tann b ", "ann b", NULL }, { " ", " ", NULL },
+		{ "  ", "  ", NULL },
+		{ " " HUNDRED "\t", HUNDRED, NULL },
 		{ "Ann@Example.COM", "ann@example.com", NULL },
 		{ "' OR 1=1 --", "' or 1=1 --", NULL },
 		{ "a b\"%_\\", "a b\"%_\\", NULL },
@@ -32,7 +36,7 @@ users_are_folded_or_hashed(void **state)
 		{ HUNDRED, HUNDRED, NULL },
 		{ HUNDRED "x", HASHED, TEN TEN TEN "01234" },
 		{ HUNDRED HUNDRED, HASHED, TEN TEN TEN "01234" },
-		{ "\xff", HASHED, "?" }, { "A\xff" "B", HASHED, "a?b" },
+		{ "\t", HASHED, "?" }, { "\xff", HASHED, "?" }, { "A\xff" "B", HASHED, "a?b" },
 		{ "\xc3\x28", HASHED, "?(" }, { "\xc0\xaf", HASHED, "??" },
 		{ "\xed\xa0\x80", HASHED, "???" }, /* a surrogate */
 		{ "\xc3", HASHED, "?" },
@@ -68,6 +72,7 @@ static void
 no_two_long_users_are_one(void **state)
 {
 	char name[10001], last[STORE_USER_MAX] = "", key[STORE_USER_MAX];
+	char blanks[10005];
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 	size_t i;
 
@@ -84,6 +89,9 @@ no_two_long_users_are_one(void **state)
 		memcpy(last, key, sizeof(last));
 		name[i] = 'Y'; /* is folded */
 		store_user(name, key, sizeof(key));
+		assert_string_equal(key, last);
+		snprintf(blanks, sizeof(blanks), "\t %s ", name);
+		store_user(blanks, key, sizeof(key));
 		assert_string_equal(key, last);
 		name[i] = 'x';
 	}

@@ -123,6 +123,29 @@ durations(void **state)
 }
 
 static void
+countries(void **state)
+{
+	static const struct {
+		const char *in, *out; /* NULL: none at all */
+	} rows[] = {
+		{ "GB", "GB" }, { "XK", "XK" }, { "AQ", "AQ" }, { "XZ", "XZ" },
+		{ "ZZ", "" }, { "XX", "" }, { "EU", "" }, { "AP", "" },
+		{ "", NULL }, { "G", NULL }, { "GBR", NULL }, { "gb", NULL },
+		{ "A1", NULL }, { "--", NULL }, { "\xc3\x89", NULL },
+	};
+	char out[3];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		strcpy(out, "no");
+		assert_int_equal(text_country(rows[i].in, strlen(rows[i].in),
+				     out), rows[i].out != NULL);
+		assert_string_equal(out, rows[i].out ? rows[i].out : "no");
+	}
+}
+
+static void
 lines(void **state)
 {
 	char text[] = "one\ntwo\r\n\nlast", *cursor = text;
@@ -161,6 +184,7 @@ main(void)
 		cmocka_unit_test(builder),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(durations),
+		cmocka_unit_test(countries),
 		cmocka_unit_test(lines),
 		cmocka_unit_test(ages),
 	};

@@ -63,6 +63,7 @@ a_users_line_counts_before_its_domains(void **state)
 		{ "eve@example.com", true, 5, 0 },
 		{ "carl@example.com", true, 3, 0 },
 		{ "bob", true, 0, 20 }, { "BOB", true, 0, 20 },
+		{ " bob\t", true, 0, 20 }, { "eve@example.com ", true, 5, 0 },
 		{ "bob@elsewhere.test", false, 5, 20 },
 		{ "dan", true, 5, 1000000 },
 		{ "x@countries.test", true, 676, 7 },
