@@ -166,6 +166,8 @@ build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) -o $@ $< \
 	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
 
+fuzzers: $(addprefix build-fuzz/,$(FUZZERS))
+
 fuzz: $(addprefix build-fuzz/,$(FUZZERS))
 	tests/fuzz/run $(FUZZ_TIME) $^
 
@@ -257,6 +259,6 @@ clean:
 	rm -rf build build-san build-fuzz abichecker abictl
 
 FORCE:
-.PHONY: all units check fuzz bench torture demo lint deps install uninstall \
-	clean FORCE
+.PHONY: all units check fuzzers fuzz bench torture demo lint deps install \
+	uninstall clean FORCE
 .SECONDARY:

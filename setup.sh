@@ -5,10 +5,10 @@
 #	sudo sh setup.sh demo
 #	sudo sh setup.sh check
 #
-# Only missing packages are installed, and no service is started by it: for
-# the time of the installation a policy-rc.d forbids that.  One that is there
-# already comes back afterwards, also when the installation fails or is
-# interrupted.
+# It says how long that will take, and compiles with all cores.  Only missing
+# packages are installed, and no service is started by it: for the time of the
+# installation a policy-rc.d forbids that.  One that is there already comes
+# back afterwards, also when the installation fails or is interrupted.
 
 set -u
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
@@ -30,7 +30,7 @@ packages_of()
 	    libssl-dev'
 	mail='postfix python3'
 	servers='postgresql pgbouncer mariadb-server redis-server'
-	check="libcmocka-dev mandoc openssl procps
+	check="libcmocka-dev mandoc openssl ca-certificates procps
 	    libmaxmind-db-writer-perl postfix-lmdb systemd
 	    systemd-journal-remote $servers"
 	fuzz='clang libclang-rt-dev'
@@ -45,6 +45,31 @@ packages_of()
 	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
+	in-root)	# the script in tests, no target of make
+			echo "mmdebstrap debian-archive-keyring" ;;
+	*)		return 1 ;;
+	esac
+}
+
+# compiled_for TARGET: what make can do for it beforehand, with all cores
+compiled_for()
+{
+	case $1 in
+	all|install|demo|bench) echo all ;;
+	check)		echo all units ;;
+	torture)	echo all fuzzers ;;
+	fuzz)		echo fuzzers ;;
+	esac
+}
+
+# seconds_of TARGET: how long one core compiles for it, and how long it runs
+# then; as measured on two cores, of which one mostly waits
+seconds_of()
+{
+	case $1 in
+	all|install)	echo 40 0 ;;
+	demo)		echo 40 20 ;;
+	check)		echo 75 1500 ;;
 	*)		return 1 ;;
 	esac
 }
@@ -103,6 +128,44 @@ apt_get()
 {
 	DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get \
 	    -o DPkg::Lock::Timeout=300 "$@" 9>&-
+}
+
+# download PACKAGE...: how many megabytes that are
+download()
+{
+	apt_get -q -y --print-uris install --no-install-recommends "$@" \
+	    2>/dev/null </dev/null |
+	    awk '/^\047/ { sum += $3 } END { printf "%.0f\n", sum / 1e6 }'
+}
+
+# announce NUMBER MEGABYTES: what follows, and how long that will take
+announce()
+{
+	what=
+	[ "$1" -eq 0 ] ||
+	    what="installing packages ($1, $2 MB to download)"
+	[ "$install_only" = yes ] || what="$what${what:+, then }making$goals"
+	[ -z "$what" ] || say "$what$(duration "$1")"
+}
+
+# duration NUMBER: of so many packages, half a second for each, and all goals;
+# nothing if it is not known
+duration()
+{
+	seconds=$(($1 / 2)) cores=$(nproc)
+	[ "$install_only" = yes ] || for goal in $goals; do
+		times=$(seconds_of "$goal") && [ $assigned = no ] || return 0
+		seconds=$((seconds + ${times% *} / cores + ${times#* }))
+	done
+	echo ", about $((seconds / 60 + 1)) minutes on $cores cores"
+}
+
+# compile NAME=VALUE...: what all goals need, with all cores
+compile()
+{
+	parts=$(for goal in $goals; do compiled_for "$goal"; done)
+	# shellcheck disable=SC2086 # a list of names
+	[ -z "$parts" ] || make -j"$(nproc)" "$@" $parts || exit
 }
 
 # simulate PACKAGE...: what an installation would do
@@ -185,14 +248,13 @@ install_packages()
 	    "Install what corresponds to: $*"
 	# shellcheck disable=SC2046 # a list of names
 	set -- $(missing "$@")
-	[ $# -gt 0 ] || return 0
+	[ $# -gt 0 ] || { announce 0 0; return; }
 	[ "$(id -u)" -eq 0 ] ||
 	    die $EX_NOPERM "only root can install packages. Say:" \
 	    "sudo sh setup.sh $arguments (it would install: $*)"
 
 	exec 9</usr/sbin
 	flock 9 || die $EX_OSERR "cannot lock /usr/sbin"
-	say "installing $*"
 	if ! plan=$(simulate "$@"); then
 		apt_get -q update >&2 ||
 		    die $EX_UNAVAILABLE "apt-get update failed, see above"
@@ -204,6 +266,7 @@ install_packages()
 	fi
 	# shellcheck disable=SC2046 # a list of names
 	refuse_removals $(echo "$plan" | removals)
+	announce "$(echo "$plan" | grep -c '^Inst')" "$(download "$@")"
 	forbid_services
 	case " $* " in
 	*' postfix '*)	answer_postfix ;;
@@ -220,20 +283,29 @@ install_packages()
 
 main()
 {
-	yes=no install_only=no print=no arguments=$* packages=
+	yes=no install_only=no print=no assigned=no
+	arguments=$* goals='' packages=''
 	for argument; do
+		shift
 		case $argument in
 		--yes)		yes=yes ;;
 		--install-only)	install_only=yes ;;
 		--packages)	print=yes ;;
 		-h|--help)	usage; exit 0 ;;
 		-*)		usage >&2; exit $EX_USAGE ;;
-		*=*)		;;
+		*=*)
+			assigned=yes
+			set -- "$@" "$argument" ;;
 		*)
 			list=$(packages_of "$argument") ||
 			    die $EX_USAGE "unknown target $argument" \
 			    "(there are: $targets)"
-			packages="$packages $list" ;;
+			packages="$packages $list"
+			case $argument in
+			build)		argument=all ;;
+			in-root)	install_only=yes ;;
+			esac
+			goals="$goals $argument" ;;
 		esac
 	done
 	[ -n "$packages" ] || { usage >&2; exit $EX_USAGE; }
@@ -246,16 +318,10 @@ main()
 	fi
 	[ "$install_only" = no ] || exit 0
 
-	for argument; do
-		shift
-		case $argument in
-		-*)	;;
-		build)	set -- "$@" all ;;
-		*)	set -- "$@" "$argument" ;;
-		esac
-	done
 	cd "$(dirname "$0")" || exit $EX_OSERR
-	exec make "$@"
+	compile "$@"
+	# shellcheck disable=SC2086 # a list of names
+	exec make $goals "$@"
 }
 
 main "$@"

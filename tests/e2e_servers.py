@@ -577,7 +577,8 @@ class PostgreSQLWithTLS(testenv.TestCase):
     def setUpClass(cls):
         if servers.PostgreSQL.missing() or not built_in("pgsql"):
             raise unittest.SkipTest("no PostgreSQL")
-        cls.server = servers.PostgreSQL(tls=True).start()
+        cls.server = servers.PostgreSQL("-c", "listen_addresses=127.0.0.1,127.0.0.2",
+                                        tls=True).start()
         testenv.at_exit(cls.server.stop)
 
     @classmethod
@@ -608,10 +609,11 @@ class PostgreSQLWithTLS(testenv.TestCase):
         self.assertIn("does not exist", self.status(sslmode="verify-full", sslrootcert="/nowhere"))
 
     def test_by_another_name(self):
-        """localhost is looked up, and no name of the certificate."""
-        self.assertEqual(self.status("localhost", sslmode="verify-ca",
-                                     sslrootcert=self.server.ca_file), "")
-        self.assertIn("does not match", self.status("localhost", sslmode="verify-full",
+        """127.1 is looked up, and libpq takes it for 127.0.0.1, which is in the certificate."""
+        for host in "127.1", "127.0.0.2":
+            self.assertEqual(self.status(host, sslmode="verify-ca",
+                                         sslrootcert=self.server.ca_file), "")
+        self.assertIn("does not match", self.status("127.0.0.2", sslmode="verify-full",
                                                     sslrootcert=self.server.ca_file))
 
 
@@ -773,9 +775,9 @@ class MariaDBWithTLS(testenv.TestCase):
         self.assertNotEqual(self.status(ssl_mode="VERIFY_IDENTITY", ssl_ca="/nowhere"), "")
 
     def test_by_another_name(self):
-        """localhost is looked up, and no name of the certificate."""
-        self.assertEqual(self.status("localhost", ssl_mode="REQUIRED"), "")
-        self.assertNotEqual(self.status("localhost", ssl_mode="VERIFY_IDENTITY",
+        """127.1 is looked up, and no name of the certificate."""
+        self.assertEqual(self.status("127.1", ssl_mode="REQUIRED"), "")
+        self.assertNotEqual(self.status("127.1", ssl_mode="VERIFY_IDENTITY",
                                         ssl_ca=self.server.ca_file), "")
 
     def test_of_a_server_without(self):

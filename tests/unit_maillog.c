@@ -257,7 +257,7 @@ in_other_forms(const char *sample, const struct expected *e)
 		{ "Nov 20 15:41:07 ", "2026-04-16T23:25:41-0330 " },
 	};
 	struct line l;
-	char *other;
+	const char *other;
 	size_t i, n;
 
 	for (i = 0; i < COUNT(forms); i++) {
@@ -559,7 +559,7 @@ time_does_not_go_back(void **state)
 	};
 	struct maillog m;
 	char stamp[32];
-	time_t t, when, last;
+	time_t t, when = 0, last;
 	struct tm tm;
 	size_t i;
 

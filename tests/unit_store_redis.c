@@ -702,7 +702,7 @@ urls_name_server_database_and_user(void **state)
 	other = store_at(url);
 	assert_int_equal(rows_count(other, STORE_LOGIN, ""), 1);
 	store_end(other);
-	snprintf(url, sizeof(url), "redis://localhost:%d", redis_port);
+	snprintf(url, sizeof(url), "redis://127.1:%d", redis_port);
 	store_end(store_at(url));
 	cfg.store.prefix = "01234567890123456789012345678901234567890123456789"
 			   "01234567890123456789";
@@ -776,9 +776,9 @@ tls_is_for_the_host_and_by_a_known_authority(void **state)
 
 	openssl("req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out "
 		"cert.pem -days 2 -subj /CN=redis.test -addext "
-		"subjectAltName=DNS:localhost,IP:127.0.0.1");
+		"subjectAltName=DNS:127.1,IP:127.0.0.1");
 	openssl("req -x509 -newkey rsa:2048 -nodes -keyout other.key -out "
-		"other.pem -days 2 -subj /CN=localhost -addext "
+		"other.pem -days 2 -subj /CN=127.1 -addext "
 		"subjectAltName=DNS:elsewhere.test");
 	snprintf(cert, sizeof(cert), "%s/cert.pem", redis_dir);
 	snprintf(key, sizeof(key), "%s/key.pem", redis_dir);
@@ -792,7 +792,7 @@ tls_is_for_the_host_and_by_a_known_authority(void **state)
 	    cert, cert, key);
 	for (i = 0; i < 2; i++) {
 		snprintf(url, sizeof(url), "rediss://%s:%d/0?%s",
-		    i == 0 ? "127.0.0.1" : "localhost", port, files);
+		    i == 0 ? "127.0.0.1" : "127.1", port, files);
 		s = store_at(url);
 		login_at(s, "a", "192.0.2.1", "GB", NOW, &c);
 		assert_int_equal(rows_count(s, STORE_LOGIN, ""), 1);
@@ -818,7 +818,7 @@ tls_is_for_the_host_and_by_a_known_authority(void **state)
 	    "rediss://127.0.0.1:%d/0?ca_file=%s/other.pem", port, redis_dir);
 	open_fails(url, "IP address mismatch");
 	snprintf(url, sizeof(url),
-	    "rediss://localhost:%d/0?ca_file=%s/other.pem", port, redis_dir);
+	    "rediss://127.1:%d/0?ca_file=%s/other.pem", port, redis_dir);
 	open_fails(url, "ostname mismatch");
 	/* Not TLS on the other side, or nothing at all */
 	cfg.store.timeout = 1;

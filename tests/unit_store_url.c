@@ -207,17 +207,17 @@ hosts_have_addresses(void **state)
 	assert_int_equal(resolve_host("2001:db8::1", 0, out, error,
 			     sizeof(error)), 1);
 	assert_string_equal(out[0], "2001:db8::1");
-	count = resolve_host("localhost", 5000, out, error, sizeof(error));
+	/* No address to us, and one to the resolver, which asks nobody. */
+	count = resolve_host("127.1", 5000, out, error, sizeof(error));
 	assert_true(count >= 1);
-	assert_true(strcmp(out[count - 1], "127.0.0.1") == 0 ||
-	    strcmp(out[count - 1], "::1") == 0);
+	assert_string_equal(out[count - 1], "127.0.0.1");
 	/* Nobody can start a program and hear from it in no time. */
-	assert_int_equal(resolve_host("localhost", 0, out, error,
+	assert_int_equal(resolve_host("127.1", 0, out, error,
 			     sizeof(error)), 0);
 	assert_non_null(strstr(error, "no answer in time"));
 	/* Where children are reaped by themselves */
 	signal(SIGCHLD, SIG_IGN);
-	assert_true(resolve_host("localhost", 5000, out, error,
+	assert_true(resolve_host("127.1", 5000, out, error,
 			sizeof(error)) >= 1);
 	signal(SIGCHLD, SIG_DFL);
 	assert_int_equal(resolve_host("not..a..name", 5000, out, error,

@@ -352,8 +352,9 @@ class MariaDB(Server):
         return os.path.join(self.socket_directory, "mysqld.sock")
 
     def prepare(self):
-        self.run(find_program("mariadb-install-db"), "--no-defaults", f"--datadir={self.data}",
-                 "--auth-root-authentication-method=normal", "--skip-test-db",
+        # --force: also where neither localhost nor the host's name has an address
+        self.run(find_program("mariadb-install-db"), "--no-defaults", "--force",
+                 f"--datadir={self.data}", "--auth-root-authentication-method=normal", "--skip-test-db",
                  f"--tmpdir={self.directory}")
 
     def command(self):
@@ -364,8 +365,9 @@ class MariaDB(Server):
                 *((f"--ssl-cert={self.certificate}", f"--ssl-key={self.key}") if self.tls else ())]
 
     def client(self, *arguments, database="abichecker"):
-        return [find_program("mariadb"), "--no-defaults", "--batch", "--skip-column-names", "-u", "root",
-                f"--socket={self.socket}", "-D", database, *arguments]
+        # --skip-ssl: since 11.4 it would verify the server's certificate, on a socket too
+        return [find_program("mariadb"), "--no-defaults", "--skip-ssl", "--batch",
+                "--skip-column-names", "-u", "root", f"--socket={self.socket}", "-D", database, *arguments]
 
     def sql(self, text, database="abichecker"):
         """Runs SQL as root; what it prints, a row a line, columns with tabs."""
