@@ -32,10 +32,10 @@ lock_clock_ms(void)
 /* --- a time limit for fcntl(2), which has none of its own --- */
 
 /*
- * A timer interrupts F_OFD_SETLKW when the time is over, and not before: who is
- * interrupted loses the place in the kernel's queue. It fires again and again
- * from then on, so a signal that comes just before the call is no loss. Timer
- * and signal are our own: alarm(2) goes on undisturbed.
+ * A timer interrupts F_OFD_SETLKW when there is something to do, and not
+ * before: who is interrupted loses the place in the kernel's queue. It fires
+ * again and again from then on, so a signal that comes just before the call is
+ * no loss. Timer and signal are our own: alarm(2) goes on undisturbed.
  */
 struct limit {
 	int64_t end; /* lock_clock_ms() */
@@ -44,12 +44,20 @@ struct limit {
 	sigset_t mask;
 };
 
-/* 0, or -1 with errno. */
+/* The next signal in so many milliseconds. */
 static int
-limit_begin(struct limit *l, long wait_ms)
+limit_signal(const struct limit *l, int64_t ms)
 {
-	struct itimerspec tick = { { 0, TICK },
-		{ wait_ms / 1000, wait_ms % 1000 * 1000000 } };
+	const struct itimerspec tick = { { 0, TICK },
+		{ ms / 1000, ms % 1000 * 1000000 } };
+
+	return timer_settime(l->timer, 0, &tick, NULL);
+}
+
+/* first_ms: when there is something to do. 0, or -1 with errno. */
+static int
+limit_begin(struct limit *l, long first_ms, long wait_ms)
+{
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
 		.sigev_signo = SIGRTMIN };
 	struct sigaction act = { .sa_handler = wake };
@@ -63,7 +71,7 @@ limit_begin(struct limit *l, long wait_ms)
 	sigaddset(&ours, SIGRTMIN);
 	sigaction(SIGRTMIN, &act, &l->action);
 	sigprocmask(SIG_UNBLOCK, &ours, &l->mask);
-	return timer_settime(l->timer, 0, &tick, NULL);
+	return limit_signal(l, first_ms);
 }
 
 /* Keeps errno. */
@@ -93,20 +101,29 @@ range_set(int fd, short type, int64_t from, int64_t len)
 	return rc;
 }
 
-/* Waits for one byte. 0, or -1 with errno, EAGAIN when the time is over. */
+/*
+ * Waits for one byte until a time. 0, or -1 with errno, EAGAIN when that is
+ * over.
+ */
 static int
-byte_wait(int fd, int64_t byte, const struct limit *l)
+byte_wait(int fd, int64_t byte, const struct limit *l, int64_t until)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
 		.l_start = byte, .l_len = 1 };
-	int rc;
+	int64_t now;
 
-	do
-		rc = fcntl(fd, F_OFD_SETLKW, &lock);
-	while (rc != 0 && errno == EINTR && lock_clock_ms() < l->end);
-	if (rc != 0 && errno == EINTR)
-		errno = EAGAIN;
-	return rc;
+	for (;;) {
+		now = lock_clock_ms();
+		if (now >= until)
+			return range_set(fd, F_WRLCK, byte, 1);
+		if (fcntl(fd, F_OFD_SETLKW, &lock) == 0)
+			return 0;
+		if (errno != EINTR)
+			return -1;
+		now = lock_clock_ms();
+		if (now < l->end)
+			limit_signal(l, l->end - now);
+	}
 }
 
 int
@@ -117,9 +134,10 @@ lock_byte(int fd, long byte, long wait_ms)
 
 	if (range_set(fd, F_WRLCK, byte, 1) == 0)
 		return 0;
-	if (errno != EAGAIN || wait_ms <= 0 || limit_begin(&l, wait_ms) != 0)
+	if (errno != EAGAIN || wait_ms <= 0 ||
+	    limit_begin(&l, wait_ms, wait_ms) != 0)
 		return -1;
-	rc = byte_wait(fd, byte, &l);
+	rc = byte_wait(fd, byte, &l, l.end);
 	limit_end(&l);
 	return rc;
 }
@@ -132,17 +150,26 @@ lock_release(int fd, long byte)
 
 /* --- a queue ---
  *
- * A byte alone is not handed on in turn: whoever comes between its release and
- * the next one's waking takes it, and all who wait are woken in vain. So each
- * who waits draws a number, locks the byte of that number and waits for the
- * byte before it. Who gives up or dies lets its successor pass; all of them
- * then still wait for the byte that is the lock itself.
+ * A byte alone is not handed on in turn: all who wait are woken, and whoever
+ * comes first takes it. So each who waits draws a number, locks the byte of
+ * that number and waits for the byte before it: the first in the queue alone
+ * waits for the byte that is the lock itself. Who gives up or dies lets its
+ * successor pass.
+ *
+ * A lock that is free while the first in the queue is still waking up is of
+ * use to whoever runs already: to hand it on strictly would cost everybody a
+ * wake-up for each turn, which on a busy machine is many times the turn. So
+ * newcomers may overtake, until the first has waited for a quarter of its
+ * time: then it locks the byte that they need as well.
  */
 enum {
-	LOCK_ITSELF, /* bytes of the file */
-	LOCK_NUMBERS, /* held while the numbers are read and written */
+	LOCK_ITSELF,     /* bytes of the file */
+	LOCK_OVERTAKING, /* held by the first in the queue: it is forbidden */
+	LOCK_NUMBERS,    /* held while the numbers are read and written */
 	LOCK_QUEUE = 16, /* and on: of the numbers */
 };
+
+#define PATIENCE 4 /* part of the time in which newcomers may overtake */
 
 #define NUMBER_MASK 0x3fffffffffffffff
 
@@ -175,7 +202,7 @@ number_draw(int fd, const struct limit *l, uint64_t *number)
 	struct numbers n;
 	bool good;
 
-	if (byte_wait(fd, LOCK_NUMBERS, l) != 0)
+	if (byte_wait(fd, LOCK_NUMBERS, l, l->end) != 0)
 		return false;
 	good = numbers_read(fd, &n);
 	*number = n.drawn + 1;
@@ -186,9 +213,24 @@ number_draw(int fd, const struct limit *l, uint64_t *number)
 	return good;
 }
 
-/* Waits for the turn. 0, or -1 with errno as lock_turn() has it. */
+/* Waits as the first in the queue. 0, or -1 with errno. */
 static int
-turn_wait(int fd, const struct limit *l)
+first_wait(int fd, const struct limit *l, int64_t patience)
+{
+	if (byte_wait(fd, LOCK_ITSELF, l, patience) == 0)
+		return 0;
+	if (errno != EAGAIN)
+		return -1;
+	byte_wait(fd, LOCK_OVERTAKING, l, l->end);
+	return byte_wait(fd, LOCK_ITSELF, l, l->end);
+}
+
+/*
+ * Waits for the turn, the next one's way being free then. 0, or -1 with errno
+ * as lock_turn() has it.
+ */
+static int
+turn_wait(int fd, const struct limit *l, int64_t patience)
 {
 	struct numbers before, now;
 	uint64_t number;
@@ -197,34 +239,37 @@ turn_wait(int fd, const struct limit *l)
 	bool drawn = number_draw(fd, l, &number);
 
 	if (drawn)
-		rc = byte_wait(fd, queue_byte(number - 1), l);
+		rc = byte_wait(fd, queue_byte(number - 1), l, l->end);
 	if (rc == 0)
-		rc = byte_wait(fd, LOCK_ITSELF, l);
-	if (rc == 0 && drawn)
-		(void)!pwrite(fd, &number, sizeof(number),
-		    offsetof(struct numbers, served));
-	else if (rc != 0 && errno == EAGAIN && known &&
-	    numbers_read(fd, &now) && now.served == before.served)
+		rc = first_wait(fd, l, patience);
+	if (rc == 0) {
+		if (drawn)
+			(void)!pwrite(fd, &number, sizeof(number),
+			    offsetof(struct numbers, served));
+		return range_set(fd, F_UNLCK, LOCK_OVERTAKING, 0);
+	}
+	if (errno == EAGAIN && known && numbers_read(fd, &now) &&
+	    now.served == before.served)
 		errno = ETIMEDOUT;
-	return rc;
+	return -1;
 }
 
 int
 lock_turn(int fd, long wait_ms)
 {
+	const long patience = wait_ms / PATIENCE;
 	struct limit l;
-	int rc;
+	int rc, saved;
 
-	/* The whole file: so nobody has the lock, and nobody waits. */
-	if (range_set(fd, F_WRLCK, 0, 0) == 0)
-		return range_set(fd, F_UNLCK, LOCK_NUMBERS, 0);
-	if (errno != EAGAIN || wait_ms <= 0 || limit_begin(&l, wait_ms) != 0)
+	if (range_set(fd, F_WRLCK, LOCK_ITSELF, LOCK_OVERTAKING + 1) == 0)
+		return range_set(fd, F_UNLCK, LOCK_OVERTAKING, 1);
+	if (errno != EAGAIN || wait_ms <= 0 ||
+	    limit_begin(&l, patience, wait_ms) != 0)
 		return -1;
-	rc = turn_wait(fd, &l);
+	rc = turn_wait(fd, &l, l.end - wait_ms + patience);
 	limit_end(&l);
 	if (rc != 0) {
-		int saved = errno;
-
+		saved = errno;
 		lock_turn_end(fd);
 		errno = saved;
 	}

@@ -16,9 +16,11 @@
 int lock_byte(int fd, long byte, long wait_ms);
 
 /*
- * Takes the one lock of a lock file, first come, first served, waiting at most
- * wait_ms milliseconds (0: not at all). The file is read and written for it. 0,
- * or -1 with errno: EAGAIN when others had their turns meanwhile, ETIMEDOUT
+ * Takes the one lock of a lock file, waiting at most wait_ms milliseconds (0:
+ * not at all). Who waits is served first come, first served; who comes while it
+ * is free may be quicker, but not once the first in the queue has waited for a
+ * quarter of its time. The file is read and written for it. 0, or -1 with
+ * errno: EAGAIN when others that waited had their turns meanwhile, ETIMEDOUT
  * when nobody had.
  */
 int lock_turn(int fd, long wait_ms);

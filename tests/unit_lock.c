@@ -131,12 +131,6 @@ turns_come_in_the_order_of_arrival(void **state)
 		wait_until_drawn((uint64_t)i + 1);
 	}
 	lock_turn_end(fd);
-	/* Who comes now finds a queue, and is not quicker than it. */
-	if (lock_turn(fd, 0) == 0) {
-		assert_int_equal(shared->count, COUNT_OF_TAKERS);
-		lock_turn_end(fd);
-	} else
-		assert_int_equal(errno, EAGAIN);
 	for (i = 0; i < COUNT_OF_TAKERS; i++)
 		reap(pids[i]);
 	assert_int_equal(shared->count, COUNT_OF_TAKERS);
@@ -145,6 +139,42 @@ turns_come_in_the_order_of_arrival(void **state)
 	assert_int_equal(shared->overlaps, 0);
 	assert_int_equal(number(1), COUNT_OF_TAKERS);
 	close(fd);
+}
+
+static bool
+is_locked(int fd, long byte)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET,
+		.l_start = byte, .l_len = 1 };
+
+	assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+	return lock.l_type != F_UNLCK;
+}
+
+/* Newcomers may be quicker than the first in the queue, but not for long. */
+static void
+nobody_is_overtaken_for_ever(void **state)
+{
+	int fd = lock_open(), other = lock_open();
+	int64_t end = lock_clock_ms() + LONG_WAIT;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(lock_turn(fd, 0), 0);
+	pid = taker(0, LONG_WAIT / 100 * 4, 200);
+	while (!is_locked(other, 1)) {
+		assert_true(lock_clock_ms() < end);
+		pause_ms(5);
+	}
+	lock_turn_end(fd);
+	while (shared->count == 0) /* it is still waking up, maybe */
+		assert_int_equal(lock_turn(other, 0), -1);
+	assert_int_equal(lock_turn(other, LONG_WAIT), 0);
+	assert_int_equal(shared->inside, 0);
+	assert_int_equal(shared->overlaps, 0);
+	reap(pid);
+	close(fd);
+	close(other);
 }
 
 static void
@@ -335,6 +365,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(turns_come_in_the_order_of_arrival),
+		TEST(nobody_is_overtaken_for_ever),
 		TEST(one_has_it_at_a_time),
 		TEST(a_holder_that_stands_still_is_told_from_a_busy_lock),
 		TEST(who_gives_up_or_dies_is_passed_over),

@@ -735,9 +735,9 @@ a_busy_file_is_not_a_broken_one(void **state)
 		close(ready[0]); /* so that writing ends with the reader */
 		fd = open(beside("-lock"), O_RDWR);
 		do {
-			if (lock_turn(fd, 10000) != 0)
-				_exit(1);
-			usleep(50000);
+			if (lock_turn(fd, 1200) != 0)
+				continue;
+			usleep(250000);
 			lock_turn_end(fd);
 		} while (write(ready[1], "x", 1) == 1);
 		_exit(0);
@@ -745,7 +745,7 @@ a_busy_file_is_not_a_broken_one(void **state)
 	close(ready[1]);
 	for (n = 0; n < 3; n++) /* each comes again at once */
 		assert_int_equal(read(ready[0], &byte, 1), 1);
-	s->wait_ms = 80;
+	s->wait_ms = 400;
 	must_fail(s, s->driver->login(s, &l, &c), "login");
 	assert_int_equal(s->failure, STORE_BUSY);
 	signal(SIGPIPE, SIG_IGN);
