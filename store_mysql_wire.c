@@ -345,27 +345,38 @@ maria_fetch_only(struct maria_store *s)
 	return rc == 1 && !maria_finish(s) ? -1 : rc;
 }
 
+/*
+ * Lets go of a result. Of one without columns there is nothing to be let go
+ * of, and libmariadb 3.4 takes it for an error.
+ */
+static bool
+result_free(struct maria_store *s, MYSQL_STMT *st)
+{
+	my_bool bad = 1;
+
+	if (lib.mysql_stmt_field_count(st) == 0)
+		return true;
+	CALL(s, st, mysql_stmt_free_result, &bad, st);
+	return bad == 0;
+}
+
 bool
 maria_finish(struct maria_store *s)
 {
 	MYSQL_STMT *st = s->reading;
-	my_bool bad = 1;
 	int rc, results = 0;
+	bool good;
 
 	s->reading = NULL;
 	if (st == NULL || s->broken)
 		return st == NULL;
-	CALL(s, st, mysql_stmt_free_result, &bad, st);
-	while (bad == 0 && lib.mysql_stmt_more_results(st)) {
+	good = result_free(s, st);
+	while (good && lib.mysql_stmt_more_results(st)) {
 		rc = 1;
 		CALL(s, st, mysql_stmt_next_result, &rc, st);
-		if (rc > 0 || results++ == RESULTS_MAX) {
-			bad = 1;
-			break;
-		}
-		CALL(s, st, mysql_stmt_free_result, &bad, st);
+		good = rc <= 0 && results++ < RESULTS_MAX && result_free(s, st);
 	}
-	if (bad == 0)
+	if (good)
 		return true;
 	maria_error(s, st);
 	s->broken = true;
