@@ -39,6 +39,7 @@
 const char *const pgsql_statements[PG_STATEMENTS] = {
 	[PG_SESSION] = "SELECT set_config('statement_timeout', $1, false), "
 	    "set_config('idle_in_transaction_session_timeout', $1, false), "
+	    "set_config('lock_timeout', $2, false), "
 	    "set_config('default_transaction_isolation', 'read committed', "
 	    "false)",
 	/* Are our tables there, and has the one of logins its unique key? */
@@ -52,6 +53,18 @@ const char *const pgsql_statements[PG_STATEMENTS] = {
 	    "AND a.attname IN ('sasl_username', 'ip_address')) = 2)",
 	[PG_VERSION] = "SELECT value FROM abichecker_meta "
 	    "WHERE name = 'schema'",
+	/*
+	 * Has somebody one of the filter's tables for himself, or waits for
+	 * that and keeps others from it: DDL, a backup, LOCK TABLE?
+	 */
+	[PG_HELD] = "SELECT EXISTS (SELECT 1 FROM pg_locks l "
+	    "WHERE l.locktype = 'relation' AND l.database = (SELECT oid "
+	    "FROM pg_database WHERE datname = current_database()) "
+	    "AND l.relation IN (to_regclass('postfwd_logins')::oid, "
+	    "to_regclass('abichecker_accounts')::oid, "
+	    "to_regclass('abichecker_rates')::oid) "
+	    "AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', "
+	    "'ExclusiveLock', 'AccessExclusiveLock'))",
 	[PG_LOCK] = "SELECT pg_advisory_xact_lock(" PGSQL_LOCK ")",
 
 	/*
