@@ -49,7 +49,7 @@ tables_drop(void **state)
 	SQL(admin, "ROLLBACK"); /* of a test that has failed */
 	SQL(admin, "DROP TABLE IF EXISTS postfwd_logins, abichecker_accounts, "
 	    "abichecker_hits, abichecker_offenders, abichecker_positions, "
-	    "abichecker_rates, abichecker_meta");
+	    "abichecker_rates, abichecker_meta CASCADE");
 	cfg.store.timeout = 5;
 	cfg.store.password_file = NULL;
 	return 0;
@@ -200,6 +200,140 @@ a_table_that_lost_its_key_is_upgraded(void **state)
 	store_end(s);
 }
 
+/* --- tables that are narrower than ours --- */
+
+#define IPV6 "2001:db8:1234:5678::"
+#define V1_TABLE(columns) "CREATE TABLE postfwd_logins (" columns ")"
+#define V1_ROWS                                                               \
+	"INSERT INTO postfwd_logins VALUES "                                  \
+	"('ann', '192.0.2.1', 'GB', 32767, '2027-01-15 07:30:00')"
+#define V1_KEY                                                                \
+	"CREATE UNIQUE INDEX ON postfwd_logins (sasl_username, ip_address)"
+
+/* The types of its columns, as PostgreSQL writes them. */
+static void
+types_check(const char *expected)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "SELECT 1 / (string_agg("
+	    "format_type(atttypid, atttypmod), ' ' ORDER BY attnum) = '%s')"
+	    "::integer FROM pg_attribute "
+	    "WHERE attrelid = 'postfwd_logins'::regclass AND attnum > 0",
+	    expected);
+	SQL(admin, text);
+}
+
+/* A login that is told whether it fits, and one of somebody else. */
+static void
+login_of_ipv6(struct store *s, bool fits)
+{
+	const struct store_login l = { .user = "bob", .block = IPV6,
+		.country = "SE", .now = NOW, .since = NOW - DAY };
+	struct store_counts c;
+	PGconn *conn;
+
+	assert_int_equal(login_at(s, "ann", "192.0.2.2", "GB", NOW, &c),
+	    STORE_FOUND);
+	conn = ((struct pgsql_store *)s)->conn;
+	if (fits)
+		assert_int_not_equal(s->driver->login(s, &l, &c), STORE_ERROR);
+	else {
+		must_fail(s, s->driver->login(s, &l, &c), "login");
+		assert_int_equal(s->failure, STORE_BAD_DATA);
+		assert_non_null(strstr(s->error, "too long"));
+	}
+	assert_int_equal(login_at(s, "ann", "192.0.2.1", "GB", NOW, &c),
+	    STORE_FOUND);
+	assert_int_equal(c.addresses, 2);
+	assert_ptr_equal(((struct pgsql_store *)s)->conn, conn);
+}
+
+/* With a key it is one that an earlier release of ours has taken over. */
+static void
+narrow_columns_are_widened(void **state)
+{
+	static const struct {
+		const char *table, *types;
+	} rows[] = {
+		{ V1_TABLE("sasl_username varchar(64), ip_address "
+		    "varchar(16), state_code char(2), login_count smallint, "
+		    "last_login timestamp"),
+		    "character varying(100) character varying(45) "
+		    "character varying(4) integer timestamp without time "
+		    "zone" },
+		{ V1_TABLE("sasl_username text, ip_address char(40), "
+		    "state_code varchar, login_count bigint, last_login "
+		    "timestamp"),
+		    "text character varying(45) character varying bigint "
+		    "timestamp without time zone" },
+		{ V1_TABLE("sasl_username varchar(200), ip_address "
+		    "varchar(44), state_code varchar(5), login_count int, "
+		    "last_login timestamp"),
+		    "character varying(200) character varying(45) character "
+		    "varying(5) integer timestamp without time zone" },
+	};
+	struct store *s;
+	size_t i;
+
+	for (i = 0; i < 2 * COUNT(rows); i++) {
+		tables_drop(state);
+		SQL(admin, rows[i / 2].table, V1_ROWS);
+		if (i % 2 == 1)
+			SQL(admin, V1_KEY);
+		s = store_again();
+		types_check(rows[i / 2].types);
+		login_of_ipv6(s, true);
+		assert_int_equal(login_sum(s, "bob"), 1);
+		assert_int_equal(login_sum(s, "ann"), 32769);
+		store_end(s);
+	}
+}
+
+/* It is of use all the same, but for what does not fit. */
+static void
+a_table_that_cannot_be_widened_is_left_as_it_is(void **state)
+{
+	static const char *const obstacles[] = {
+		"CREATE VIEW seen AS SELECT ip_address FROM postfwd_logins",
+		NULL, /* somebody who reads it for long */
+		"CREATE TRIGGER t BEFORE UPDATE OF ip_address "
+		"ON postfwd_logins FOR EACH ROW "
+		"EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+	};
+	struct store *s;
+	size_t i;
+
+	for (i = 0; i < COUNT(obstacles); i++) {
+		tables_drop(state);
+		SQL(admin, V1_TABLE("sasl_username varchar(100), ip_address "
+		    "varchar(16), state_code varchar(4), login_count int, "
+		    "last_login timestamp"), V1_ROWS);
+		if (i != 1)
+			SQL(admin, obstacles[i]);
+		else { /* nobody waits for him */
+			SQL(admin, V1_KEY);
+			store_end(store_again());
+			SQL(admin, "ALTER TABLE postfwd_logins "
+			    "ALTER ip_address TYPE varchar(16)");
+			SQL(admin, "BEGIN",
+			    "SELECT count(*) FROM postfwd_logins");
+		}
+		s = store_again();
+		login_of_ipv6(s, false);
+		store_end(s);
+		if (i == 0)
+			SQL(admin, "DROP VIEW seen");
+		else if (i == 1)
+			SQL(admin, "COMMIT");
+		else
+			SQL(admin, "DROP TRIGGER t ON postfwd_logins");
+		s = store_again();
+		login_of_ipv6(s, true);
+		store_end(s);
+	}
+}
+
 static int
 child_upgrades(int n)
 {
@@ -235,19 +369,22 @@ a_large_table_is_upgraded_although_nobody_waits(void **state)
 	char error[STORE_ERROR_MAX] = "";
 	double end = seconds() + 60;
 	struct store *s;
-	bool done = false;
+	bool done = false, waited = false;
 	PGresult *r;
 
 	(void)state;
 	SQL(admin, PLUGIN_TABLE, "INSERT INTO postfwd_logins "
 	    "SELECT 'u' || n % 1000, '192.0.2.' || n % 250, 'GB', 1, "
 	    "'2027-01-15 07:00:00' FROM generate_series(1, 200000) AS n");
-	s = store_pgsql.open(&cfg, store_url, 100, true, &failure,
-	    error, sizeof(error));
-	assert_null(s);
-	assert_non_null(strstr(error, "no answer within store.timeout"));
-	/* Nobody else opens it until it is done. */
+	/* Nobody waits for longer than this until it is done. */
 	while (!done && seconds() < end) {
+		s = store_pgsql.open(&cfg, store_url, 100, true, &failure,
+		    error, sizeof(error));
+		if (s != NULL)
+			store_end(s);
+		else
+			waited = waited || strstr(error,
+			    "no answer within store.timeout") != NULL;
 		nanosleep(&pause, NULL);
 		admin->wait_ms = 60000;
 		r = pgsql_one((struct pgsql_store *)admin, PG_SHAPE, NULL);
@@ -256,6 +393,7 @@ a_large_table_is_upgraded_although_nobody_waits(void **state)
 		pq.PQclear(r);
 	}
 	assert_true(done);
+	assert_true(waited);
 	s = store_again();
 	assert_int_equal(login_sum(s, "u7"), 200);
 	store_end(s);
@@ -1028,6 +1166,8 @@ main(void)
 		TEST(nothing_is_made_unless_asked_for),
 		TEST(a_table_of_the_plugin_is_upgraded),
 		TEST(a_table_that_lost_its_key_is_upgraded),
+		TEST(narrow_columns_are_widened),
+		TEST(a_table_that_cannot_be_widened_is_left_as_it_is),
 		TEST(many_may_upgrade_at_once),
 		TEST(a_large_table_is_upgraded_although_nobody_waits),
 		TEST(the_queries_people_have_run),
