@@ -108,6 +108,18 @@ store_outdated(const struct config *cfg, time_t now)
 	};
 }
 
+long
+store_lock_limit(const struct config *cfg, long wait_ms)
+{
+	long most = cfg->store.timeout * 1000;
+	long request = cfg->filter.deadline * 1000;
+
+	/* Of a hurried request we do not know more than that it is one. */
+	if (request < most && wait_ms <= request)
+		most = request;
+	return most - (most < 4000 ? most / 4 : 1000);
+}
+
 static struct store *
 driver_open(const struct config *cfg, const char *url, long wait_ms,
     bool create, enum store_failure *failure, char *error, size_t size)
@@ -171,6 +183,8 @@ static struct {
 	char what[REST_WHAT_MAX]; /* the name of its marker */
 	bool failed; /* told already */
 	bool write_failed; /* so that reading alone proves nothing */
+	bool read_refused; /* so that writing alone proves nothing */
+	int64_t opened; /* lock_clock_ms() then */
 	bool hurried; /* the request has too little time left for it */
 	int64_t until; /* lock_clock_ms() at which its time is over */
 	int64_t idle_at; /* lock_clock_ms() at which it is to be closed */
@@ -194,7 +208,7 @@ store_close(void)
 	shared.store = NULL;
 	statedir_close(&shared.markers);
 	shared.what[0] = '\0';
-	shared.failed = shared.write_failed = false;
+	shared.failed = shared.write_failed = shared.read_refused = false;
 }
 
 /* What others took of a request's time is not the store's fault. */
@@ -274,6 +288,7 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		    &failure, error, size);
 		if (shared.store == NULL)
 			return open_failed(failure, create, now, error);
+		shared.opened = lock_clock_ms();
 	}
 	shared.store->wait_ms = wait_ms;
 	if (shared.store->driver->server)
@@ -296,16 +311,30 @@ store_idle(void)
 	return -1;
 }
 
+/*
+ * After a refusal: how a file was opened stays, also when it may be written
+ * again. Another server may have taken over meanwhile, or the tables may have
+ * to be made again; that is looked at now and then.
+ */
+static bool
+reopening_may_help(const struct store *s)
+{
+	return !s->driver->server ||
+	    lock_clock_ms() - shared.opened >= STORE_REST * 1000;
+}
+
 static enum store_result
 done(const struct config *cfg, struct store *s, time_t now,
     enum store_result result, bool reading, char *error, size_t size)
 {
 	if (result != STORE_ERROR) {
-		if (reading && shared.write_failed)
+		*(reading ? &shared.read_refused : &shared.write_failed) =
+		    false;
+		if (shared.write_failed || shared.read_refused)
 			return result;
 		if (shared.failed)
 			log_info("store: usable again");
-		shared.failed = shared.write_failed = false;
+		shared.failed = false;
 		return result;
 	}
 	marker_prepare(cfg);
@@ -313,9 +342,9 @@ done(const struct config *cfg, struct store *s, time_t now,
 	if (s->failure == STORE_BUSY || s->failure == STORE_BAD_DATA)
 		return result;
 	shared.write_failed |= !reading && !out_of_time();
+	shared.read_refused |= reading && s->failure == STORE_REFUSED;
 	fail(s->failure, now, s->error);
-	/* How a file was opened stays, also when it may be written again. */
-	if (s->failure == STORE_BROKEN || !s->driver->server) {
+	if (s->failure == STORE_BROKEN || reopening_may_help(s)) {
 		s->driver->close(s);
 		shared.store = NULL;
 	}

@@ -307,22 +307,23 @@ struct store_driver {
  * The store of store.url, opened at the first call and kept for the process.
  * Operations wait at most store.timeout, filter.deadline and left_ms
  * milliseconds. NULL, and why in error, when it cannot be used; if it is
- * broken, all processes leave it alone for STORE_REST seconds. Without `create` a store that is not there is not made,
- * and nobody is kept from it.
+ * broken, all processes leave it alone for STORE_REST seconds. Without `create`
+ * a store that is not there is not made, and nobody is kept from it.
  */
 struct store *store_get(const struct config *cfg, time_t now, long left_ms,
     bool create, char *error, size_t size);
 
 /*
  * Report every result here: after STORE_ERROR error says why, and a store that
- * is broken is closed and rests. Returns the result.
+ * is broken is closed and rests. One that refuses something is closed every
+ * STORE_REST seconds, and may open as another. Returns the result.
  */
 enum store_result store_done(const struct config *cfg, struct store *s,
     time_t now, enum store_result result, char *error, size_t size);
 
 /*
- * The same for an operation that only reads: a store that can be read but not
- * written is not usable again.
+ * The same for an operation that only reads: a store is usable again when what
+ * was refused, reading or writing, goes.
  */
 enum store_result store_done_reading(const struct config *cfg, struct store *s,
     time_t now, enum store_result result, char *error, size_t size);
@@ -355,6 +356,13 @@ struct store *store_open_existing(const struct config *cfg, const char *url,
  * not printable ASCII, '#', and the SHA-256 of the folded name in hex.
  */
 void store_user(const char *name, char *out, size_t size);
+
+/*
+ * How long a server may wait for a lock of others, milliseconds, on a
+ * connection for operations that wait so long: somewhat less, so that it tells
+ * us what we have waited for.
+ */
+long store_lock_limit(const struct config *cfg, long wait_ms);
 
 /*
  * What nobody needs any more, by this configuration. With an error in

@@ -80,6 +80,7 @@ maria_open(const struct config *cfg, const char *url, long wait_ms,
 	s->store.driver = &store_mysql;
 	s->store.wait_ms = wait_ms;
 	s->timeout = cfg->store.timeout > 0 ? cfg->store.timeout : 1;
+	s->lock_ms = store_lock_limit(cfg, wait_ms);
 	store_url_text(url, s->where, sizeof(s->where));
 	wrong = store_url_parse(url, &s->url);
 	if (wrong == NULL)
@@ -90,8 +91,13 @@ maria_open(const struct config *cfg, const char *url, long wait_ms,
 	else if (store_url_password(&s->url, cfg, s->store.error,
 		     sizeof(s->store.error)) &&
 	    maria_load(s->store.error, sizeof(s->store.error)) &&
-	    maria_begin(s) && maria_schema_prepare(s, create))
-		return &s->store;
+	    maria_begin(s)) {
+		if (maria_schema_prepare(s, create))
+			return &s->store;
+		/* That keeps everybody out. */
+		if (s->store.failure != STORE_NOT_YET)
+			s->store.failure = STORE_BROKEN;
+	}
 	snprintf(error, size, "%s", s->store.error);
 	*failure = s->store.failure;
 	maria_close(&s->store);

@@ -54,6 +54,7 @@ struct maria_store {
 	struct store store; /* first */
 	struct store_url url;
 	long timeout; /* store.timeout, seconds */
+	long lock_ms; /* a statement that waits for a lock ends so much later */
 	char where[STORE_TEXT_MAX]; /* the URL without its password */
 	MYSQL *db;
 	MYSQL_STMT *prepared[MARIA_STATEMENTS];

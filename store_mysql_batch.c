@@ -87,6 +87,7 @@ hit_new(struct maria_store *s, struct work *w)
 		    realloc(w->hits, room * sizeof(*grown));
 		if (grown == NULL) {
 			maria_failed(s, "too many hits of one batch");
+			s->store.failure = STORE_BAD_DATA;
 			return NULL;
 		}
 		w->hits = grown;

@@ -147,6 +147,8 @@ options_set(struct maria_store *s)
 	const size_t stack = STACK_BYTES, packet = PACKET_MAX;
 	const unsigned off = 0;
 	char set[384];
+	/* Of a row; that is in seconds, so with a short one MySQL's too late */
+	long row = s->timeout > 1 ? s->timeout - 1 : 1;
 
 	lib.mysql_options(s->db, MYSQL_OPT_NONBLOCK, &stack);
 	lib.mysql_options(s->db, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
@@ -160,9 +162,9 @@ options_set(struct maria_store *s)
 	    "sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, "
 	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld, "
 	    "wait_timeout = %d"
-	    "/*M!100101 , max_statement_time = %ld */"
-	    "/*M!100300 , idle_transaction_timeout = %ld */", s->timeout,
-	    s->timeout, GONE, s->timeout + 1, s->timeout + 1);
+	    "/*M!100101 , max_statement_time = %ld.%03ld */"
+	    "/*M!100300 , idle_transaction_timeout = %ld */", row, s->timeout,
+	    GONE, s->lock_ms / 1000, s->lock_ms % 1000, s->timeout + 1);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND, set);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND,
 	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
@@ -222,8 +224,11 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 	CALL(s, s->db, mysql_real_connect, &connected, s->db, address, u->user,
 	    u->password, u->name, (unsigned)(u->port != 0 ? u->port :
 	    DEFAULT_PORT), path, 0);
-	if (connected == NULL)
+	if (connected == NULL) {
 		maria_error(s, NULL);
+		if (s->store.failure != STORE_BUSY)
+			s->store.failure = STORE_BROKEN;
+	}
 	guard_end(s);
 	if (connected != NULL && tls_good(s))
 		return true;

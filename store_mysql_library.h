@@ -32,6 +32,11 @@ struct maria_library {
 
 extern struct maria_library maria_library; /* maria_load() fills it */
 
+/* The row has changed: begin again. Not every version's header has it. */
+#ifndef ER_CHECKREAD
+#define ER_CHECKREAD 1020
+#endif
+
 #define FORCED_MAX 1000 /* attempts to end a call that is late */
 
 /*

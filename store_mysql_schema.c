@@ -246,7 +246,9 @@ plugin_upgrade(struct maria_store *s)
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
 	    "%lld rows", s->where, (long long)count);
 	good = maria_text_run(s, LOGINS("abichecker_upgrade")) &&
-	    maria_text_run(s, "SET autocommit = 0") &&
+	    maria_text_run(s, "SET autocommit = 0"
+		"/*M!100101 , @limit = @@max_statement_time, "
+		"max_statement_time = 600 */") &&
 	    maria_text_run(s, "LOCK TABLES postfwd_logins WRITE, "
 		"abichecker_upgrade WRITE") &&
 	    maria_text_run(s, PLUGIN_PREPARE) && plugin_replace(s);
@@ -256,7 +258,8 @@ plugin_upgrade(struct maria_store *s)
 	if (!good)
 		maria_disconnect(s);
 	return good && maria_text_run(s, "UNLOCK TABLES") &&
-	    maria_text_run(s, "SET autocommit = 1");
+	    maria_text_run(s, "SET autocommit = 1"
+		"/*M!100101 , max_statement_time = @limit */");
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
@@ -301,13 +304,17 @@ maria_schema_prepare(struct maria_store *s, bool create)
 {
 	long version = version_read(s);
 	bool good;
+	int found;
 
 	if (version < 0)
 		return false;
 	if (version == STORE_SCHEMA)
 		return true;
 	if (!create) {
+		found = plugin_found(s);
 		maria_failed(s, "there are no tables of abichecker yet");
+		if (found == 0)
+			s->store.failure = STORE_NOT_YET;
 		return false;
 	}
 	if (!lock_take(s))

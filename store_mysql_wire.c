@@ -22,58 +22,16 @@
 
 #define CURSOR_ROWS 500 /* fetched at once */
 #define RESULTS_MAX 8   /* of a statement */
+#define TRY_MS 50       /* what another attempt takes */
 #define lib maria_library
 
-#ifndef ER_CHECKREAD
-#define ER_CHECKREAD 1020 /* the row has changed: begin again */
-#endif
-
-/* --- errors --- */
-
-enum store_result
-maria_failed(struct maria_store *s, const char *why)
-{
-	size_t where = strcspn(s->where, "?");
-	char shown[STORE_ERROR_MAX];
-
-	text_printable(shown, sizeof(shown), why);
-	/* The parameters would hide what is wrong. */
-	if (where > 100)
-		where = 100;
-	snprintf(s->store.error, sizeof(s->store.error), "%.*s: %.150s",
-	    (int)where, s->where, shown);
-	return STORE_ERROR;
-}
-
-void
-maria_error(struct maria_store *s, MYSQL_STMT *st)
-{
-	const char *why;
-
-	s->code = st != NULL ? lib.mysql_stmt_errno(st) :
-			       lib.mysql_errno(s->db);
-	why = st != NULL ? lib.mysql_stmt_error(st) : lib.mysql_error(s->db);
-	if (s->late || (s->guard != 0 && lock_clock_ms() >= s->deadline)) {
-		s->late = true;
-		why = "no answer within store.timeout";
-	}
-	if (!s->late && (s->code == 0 || why[0] == '\0'))
-		why = "the server's answer makes no sense";
-	/* The client's own errors: nobody knows where it stands. */
-	if (s->late || s->code < ER_HASHCHK || s->code > 65535 ||
-	    (s->code >= CR_MIN_ERROR && s->code <= CR_MAX_ERROR) ||
-	    (s->code >= CER_MIN_ERROR && s->code <= CER_MAX_ERROR))
-		s->broken = true;
-	maria_failed(s, why);
-}
-
-/* Others were in the way; nothing was done. */
+/* Others were in the way; nothing was done, and there is time left. */
 static bool
 again_worth(const struct maria_store *s)
 {
-	return !s->broken && (s->code == ER_LOCK_DEADLOCK ||
-	    s->code == ER_LOCK_WAIT_TIMEOUT || s->code == ER_CHECKREAD) &&
-	    lock_clock_ms() < s->deadline;
+	return !s->broken &&
+	    (s->code == ER_LOCK_DEADLOCK || s->code == ER_CHECKREAD) &&
+	    lock_clock_ms() + TRY_MS < s->deadline;
 }
 
 /* --- waiting --- */
@@ -124,6 +82,7 @@ bool
 maria_begin(struct maria_store *s)
 {
 	s->store.error[0] = '\0';
+	s->store.failure = STORE_BROKEN;
 	s->code = 0;
 	s->bound = 0;
 	s->late = false;
@@ -213,6 +172,39 @@ statement(struct maria_store *s, enum maria_statement which)
 	return NULL;
 }
 
+/*
+ * A lock that we have waited for was not to be had: of a row, by this request
+ * only; or has somebody a table for himself, so that nobody gets on? Then not
+ * even a statement that changes nothing gets through. (MySQL tells us nothing
+ * in the second case before our own time is over.)
+ */
+static void
+lock_judge(struct maria_store *s)
+{
+	static const char *const probes[] = {
+		"SET STATEMENT lock_wait_timeout = 0 FOR "
+		"UPDATE postfwd_logins SET login_count = 0 WHERE FALSE",
+		"SET STATEMENT lock_wait_timeout = 0 FOR "
+		"UPDATE abichecker_accounts SET since = 0 WHERE FALSE",
+	};
+	char error[STORE_ERROR_MAX];
+	unsigned code = s->code;
+	bool held = false;
+	size_t i;
+
+	if (s->broken || (code != ER_LOCK_WAIT_TIMEOUT &&
+	    code != ER_STATEMENT_TIMEOUT))
+		return;
+	memcpy(error, s->store.error, sizeof(error));
+	for (i = 0; !held && i < sizeof(probes) / sizeof(probes[0]); i++)
+		held = !maria_text_run(s, probes[i]) &&
+		    (s->broken || s->code == ER_LOCK_WAIT_TIMEOUT ||
+		    s->code == ER_STATEMENT_TIMEOUT);
+	memcpy(s->store.error, error, sizeof(error));
+	s->code = code;
+	s->store.failure = held ? STORE_BROKEN : STORE_BUSY;
+}
+
 /* Executes it with the parameters; again when others were in the way. */
 static MYSQL_STMT *
 statement_execute(struct maria_store *s, enum maria_statement which)
@@ -233,6 +225,7 @@ statement_execute(struct maria_store *s, enum maria_statement which)
 		maria_error(s, st);
 	} while (!s->transaction && again_worth(s));
 	s->bound = 0;
+	lock_judge(s);
 	return NULL;
 }
 
@@ -345,27 +338,38 @@ maria_fetch_only(struct maria_store *s)
 	return rc == 1 && !maria_finish(s) ? -1 : rc;
 }
 
+/*
+ * Lets go of a result. Of one without columns there is nothing to be let go
+ * of, and libmariadb 3.4 takes it for an error.
+ */
+static bool
+result_free(struct maria_store *s, MYSQL_STMT *st)
+{
+	my_bool bad = 1;
+
+	if (lib.mysql_stmt_field_count(st) == 0)
+		return true;
+	CALL(s, st, mysql_stmt_free_result, &bad, st);
+	return bad == 0;
+}
+
 bool
 maria_finish(struct maria_store *s)
 {
 	MYSQL_STMT *st = s->reading;
-	my_bool bad = 1;
 	int rc, results = 0;
+	bool good;
 
 	s->reading = NULL;
 	if (st == NULL || s->broken)
 		return st == NULL;
-	CALL(s, st, mysql_stmt_free_result, &bad, st);
-	while (bad == 0 && lib.mysql_stmt_more_results(st)) {
+	good = result_free(s, st);
+	while (good && lib.mysql_stmt_more_results(st)) {
 		rc = 1;
 		CALL(s, st, mysql_stmt_next_result, &rc, st);
-		if (rc > 0 || results++ == RESULTS_MAX) {
-			bad = 1;
-			break;
-		}
-		CALL(s, st, mysql_stmt_free_result, &bad, st);
+		good = rc <= 0 && results++ < RESULTS_MAX && result_free(s, st);
 	}
-	if (bad == 0)
+	if (good)
 		return true;
 	maria_error(s, st);
 	s->broken = true;
@@ -385,7 +389,7 @@ maria_transaction(struct maria_store *s,
     enum store_result (*work)(struct maria_store *s, void *arg), void *arg)
 {
 	enum store_result result;
-	char error[STORE_ERROR_MAX];
+	struct store first;
 	unsigned code;
 
 	if (!maria_begin(s))
@@ -401,13 +405,13 @@ maria_transaction(struct maria_store *s,
 		if (result != STORE_ERROR)
 			return result;
 		/* What went wrong first is worth telling. */
-		memcpy(error, s->store.error, sizeof(error));
+		first = s->store;
 		code = s->code;
 		if (!s->broken && !maria_finish(s))
 			s->broken = true;
 		if (!s->broken && !maria_text_run(s, "ROLLBACK"))
 			s->broken = true;
-		memcpy(s->store.error, error, sizeof(error));
+		s->store = first;
 		s->code = code;
 	} while (again_worth(s));
 	return STORE_ERROR;

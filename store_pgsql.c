@@ -89,6 +89,7 @@ pgsql_open(const struct config *cfg, const char *url, long wait_ms,
 	s->store.driver = &store_pgsql;
 	s->store.wait_ms = wait_ms;
 	s->timeout_ms = cfg->store.timeout * 1000;
+	s->lock_ms = store_lock_limit(cfg, wait_ms);
 	s->create = create;
 	s->opening = true;
 	s->deadline = lock_clock_ms() + wait_ms;
@@ -97,7 +98,9 @@ pgsql_open(const struct config *cfg, const char *url, long wait_ms,
 		return &s->store;
 	}
 	snprintf(error, size, "%s", s->store.error);
-	*failure = s->store.failure;
+	/* What keeps it from being opened keeps everybody out. */
+	*failure = s->store.failure == STORE_NOT_YET ? STORE_NOT_YET :
+	    strcmp(s->state, PGSQL_TOO_MANY) == 0 ? STORE_BUSY : STORE_BROKEN;
 	pgsql_close(&s->store);
 	return NULL;
 }

@@ -16,7 +16,8 @@
 	F(PQresultStatus) F(PQresultErrorField) F(PQcmdStatus) F(PQntuples)   \
 	F(PQnfields) F(PQgetvalue) F(PQgetisnull) F(PQparameterStatus)        \
 	F(PQsendPrepare) F(PQsendQueryPrepared) F(PQsendQueryParams)          \
-	F(PQenterPipelineMode) F(PQpipelineSync) F(PQsetNoticeReceiver)
+	F(PQenterPipelineMode) F(PQpipelineSync) F(PQsetNoticeReceiver)       \
+	F(PQsetErrorVerbosity)
 
 struct pgsql_library {
 #define PGSQL_POINTER(name) __typeof__(name) *name;
@@ -28,7 +29,7 @@ extern struct pgsql_library pq;
 
 /* Every statement; prepared when a connection uses it first. */
 enum pgsql_statement {
-	PG_SESSION, PG_SHAPE, PG_VERSION, /* once: those are not prepared */
+	PG_SESSION, PG_SHAPE, PG_VERSION, PG_HELD, /* those are not prepared */
 	PG_LOCK, PG_LOGIN, PG_LOGIN_FORGET, PG_LOGIN_PURGE, PG_LOGIN_RESTORE,
 	PG_LOGIN_ALL,
 	PG_RATE_TAKE, PG_RATE_ALL, PG_RATE_RESTORE,
@@ -51,6 +52,8 @@ extern const char *const pgsql_statements[PG_STATEMENTS];
 /* What is said of a server that does not keep to the rules. */
 #define PGSQL_UNEXPECTED "the server's answer is not what was asked for"
 
+#define PGSQL_TOO_MANY "53300" /* SQLSTATE: connections */
+
 #define PGSQL_ARGS_MAX 10
 #define PGSQL_TEXT_MAX (4 * STORE_TEXT_MAX)
 
@@ -66,6 +69,8 @@ struct pgsql_store {
 	struct store_url url;
 	PGconn *conn;      /* NULL: is connected when it is needed */
 	long timeout_ms;   /* the server's own limit of a statement */
+	long lock_ms;      /* and of waiting for a lock: it ends before ours,
+	                    * so that we are told what we have waited for */
 	bool create;
 	bool opening;      /* one time limit for all that this needs */
 	bool patient;      /* the time limit begins anew with each result */
@@ -97,7 +102,7 @@ bool pgsql_connected(struct pgsql_store *s);
 /* Drops the connection, if there is one. */
 void pgsql_drop(struct pgsql_store *s);
 
-/* Notes a failure. STORE_ERROR. */
+/* Notes a failure, as one of the connection. STORE_ERROR. */
 enum store_result pgsql_failed(struct pgsql_store *s, const char *what);
 
 /* Sets which statement is the i-th one, and its parameters. */

@@ -17,6 +17,7 @@
 #define NOWHERE "/dev/null/none" /* a path where nothing can ever be */
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
 #define PARAMETERS_MAX (STORE_PARAMETERS_MAX + 16)
+#define SQLSTATE_BYTES "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 extern char **environ;
 
@@ -173,6 +174,38 @@ connect_wait(struct pgsql_store *s, PostgresPollingStatusType want)
 	return true;
 }
 
+/*
+ * Notes why there is no connection. Only in a verbose message does libpq tell
+ * the SQLSTATE, "FATAL:  53300: sorry, ...", and lines about the server's
+ * source code.
+ */
+static void
+connect_failed(struct pgsql_store *s)
+{
+	const char *text = pq.PQerrorMessage(s->conn), *end, *c;
+	char shown[STORE_ERROR_MAX * 2];
+	int before = 0;
+
+	for (c = strstr(text, ":  "); c != NULL; c = strstr(c + 1, ":  "))
+		if (strspn(c + 3, SQLSTATE_BYTES) == 5 &&
+		    strncmp(c + 8, ": ", 2) == 0)
+			break;
+	end = strstr(text, "\nLOCATION:");
+	if (end == NULL)
+		end = text + strlen(text);
+	if (c != NULL && c < end) {
+		snprintf(s->state, sizeof(s->state), "%.5s", c + 3);
+		before = (int)(c + 3 - text);
+		c += 10;
+	} else
+		c = text;
+	snprintf(shown, sizeof(shown), "%.*s%.*s", before, text,
+	    (int)(end - c), c);
+	pgsql_failed(s, shown);
+	if (strcmp(s->state, PGSQL_TOO_MANY) == 0)
+		s->store.failure = STORE_BUSY;
+}
+
 /* Goes through what libpq does to connect. */
 static bool
 connect_finish(struct pgsql_store *s)
@@ -182,7 +215,7 @@ connect_finish(struct pgsql_store *s)
 	while (want != PGRES_POLLING_OK) {
 		if (want == PGRES_POLLING_FAILED ||
 		    pq.PQstatus(s->conn) == CONNECTION_BAD) {
-			pgsql_failed(s, pq.PQerrorMessage(s->conn));
+			connect_failed(s);
 			return false;
 		}
 		if (!connect_wait(s, want)) {
@@ -222,7 +255,9 @@ address_connect(struct pgsql_store *s, const char *host, const char *address,
 		return false;
 	}
 	pq.PQsetNoticeReceiver(s->conn, notice_drop, NULL);
+	pq.PQsetErrorVerbosity(s->conn, PQERRORS_VERBOSE);
 	if (connect_finish(s) && encoding_check(s)) {
+		pq.PQsetErrorVerbosity(s->conn, PQERRORS_DEFAULT);
 		if (pq.PQsetnonblocking(s->conn, 1) == 0 &&
 		    pq.PQenterPipelineMode(s->conn) == 1)
 			return true;
@@ -315,6 +350,7 @@ pgsql_connect(struct pgsql_store *s)
 	if (hosts[0] == '\0' && store_url_parameter(&s->url, "host") != NULL)
 		hosts = store_url_parameter(&s->url, "host");
 	memset(s->prepared, 0, sizeof(s->prepared));
+	s->state[0] = '\0';
 	environment_clean();
 	return hosts_connect(s, hosts, ports);
 }

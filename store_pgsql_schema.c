@@ -72,6 +72,16 @@ static const char *const unique_logins[] = {
 	NULL
 };
 
+/* In the order of PG_SHAPE's last columns. */
+static const char *const widening[] = {
+	"ALTER TABLE postfwd_logins ALTER sasl_username TYPE varchar(100)",
+	"ALTER TABLE postfwd_logins ALTER ip_address TYPE varchar(45)",
+	"ALTER TABLE postfwd_logins ALTER state_code TYPE varchar(4)",
+	"ALTER TABLE postfwd_logins ALTER login_count TYPE integer",
+};
+
+#define WIDENINGS (sizeof(widening) / sizeof(widening[0]))
+
 /* Step N makes version N + 1 of the schema of version N. */
 static const char *const *const migrations[STORE_SCHEMA] = { tables };
 
@@ -79,6 +89,8 @@ static const char *const *const migrations[STORE_SCHEMA] = { tables };
 struct shape {
 	bool logins; /* the table */
 	bool unique; /* its key */
+	bool narrow[WIDENINGS]; /* columns that can be widened */
+	bool any_narrow;
 	long version; /* 0 = no tables of ours */
 };
 
@@ -102,8 +114,10 @@ version_read(struct pgsql_store *s, struct shape *shape)
 static bool
 shape_read(struct pgsql_store *s, struct shape *shape)
 {
-	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_SHAPE, NULL), 1, 3);
+	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_SHAPE, NULL), 1,
+	    4 + (int)WIDENINGS);
 	bool meta;
+	size_t i;
 
 	memset(shape, 0, sizeof(*shape));
 	if (r == NULL)
@@ -111,6 +125,11 @@ shape_read(struct pgsql_store *s, struct shape *shape)
 	meta = pgsql_bool(r, 0, 0);
 	shape->logins = pgsql_bool(r, 0, 1);
 	shape->unique = pgsql_bool(r, 0, 2);
+	for (i = 0; i < WIDENINGS; i++) {
+		shape->narrow[i] = pgsql_bool(r, 0, 3) &&
+		    pgsql_bool(r, 0, 4 + (int)i);
+		shape->any_narrow = shape->any_narrow || shape->narrow[i];
+	}
 	pq.PQclear(r);
 	return !meta || version_read(s, shape);
 }
@@ -129,9 +148,25 @@ steps_add(const char **steps, size_t *count, const char *const *list)
 		steps[(*count)++] = *list;
 }
 
+/*
+ * A login too long for its column fails alone, so there is no hurry: whoever
+ * reads a table for long, as a backup, must not make all others wait behind us.
+ */
+static void
+widening_add(const char **steps, size_t *count, const struct shape *shape)
+{
+	size_t i;
+
+	if (shape_is_right(shape))
+		steps[(*count)++] = "SET LOCAL lock_timeout = '200ms'";
+	for (i = 0; i < WIDENINGS; i++)
+		if (shape->narrow[i])
+			steps[(*count)++] = widening[i];
+}
+
 /* Inside the transaction that schema_upgrade() has begun. */
 static bool
-shape_mend(struct pgsql_store *s)
+shape_mend(struct pgsql_store *s, bool widen)
 {
 	static const char *const rollback[] = { "ROLLBACK" };
 	static const char *const commit[] = {
@@ -147,8 +182,11 @@ shape_mend(struct pgsql_store *s)
 
 	if (!shape_read(s, &shape))
 		return false;
-	if (shape_is_right(&shape)) /* somebody was first */
+	widen = widen && shape.any_narrow;
+	if (shape_is_right(&shape) && !widen) /* somebody was first */
 		return pgsql_plain(s, rollback, 1);
+	if (widen)
+		widening_add(steps, &count, &shape);
 	if (shape.logins && !shape.unique)
 		steps_add(steps, &count, unique_logins);
 	/* Also when somebody took the table of logins away. */
@@ -161,13 +199,15 @@ shape_mend(struct pgsql_store *s)
 }
 
 static bool
-schema_upgrade(struct pgsql_store *s)
+schema_upgrade(struct pgsql_store *s, bool widen)
 {
 	static const char *const begin[] = { "BEGIN",
+		"SET LOCAL lock_timeout = 0",
 		"SELECT pg_advisory_xact_lock(" PGSQL_LOCK ")",
-		"SELECT set_config('statement_timeout', '0', true)" };
+		"SET LOCAL statement_timeout = 0" };
 
-	if (pgsql_plain(s, begin, 3) && shape_mend(s))
+	if (pgsql_connected(s) && pgsql_plain(s, begin, 4) &&
+	    shape_mend(s, widen))
 		return true;
 	pgsql_drop(s); /* and with it the transaction */
 	return false;
@@ -180,11 +220,18 @@ pgsql_schema(struct pgsql_store *s)
 
 	if (!shape_read(s, &shape))
 		return false;
-	if (shape_is_right(&shape))
+	if (shape_is_right(&shape) && !(s->create && shape.any_narrow))
 		return true;
-	if (s->create)
-		return schema_upgrade(s);
+	if (s->create) {
+		if (schema_upgrade(s, true))
+			return true;
+		/* It is of use as it is, if the server will not have it so. */
+		return shape.any_narrow && s->state[0] != '\0' &&
+		    schema_upgrade(s, false);
+	}
 	pgsql_failed(s, "there are no tables of abichecker yet, or they wait "
 	    "for an upgrade");
+	if (!shape.logins && shape.version == 0)
+		s->store.failure = STORE_NOT_YET;
 	return false;
 }

@@ -36,6 +36,7 @@ pgsql_failed(struct pgsql_store *s, const char *what)
 	while (n > 0 && line[n - 1] == ' ')
 		line[--n] = '\0';
 	text_printable(s->store.error, sizeof(s->store.error), line);
+	s->store.failure = STORE_BROKEN;
 	return STORE_ERROR;
 }
 
@@ -74,7 +75,7 @@ static bool
 statement_is_kept(const struct pgsql_store *s, enum pgsql_statement which)
 {
 	return !s->unprepared && which != PG_SESSION && which != PG_SHAPE &&
-	    which != PG_VERSION;
+	    which != PG_VERSION && which != PG_HELD;
 }
 
 static bool
@@ -128,6 +129,44 @@ answer_wait(struct pgsql_store *s)
 	return false;
 }
 
+/*
+ * What follows from an SQLSTATE, by how it begins. All that is not here was
+ * refused: no permission, read-only, disk full, no such table or column.
+ */
+static const struct {
+	const char *state;
+	enum store_failure failure;
+} failures[] = {
+	{ "08", STORE_BROKEN },    /* of the connection */
+	{ "57P", STORE_BROKEN },   /* the server ends or begins */
+	{ "25P", STORE_BROKEN },   /* a transaction that we know nothing of */
+	{ "40", STORE_BUSY },      /* a deadlock, or not serializable */
+	{ "55P03", STORE_BUSY },   /* a lock of others, beyond lock_timeout */
+	{ PGSQL_TOO_MANY, STORE_BUSY },
+	{ "57014", STORE_BUSY },   /* somebody has cancelled it */
+	{ "21", STORE_BAD_DATA },  /* more rows than one */
+	{ "22", STORE_BAD_DATA },  /* a value that does not fit */
+	{ "23", STORE_BAD_DATA },  /* a constraint */
+	{ "27", STORE_BAD_DATA },  /* a trigger */
+	{ "44", STORE_BAD_DATA },  /* the condition of a view */
+	{ "54", STORE_BAD_DATA },  /* too long for an index */
+	{ "P0", STORE_BAD_DATA },  /* a trigger's own error */
+};
+
+static enum store_failure
+failure_of(const char *state)
+{
+	size_t i;
+
+	if (state[0] == '\0') /* not an answer of a server */
+		return STORE_BROKEN;
+	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (strncmp(state, failures[i].state,
+			strlen(failures[i].state)) == 0)
+			return failures[i].failure;
+	return STORE_REFUSED;
+}
+
 /* Keeps what the server said of a failure. */
 static void
 failure_note(struct pgsql_store *s, const PGresult *r)
@@ -137,6 +176,7 @@ failure_note(struct pgsql_store *s, const PGresult *r)
 
 	snprintf(s->state, sizeof(s->state), "%s", state != NULL ? state : "");
 	pgsql_failed(s, text != NULL ? text : "error without a message");
+	s->store.failure = failure_of(s->state);
 }
 
 /* Is it one of the kinds of answer to what we send? */
@@ -295,7 +335,35 @@ session_fill(void *arg, size_t i, struct pgsql_args *a)
 
 	(void)i;
 	pgsql_add_number(a, s->timeout_ms);
+	pgsql_add_number(a, s->lock_ms);
 	return PG_SESSION;
+}
+
+static enum pgsql_statement
+held_fill(void *arg, size_t i, struct pgsql_args *a)
+{
+	(void)arg;
+	(void)i;
+	(void)a;
+	return PG_HELD;
+}
+
+/*
+ * The lock that we have waited for was not to be had: of a row, by this request
+ * only; or has somebody a table for himself, so that nobody gets on?
+ */
+static void
+lock_judge(struct pgsql_store *s)
+{
+	char error[STORE_ERROR_MAX];
+	PGresult *r;
+
+	memcpy(error, s->store.error, sizeof(error));
+	r = exchange(s, NULL, 1, 0, held_fill, NULL);
+	s->store.failure = r == NULL || pgsql_bool(r, 0, 0) ? STORE_BROKEN :
+							      STORE_BUSY;
+	pq.PQclear(r);
+	memcpy(s->store.error, error, sizeof(error));
 }
 
 /* Has the server closed the connection while we did not look? */
@@ -323,8 +391,10 @@ pgsql_connected(struct pgsql_store *s)
 	if (!pgsql_connect(s))
 		return false;
 	r = exchange(s, NULL, 1, 0, session_fill, s);
-	if (r == NULL)
+	if (r == NULL) {
 		pgsql_drop(s);
+		s->store.failure = STORE_BROKEN;
+	}
 	pq.PQclear(r);
 	return s->conn != NULL;
 }
@@ -333,6 +403,7 @@ static void
 operation_begin(struct pgsql_store *s)
 {
 	s->store.error[0] = '\0';
+	s->store.failure = STORE_BROKEN;
 	if (!s->opening)
 		s->deadline = lock_clock_ms() + s->store.wait_ms;
 }
@@ -347,6 +418,7 @@ pgsql_run(struct pgsql_store *s, size_t count, size_t wanted,
 	operation_begin(s);
 	if (s->store.wait_ms <= 0) {
 		pgsql_failed(s, "no time left");
+		s->store.failure = STORE_BUSY;
 		return NULL;
 	}
 	if (!pgsql_connected(s))
@@ -354,6 +426,8 @@ pgsql_run(struct pgsql_store *s, size_t count, size_t wanted,
 	do
 		r = exchange(s, NULL, count, wanted, fill, arg);
 	while (r == NULL && ++i < TRIES && worth_another_try(s));
+	if (r == NULL && s->conn != NULL && strcmp(s->state, "55P03") == 0)
+		lock_judge(s);
 	return r;
 }
 

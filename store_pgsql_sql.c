@@ -36,12 +36,27 @@
 	"ON CONFLICT (name) DO UPDATE SET "                                   \
 	"value = (m.value::bigint + 1)::text"
 
+/* Has the table of logins a column of this type? */
+#define NARROW(column, type)                                                  \
+	"EXISTS (SELECT 1 FROM pg_attribute a "                               \
+	"WHERE a.attrelid = to_regclass('postfwd_logins') "                   \
+	"AND a.attname = '" column "' AND (" type "))"
+/* What is blank-padded is of no use either. 4: PostgreSQL adds a header. */
+#define SHORTER(length)                                                       \
+	"a.atttypid = 'bpchar'::regtype "                                     \
+	"OR (a.atttypid = 'varchar'::regtype AND a.atttypmod >= 0 "           \
+	"AND a.atttypmod < " length " + 4)"
+
 const char *const pgsql_statements[PG_STATEMENTS] = {
 	[PG_SESSION] = "SELECT set_config('statement_timeout', $1, false), "
 	    "set_config('idle_in_transaction_session_timeout', $1, false), "
+	    "set_config('lock_timeout', $2, false), "
 	    "set_config('default_transaction_isolation', 'read committed', "
 	    "false)",
-	/* Are our tables there, and has the one of logins its unique key? */
+	/*
+	 * Are our tables there, and has the one of logins its unique key? Can
+	 * it be altered, and which of its columns are too narrow?
+	 */
 	[PG_SHAPE] = "SELECT to_regclass('abichecker_meta') IS NOT NULL, "
 	    "to_regclass('postfwd_logins') IS NOT NULL, "
 	    "EXISTS (SELECT 1 FROM pg_index i "
@@ -49,9 +64,33 @@ const char *const pgsql_statements[PG_STATEMENTS] = {
 	    "AND i.indisunique AND i.indisvalid AND i.indpred IS NULL "
 	    "AND i.indnkeyatts = 2 AND (SELECT count(*) FROM pg_attribute a "
 	    "WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) "
-	    "AND a.attname IN ('sasl_username', 'ip_address')) = 2)",
+	    "AND a.attname IN ('sasl_username', 'ip_address')) = 2), "
+	    "current_setting('transaction_read_only') = 'off' "
+	    "AND EXISTS (SELECT 1 FROM pg_class c "
+	    "WHERE c.oid = to_regclass('postfwd_logins') "
+	    "AND pg_has_role(c.relowner, 'USAGE')) "
+	    "AND NOT EXISTS (SELECT 1 FROM pg_depend d "
+	    "WHERE d.refclassid = 'pg_class'::regclass "
+	    "AND d.refobjid = to_regclass('postfwd_logins') "
+	    "AND d.classid = 'pg_rewrite'::regclass), " /* a view */
+	    NARROW("sasl_username", SHORTER("100")) ", "
+	    NARROW("ip_address", SHORTER("45")) ", "
+	    NARROW("state_code", SHORTER("4")) ", "
+	    NARROW("login_count", "a.atttypid = 'smallint'::regtype"),
 	[PG_VERSION] = "SELECT value FROM abichecker_meta "
 	    "WHERE name = 'schema'",
+	/*
+	 * Has somebody one of the filter's tables for himself, or waits for
+	 * that and keeps others from it: DDL, a backup, LOCK TABLE?
+	 */
+	[PG_HELD] = "SELECT EXISTS (SELECT 1 FROM pg_locks l "
+	    "WHERE l.locktype = 'relation' AND l.database = (SELECT oid "
+	    "FROM pg_database WHERE datname = current_database()) "
+	    "AND l.relation IN (to_regclass('postfwd_logins')::oid, "
+	    "to_regclass('abichecker_accounts')::oid, "
+	    "to_regclass('abichecker_rates')::oid) "
+	    "AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', "
+	    "'ExclusiveLock', 'AccessExclusiveLock'))",
 	[PG_LOCK] = "SELECT pg_advisory_xact_lock(" PGSQL_LOCK ")",
 
 	/*

@@ -86,6 +86,9 @@ redis_session(struct redis_store *s, bool create)
 	for (i = 0; i < replies; i++)
 		if (!redis_receive(s, REDIS_LITTLE) || redis_reply_failed(s)) {
 			redis_disconnect(s);
+			/* What keeps us out keeps everybody out. */
+			if (s->store.failure != STORE_BUSY)
+				s->store.failure = STORE_BROKEN;
 			return false;
 		}
 	schema = redis_number(&s->reader, 0);

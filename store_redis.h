@@ -133,7 +133,7 @@ struct redis_store {
 	struct redis_commands out;
 };
 
-/* Notes what has gone wrong. STORE_ERROR. */
+/* Notes what has gone wrong, as a broken store. STORE_ERROR. */
 enum store_result redis_failed(struct redis_store *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -46,6 +46,7 @@ redis_failed(struct redis_store *s, const char *fmt, ...)
 	snprintf(s->store.error, sizeof(s->store.error), "%s: ", s->where);
 	text_printable(s->store.error + strlen(s->store.error),
 	    sizeof(s->store.error) - strlen(s->store.error), text);
+	s->store.failure = STORE_BROKEN;
 	return STORE_ERROR;
 }
 

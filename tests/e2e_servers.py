@@ -116,6 +116,24 @@ class OnServer:
         self.assertEqual(len(site.log_lines("store: ")), 1, site.log())
         self.assertNotIn(servers.PASSWORD, site.log())
 
+    def assert_no_rest(self, site):
+        self.assertEqual([name for name in os.listdir(site.cache) if name.startswith(".rest-store")], [])
+
+    def assert_refuses(self, site, running):
+        """It says no at once: nobody waits, nothing rests, and each process tells it once."""
+        for filter_ in running, running, self.filter(site):
+            self.assert_passes(filter_, FAST)
+        self.assertEqual(len(site.log_lines(": error: store: ")), 2, site.log())
+        self.assert_no_rest(site)
+
+    def assert_full(self, site, running, late, told):
+        """Too many connections: who has one goes on, and the others as soon as they get one."""
+        for _ in range(2):
+            self.assert_passes(late, FAST)
+            self.assertEqual(self.ask(running, HOME[2]), REFUSED)
+        self.assertIn(told, site.log())
+        self.assert_no_rest(site)
+
     def assert_recovers(self, site, running, by_itself=False):
         """by_itself: when the rest is over; else it is ended here."""
         for name in os.listdir(site.cache):
@@ -499,14 +517,20 @@ class Outages(OnServer):
 
 class OutagesOfSql(Outages):
     def test_a_column_is_missing(self):
-        """Somebody has repaired the tables by hand."""
-        for table, column, type_ in (("abichecker_accounts", "reason", "varchar(255)"),
-                                     ("abichecker_accounts", "released", "bigint")):
+        """Somebody has repaired the tables by hand: what needs it fails, all else goes on."""
+        for column in "reason", "released":
             with self.subTest(column):
-                self.server.sql(f"ALTER TABLE {table} RENAME COLUMN {column} TO other",
+                self.server.sql(f"ALTER TABLE abichecker_accounts RENAME COLUMN {column} TO other",
                                 self.place.database)
-                self.assert_flows()
-                self.server.sql(f"ALTER TABLE {table} RENAME COLUMN other TO {column}",
+                begun = time.monotonic()
+                for _ in range(3):
+                    self.assertEqual(self.say("caught@example.org", HOME[0]), DUNNO)
+                    self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
+                    self.assertEqual(self.say("", GUILTY), self.BANNED)
+                self.assertLess(time.monotonic() - begun, 2 * FAST)
+                self.assertEqual(len(self.place.log_lines(": error: store: ")), 1, self.place.log())
+                self.assert_no_rest(self.place)
+                self.server.sql(f"ALTER TABLE abichecker_accounts RENAME COLUMN other TO {column}",
                                 self.place.database)
                 self.assert_all_works_again()
                 os.unlink(self.place.log_file)
@@ -526,12 +550,105 @@ class OutagesOfSql(Outages):
         self.assertEqual(self.place.answer(GUILTY), self.BANNED)
 
 
+    NARROW = ""
+    TOO_LONG = ""
+    IPV6 = "2a02:c207:3004:1234::1"
+
+    def test_a_value_that_does_not_fit(self):
+        """One user's logins are not counted; all others', and the list of accounts, go on."""
+        self.server.sql(self.NARROW, self.place.database)
+        begun = time.monotonic()
+        for filter_ in self.running, self.filter(self.place):
+            for _ in range(2):
+                self.assertEqual(self.say("six@example.org", self.IPV6, filter_), DUNNO)
+                self.assertEqual(self.say("caught@example.org", HOME[0], filter_), self.STOPPED)
+                self.assertRegex(self.say(self.user, HOME[2], filter_), b"Too many|Stopped")
+        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assert_no_rest(self.place)
+        self.assertEqual(self.place.log_lines("store: "), [])
+        self.assertEqual(len(self.place.log_lines(f"user=<six@.*{self.TOO_LONG}")), 4, self.place.log())
+
+    def test_a_row_that_others_hold(self):
+        """One user's login is not counted."""
+        self.place.configure(**{"store.timeout": "4s"})
+        self.running = self.filter(self.place)
+        with self.held("UPDATE postfwd_logins SET login_count = 9 WHERE sasl_username = "
+                       f"'{self.user}' AND ip_address = '{HOME[0]}'"):
+            reply, seconds = duration(lambda: self.say(self.user, HOME[0]))
+            self.assertEqual(reply, DUNNO)
+            self.assertLess(seconds, 4)
+            self.assertEqual(self.say("caught@example.org", HOME[0]), self.STOPPED)
+            self.assert_no_rest(self.place)
+            self.assertEqual(self.place.log_lines("store: "), [])
+        self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
+        self.assertEqual(len(self.place.log_lines("login not counted")), 1, self.place.log())
+
+    @contextlib.contextmanager
+    def held(self, statement):
+        """Somebody has done this, and not committed it yet."""
+        raise NotImplementedError
+
+
 class PostgreSQLOutages(OutagesOfSql, testenv.TestCase):
     kind = "pgsql"
+    NARROW = ("ALTER TABLE postfwd_logins ALTER ip_address TYPE varchar(16); "
+              "ALTER TABLE postfwd_logins OWNER TO postgres; GRANT ALL ON postfwd_logins TO abichecker")
+    TOO_LONG = "value too long"
+
+    # As its first version made it
+    PLUGIN = ("DROP TABLE postfwd_logins; CREATE TABLE postfwd_logins (sasl_username varchar(100), "
+              "ip_address varchar(16), state_code varchar(4), login_count int, last_login timestamp); "
+              "INSERT INTO postfwd_logins VALUES ('Old@example.org', '192.0.2.1', 'GB', 3, now()); ")
+    OURS = "ALTER TABLE postfwd_logins OWNER TO abichecker; "
+
+    @contextlib.contextmanager
+    def held(self, statement):
+        with subprocess.Popen(self.server.psql(database=self.place.database), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as locker:
+            locker.stdin.write(f"BEGIN; {statement}; SELECT 'held';\n")
+            locker.stdin.flush()
+            self.assertEqual(locker.stdout.readline(), "held\n")
+            yield
+            locker.communicate("ROLLBACK;\n")
+
+    def assert_widened(self, logins):
+        """A filter that opens the store sees to it, and counts."""
+        running = self.filter(self.place)
+        for _ in range(2):
+            self.assertEqual(self.say("six@example.org", self.IPV6, running), DUNNO)
+            self.assertEqual(self.say("caught@example.org", HOME[0], running), self.STOPPED)
+        self.assertEqual(self.place.log_lines("store: |error: check"), [])
+        self.assert_no_rest(self.place)
+        self.assertEqual(self.server.sql("SELECT sum(login_count) FROM postfwd_logins",
+                                         self.place.database).strip(), str(logins + 2))
+        self.assertEqual(self.server.sql(
+            "SELECT character_maximum_length FROM information_schema.columns WHERE table_name = "
+            "'postfwd_logins' AND column_name = 'ip_address'", self.place.database).strip(), "45")
+
+    def test_the_plugins_first_table_is_taken_over(self):
+        self.server.sql(self.PLUGIN + self.OURS, self.place.database)
+        self.assert_widened(3)
+
+    def test_one_that_was_taken_over_before_is_widened(self):
+        self.server.sql(self.PLUGIN + self.OURS + "CREATE UNIQUE INDEX ON postfwd_logins "
+                        "(sasl_username, ip_address)", self.place.database)
+        self.assert_widened(3)
 
 
 class MariaDBOutages(OutagesOfSql, testenv.TestCase):
     kind = "mysql"
+    NARROW = "ALTER TABLE postfwd_logins MODIFY ip_address VARBINARY(16) NOT NULL"
+    TOO_LONG = "Data too long"
+
+    @contextlib.contextmanager
+    def held(self, statement):
+        with subprocess.Popen(self.server.client("--unbuffered", database=self.place.database),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as locker:
+            locker.stdin.write(f"BEGIN; {statement}; SELECT 'held';\n")
+            locker.stdin.flush()
+            self.assertEqual(locker.stdout.readline(), "held\n")
+            yield
+            locker.communicate("ROLLBACK;\n")
 
 
 class PostgreSQL(Shared, testenv.TestCase):
@@ -544,10 +661,10 @@ class PostgreSQL(Shared, testenv.TestCase):
         self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT 0")
         self.addCleanup(self.server.sql, "ALTER ROLE abichecker CONNECTION LIMIT -1")
         late = self.filter(site)
-        self.assert_passes(late, FAST)
-        self.assertIn("too many connections", site.log())
+        self.assert_full(site, running, late, "too many connections")
         self.server.sql("ALTER ROLE abichecker CONNECTION LIMIT -1")
-        self.assert_recovers(site, late)
+        self.assertEqual(self.ask(late, HOME[2]), REFUSED)
+        self.assertEqual(site.log_lines("store: "), [])
 
 
 class PostgreSQLBehindPooler(testenv.TestCase):
@@ -632,10 +749,10 @@ class MariaDB(Shared, testenv.TestCase):
         running = self.filter(site)
         self.log_in(running)
         late = self.filter(site)
-        self.assert_passes(late, FAST)
-        self.assertIn("max_user_connections", site.log())
+        self.assert_full(site, running, late, "max_user_connections")
         self.limit_connections(0)
-        self.assert_recovers(site, late)
+        self.assertEqual(self.ask(late, HOME[2]), REFUSED)
+        self.assertEqual(site.log_lines("store: "), [])
 
     def test_read_only(self):
         """As a replica is, or a primary that has been one."""
@@ -644,7 +761,7 @@ class MariaDB(Shared, testenv.TestCase):
         self.log_in(running)
         self.server.sql("SET GLOBAL read_only = 1")
         self.addCleanup(self.server.sql, "SET GLOBAL read_only = 0")
-        self.assert_outage(site, running)
+        self.assert_refuses(site, running)
         self.assertIn("read-only", site.log())
         self.server.sql("SET GLOBAL read_only = 0")
         self.assert_recovers(site, running)
@@ -856,6 +973,17 @@ class RedisOutages(Outages, testenv.TestCase):
             self.assertEqual((counted["hits"], counted["listed"]), (5 if flushed else 0, 1))
         self.assertEqual(self.say("", GUILTY), self.BANNED)
         self.assertEqual(self.place.log_lines("store: "), [])
+
+    def test_a_value_of_somebody_else(self):
+        """Under one user's key: all others, and the list of accounts, go on."""
+        self.server.cli("SET", "abichecker:{six@example.org}:logins", "x", database=self.place.database)
+        for _ in range(2):
+            self.assertEqual(self.say("six@example.org", HOME[0]), DUNNO)
+            self.assertEqual(self.say("caught@example.org", HOME[0]), self.STOPPED)
+            self.assertRegex(self.say(self.user, HOME[2]), b"Too many|Stopped")
+        self.assert_no_rest(self.place)
+        self.assertEqual(self.place.log_lines("store: "), [])
+        self.assertEqual(len(self.place.log_lines("user=<six@.*WRONGTYPE")), 2, self.place.log())
 
     def test_without_memory(self):
         """What is known is known; nothing can be put down."""

@@ -445,6 +445,48 @@ account_add(struct store *s, const char *user, time_t since, time_t expired,
 	return s->driver->account_add(s, &a, expired);
 }
 
+/*
+ * One user's row does not fit: a store may take it or not, but all others go
+ * on, on the same connection.
+ */
+static void
+what_does_not_fit_fails_alone(void **state)
+{
+	static const char longer[] = "0123456789012345678901234567890123456789"
+		"012345678901234567890123456789012345678901234567890123456789"
+		"012345678901234567890123456789012345678901234567890123456789"
+		"012345678901234567890123456789012345678901234567890123456789"
+		"0123456789012345678901234567890123456789012345678901234567890";
+	static const struct store_login odd[] = {
+		{ .user = "odd", .block = longer, .country = "GB", .now = NOW },
+		{ .user = longer, .block = "192.0.2.1", .country = "GB",
+		    .now = NOW },
+		{ .user = "odd", .block = "192.0.2.1", .country = longer,
+		    .now = NOW },
+		{ .user = "odd\xff", .block = "192.0.2.1", .country = "GB",
+		    .now = NOW },
+	};
+	struct store *s = *state;
+	enum store_result r;
+	struct store_account a;
+	struct store_counts c;
+	size_t i;
+
+	assert_int_equal(account_add(s, "stolen", NOW, 0, "why"), STORE_ABSENT);
+	for (i = 0; i <= COUNT(odd); i++) {
+		r = i < COUNT(odd) ? s->driver->login(s, &odd[i], &c) :
+			s->driver->rate_take(s, longer, 1, 60, NOW);
+		if (r == STORE_ERROR && s->failure != STORE_BAD_DATA)
+			fail_msg("row %zu: kind %d: %s", i, s->failure,
+			    s->error);
+		login_at(s, "even", "192.0.2.1", "GB", NOW + (time_t)i, &c);
+		assert_int_equal(c.addresses, 1);
+		assert_int_equal(s->driver->account_find(s, "stolen", &a),
+		    STORE_FOUND);
+	}
+	assert_int_equal(login_sum(s, "even"), COUNT(odd) + 1);
+}
+
 static void
 an_account_is_new_once_until_it_is_released(void **state)
 {
@@ -1390,6 +1432,7 @@ main(void)
 		TEST(hostile_texts_come_back_as_they_were),
 		TEST(a_period_begins_with_the_first_one),
 		TEST(no_more_than_the_limit_are_taken_by_many),
+		TEST(what_does_not_fit_fails_alone),
 		TEST(an_account_is_new_once_until_it_is_released),
 		TEST(an_account_whose_time_is_over_is_new_again),
 		TEST(a_command_runs_once_for_each_detection),

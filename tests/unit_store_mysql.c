@@ -80,9 +80,20 @@ sql(const char *statement)
 	return out;
 }
 
+static MYSQL *locker; /* has locks that others wait for */
+
+static void
+locker_close(void)
+{
+	if (locker != NULL)
+		client.close(locker);
+	locker = NULL;
+}
+
 static void
 drop_all(void)
 {
+	locker_close(); /* of a test that has failed */
 	sql("DROP TABLE IF EXISTS postfwd_logins, abichecker_upgrade, "
 	    "abichecker_meta, abichecker_rates, abichecker_accounts, "
 	    "abichecker_hits, abichecker_offenders, abichecker_positions");
@@ -181,7 +192,9 @@ without_create_nothing_is_made(void **state)
 	(void)state;
 	cfg.store.url = store_url;
 	cfg.reputation.cache_dir = unit_dir;
-	assert_null(store_get(&cfg, NOW, 1000, false, error, sizeof(error)));
+	/* An empty one to be looked into */
+	assert_non_null(store_get(&cfg, NOW, 5000, false, error,
+	    sizeof(error)));
 	assert_non_null(strstr(error, "no tables of abichecker"));
 	assert_string_equal(sql("SHOW TABLES"), "");
 	store_close();
@@ -249,6 +262,7 @@ a_table_that_is_not_ours_is_an_error(void **state)
 		must_fail(s, s->driver->login(s, &l, &c), "login");
 		assert_non_null(strstr(s->error, i == 0 ? "last_login" :
 							  "postfwd_logins"));
+		assert_int_equal(s->failure, STORE_REFUSED);
 		assert_int_equal(s->driver->account_find(s, "a", &a),
 		    STORE_ABSENT);
 	}
@@ -478,6 +492,134 @@ a_lock_of_others_is_waited_for_no_longer_than_the_timeout(void **state)
 	assert_int_equal(s->driver->login(s, &l, &c), STORE_FOUND);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	client.close(other);
+	store_end(s);
+}
+
+/* A lock that others hold, of a row or of all. */
+static void
+who_waits_for_a_lock_is_told_whose_it_is(void **state)
+{
+	static const struct {
+		const char *lock;
+		enum store_failure failure;
+	} rows[] = {
+		{ "UPDATE postfwd_logins SET login_count = 9 "
+		  "WHERE sasl_username = 'a'", STORE_BUSY },
+		{ "LOCK TABLES postfwd_logins WRITE", STORE_BROKEN },
+		{ "LOCK TABLES postfwd_logins READ", STORE_BROKEN },
+	};
+	struct store_login l = { "a", "192.0.2.1", "FR", NOW, NOW - DAY,
+		false };
+	struct store_counts c;
+	struct store *s;
+	double took;
+	MYSQL *db;
+	size_t i;
+
+	(void)state;
+	cfg.store.timeout = 3;
+	s = store_again();
+	login_at(s, "a", "192.0.2.1", "GB", NOW, &c);
+	login_at(s, "b", "192.0.2.1", "GB", NOW, &c);
+	db = ((struct maria_store *)s)->db;
+	for (i = 0; i < COUNT(rows); i++) {
+		locker = sql_open();
+		sql_on(locker, "START TRANSACTION");
+		sql_on(locker, rows[i].lock);
+		took = seconds();
+		must_fail(s, s->driver->login(s, &l, &c), rows[i].lock);
+		took = seconds() - took;
+		if (took >= 3)
+			fail_msg("%s: %f s: %s", rows[i].lock, took, s->error);
+		if (s->failure != rows[i].failure)
+			fail_msg("%s: kind %d: %s", rows[i].lock, s->failure,
+			    s->error);
+		if (s->failure == STORE_BUSY)
+			login_at(s, "b", "192.0.2.1", "GB", NOW, &c);
+		locker_close();
+		assert_int_equal(s->driver->login(s, &l, &c), STORE_FOUND);
+		assert_ptr_equal(((struct maria_store *)s)->db, db);
+	}
+	store_end(s);
+}
+
+/* Whatever a statement is answered: what follows from it. */
+static void
+errors_are_sorted_by_what_follows_from_them(void **state)
+{
+	static const struct {
+		int code;
+		enum store_failure failure;
+	} rows[] = {
+		{ 1406, STORE_BAD_DATA }, { 1062, STORE_BAD_DATA },
+		{ 1264, STORE_BAD_DATA }, { 1292, STORE_BAD_DATA },
+		{ 1366, STORE_BAD_DATA }, { 1048, STORE_BAD_DATA },
+		{ 4025, STORE_BAD_DATA }, { 3819, STORE_BAD_DATA },
+		{ 1452, STORE_BAD_DATA }, { 1644, STORE_BAD_DATA },
+		{ 1205, STORE_BUSY }, { 1213, STORE_BUSY },
+		{ 1969, STORE_BUSY }, { 1203, STORE_BUSY },
+		{ 1142, STORE_REFUSED }, { 1290, STORE_REFUSED },
+		{ 1114, STORE_REFUSED }, { 1021, STORE_REFUSED },
+		{ 1146, STORE_REFUSED }, { 1054, STORE_REFUSED },
+		{ 1034, STORE_REFUSED }, { 9999, STORE_REFUSED },
+	};
+	const struct store_login l = { "bad", "192.0.2.1", "GB", NOW,
+		NOW - DAY, false };
+	struct store *s;
+	struct store_counts c;
+	char trigger[512];
+	MYSQL *db;
+	size_t i;
+
+	(void)state;
+	cfg.store.timeout = 1; /* so long is tried again what may succeed */
+	s = store_again();
+	login_at(s, "good", "192.0.2.1", "GB", NOW, &c);
+	db = ((struct maria_store *)s)->db;
+	for (i = 0; i < COUNT(rows); i++) {
+		snprintf(trigger, sizeof(trigger), "CREATE OR REPLACE TRIGGER "
+		    "refuse BEFORE INSERT ON postfwd_logins FOR EACH ROW "
+		    "IF NEW.sasl_username = 'bad' THEN SIGNAL SQLSTATE "
+		    "'45000' SET MESSAGE_TEXT = 'so it is', MYSQL_ERRNO = %d; "
+		    "END IF", rows[i].code);
+		sql(trigger);
+		must_fail(s, s->driver->login(s, &l, &c), "login");
+		if (s->failure != rows[i].failure ||
+		    strstr(s->error, "so it is") == NULL)
+			fail_msg("%d: kind %d: %s", rows[i].code, s->failure,
+			    s->error);
+		assert_int_equal(login_at(s, "good", "192.0.2.1", "GB", NOW,
+		    &c), STORE_FOUND);
+		assert_ptr_equal(((struct maria_store *)s)->db, db);
+	}
+	store_end(s);
+}
+
+/* One row of many that does not fit: all are rolled back, and it goes on. */
+static void
+a_transaction_that_fails_leaves_nothing_open(void **state)
+{
+	struct store *s = store_again();
+	struct store_row rows[2] = { { .kind = STORE_LOGIN },
+		{ .kind = STORE_LOGIN } };
+	struct store_counts c;
+	MYSQL *db;
+
+	(void)state;
+	sql("ALTER TABLE postfwd_logins ADD CHECK (login_count < 100)");
+	login_at(s, "a", "192.0.2.1", "GB", NOW, &c);
+	db = ((struct maria_store *)s)->db;
+	snprintf(rows[0].u.login.user, STORE_USER_MAX, "one");
+	snprintf(rows[1].u.login.user, STORE_USER_MAX, "other");
+	rows[0].u.login.count = 1;
+	rows[1].u.login.count = 100;
+	must_fail(s, s->driver->restore(s, rows, 2), "restore");
+	assert_int_equal(s->failure, STORE_BAD_DATA);
+	assert_ptr_equal(((struct maria_store *)s)->db, db);
+	assert_int_equal(rows_count(s, STORE_LOGIN, ""), 1);
+	assert_int_equal(s->driver->restore(s, rows, 1), STORE_FOUND);
+	assert_ptr_equal(((struct maria_store *)s)->db, db);
+	assert_int_equal(rows_count(s, STORE_LOGIN, ""), 2);
 	store_end(s);
 }
 
@@ -1130,6 +1272,9 @@ main(void)
 		TEST(a_conversion_that_is_killed_loses_nothing),
 		TEST(a_table_that_is_too_large_waits_for_somebody_with_time),
 		TEST(a_lock_of_others_is_waited_for_no_longer_than_the_timeout),
+		TEST(who_waits_for_a_lock_is_told_whose_it_is),
+		TEST(errors_are_sorted_by_what_follows_from_them),
+		TEST(a_transaction_that_fails_leaves_nothing_open),
 		TEST(many_batches_at_once_do_not_lock_each_other_out),
 		TEST(a_login_is_counted_the_same_in_two_statements),
 		TEST(others_may_be_asked_while_rows_are_read),

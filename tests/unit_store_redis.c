@@ -369,34 +369,49 @@ refusals_of_the_server_are_told(void **state)
 {
 	static const struct {
 		const char *set[4], *unset[4], *said;
+		enum store_failure failure;
 	} rows[] = {
 		{ { "CONFIG", "SET", "maxmemory", "1" },
-		    { "CONFIG", "SET", "maxmemory", "0" }, "OOM" },
+		    { "CONFIG", "SET", "maxmemory", "0" }, "OOM",
+		    STORE_REFUSED },
 		{ { "REPLICAOF", "127.0.0.1", "1" },
-		    { "REPLICAOF", "NO", "ONE" }, "READONLY" },
+		    { "REPLICAOF", "NO", "ONE" }, "READONLY", STORE_REFUSED },
 		{ { "CONFIG", "SET", "min-replicas-to-write", "1" },
 		    { "CONFIG", "SET", "min-replicas-to-write", "0" },
-		    "NOREPLICAS" },
+		    "NOREPLICAS", STORE_REFUSED },
 		{ { "SET", "abichecker:{a}:logins", "x" },
-		    { "DEL", "abichecker:{a}:logins" }, "WRONGTYPE" },
+		    { "DEL", "abichecker:{a}:logins" }, "WRONGTYPE",
+		    STORE_BAD_DATA },
 		{ { "SET", "abichecker:schema", "99" },
-		    { "DEL", "abichecker:schema" }, NULL },
+		    { "DEL", "abichecker:schema" }, NULL, STORE_BROKEN },
 	};
 	const struct store_login l = { .user = "a", .block = "192.0.2.1",
 		.country = "GB", .now = NOW, .since = NOW - DAY };
 	char error[STORE_ERROR_MAX];
 	struct store *s = *state;
+	struct store_account a;
 	struct store_counts c;
 	size_t i;
+	int fd;
 
+	assert_int_equal(add(s, "stolen", NOW, 0), STORE_ABSENT);
+	fd = ((struct redis_store *)s)->fd;
 	for (i = 0; i < COUNT(rows); i++) {
 		redis_say(s, rows[i].set[0], rows[i].set[1], rows[i].set[2],
 		    rows[i].set[3], NULL);
 		if (rows[i].said != NULL) {
 			must_fail(s, s->driver->login(s, &l, &c),
 			    rows[i].said);
-			if (strstr(s->error, rows[i].said) == NULL)
-				fail_msg("%s: %s", rows[i].said, s->error);
+			if (strstr(s->error, rows[i].said) == NULL ||
+			    s->failure != rows[i].failure)
+				fail_msg("%s: kind %d: %s", rows[i].said,
+				    s->failure, s->error);
+			/* Who is on the list is stopped all the same. */
+			assert_int_equal(s->driver->account_find(s, "stolen",
+			    &a), STORE_FOUND);
+			if (s->failure == STORE_BAD_DATA)
+				login_at(s, "b", "192.0.2.1", "GB", NOW, &c);
+			assert_int_equal(((struct redis_store *)s)->fd, fd);
 		} else {
 			assert_null(store_open(&cfg, store_url, error,
 			    sizeof(error)));
@@ -413,12 +428,17 @@ static void
 too_many_connections_are_an_error(void **state)
 {
 	char error[STORE_ERROR_MAX];
+	enum store_failure failure;
 	struct store *s = *state;
 
 	redis_say(s, "CONFIG", "SET", "maxclients", "1", NULL);
-	assert_null(store_open(&cfg, store_url, error, sizeof(error)));
-	if (strstr(error, "max number of clients") == NULL &&
-	    strstr(error, "closed") == NULL && strstr(error, "reset") == NULL)
+	assert_null(s->driver->open(&cfg, store_url, 5000, true, &failure,
+	    error, sizeof(error)));
+	/* It may close before it has read what we say, and is not heard. */
+	if (strstr(error, "max number of clients") != NULL)
+		assert_int_equal(failure, STORE_BUSY);
+	else if (strstr(error, "closed") == NULL &&
+	    strstr(error, "reset") == NULL)
 		fail_msg("%s", error);
 	redis_say(s, "CONFIG", "SET", "maxclients", "100", NULL);
 	store_end(store_again());

@@ -475,6 +475,74 @@ lists_without_an_end_end(void **state)
 	}
 }
 
+/* Errors of servers of several versions: what follows from them. */
+static void
+errors_are_sorted_by_what_follows_from_them(void **state)
+{
+	static const struct {
+		const char *reply;
+		enum store_failure failure;
+	} rows[] = {
+		{ "-BUSY Redis is busy running a script. You can only call "
+		  "SCRIPT KILL or SHUTDOWN NOSAVE.", STORE_BUSY },
+		{ "-TRYAGAIN Multiple keys request during rehashing of slot",
+		    STORE_BUSY },
+		{ "-ERR max number of clients reached", STORE_BUSY },
+		{ "-LOADING Redis is loading the dataset in memory",
+		    STORE_BROKEN },
+		{ "-NOAUTH Authentication required.", STORE_BROKEN },
+		{ "-WRONGPASS invalid username-password pair or user is "
+		  "disabled.", STORE_BROKEN },
+		{ "-OOM command not allowed when used memory > 'maxmemory'. "
+		  "script: 12b6, on @user_script:1.", STORE_REFUSED },
+		{ "-ERR Error running script (call to f_12b6): @user_script:1: "
+		  "@user_script: 1: -OOM command not allowed when used memory "
+		  "> 'maxmemory'.", STORE_REFUSED },
+		{ "-READONLY You can't write against a read only replica.",
+		    STORE_REFUSED },
+		{ "-MISCONF Redis is configured to save RDB snapshots, but it "
+		  "is currently not able to persist on disk.", STORE_REFUSED },
+		{ "-NOPERM this user has no permissions to run the 'evalsha' "
+		  "command", STORE_REFUSED },
+		{ "-ERR unknown command 'EVALSHA', with args beginning with: ",
+		    STORE_REFUSED },
+		{ "-BUSYGROUP of streams", STORE_REFUSED },
+		{ "-WRONGTYPE Operation against a key holding the wrong kind "
+		  "of value", STORE_BAD_DATA },
+		{ "-ERR Error running script (call to f_12b6): @user_script:1: "
+		  "WRONGTYPE Operation against a key holding the wrong kind of "
+		  "value", STORE_BAD_DATA },
+		{ "-ERR user_script:1: attempt to compare nil with number "
+		  "script: e9b6, on @user_script:1.", STORE_BAD_DATA },
+		{ "-ERR Error running script (call to f_12b6): "
+		  "@user_script:1: user_script:1: attempt to compare nil with "
+		  "number ", STORE_BAD_DATA },
+	};
+	char reply[512];
+	struct store *s;
+	size_t i;
+	int fd;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		snprintf(reply, sizeof(reply), "%s\r\n", rows[i].reply);
+		stub_start(reply, strlen(reply), ANSWERS);
+		s = store_again();
+		fd = ((struct redis_store *)s)->fd;
+		must_fail(s, op_login(s), rows[i].reply);
+		if (s->failure != rows[i].failure)
+			fail_msg("%s: kind %d", rows[i].reply, s->failure);
+		/* What is asked next is answered on the same connection. */
+		must_fail(s, op_find(s), rows[i].reply);
+		assert_int_equal(s->failure, rows[i].failure);
+		assert_int_equal(((struct redis_store *)s)->fd, fd);
+		assert_int_equal(redis_reader_rest(&((struct redis_store *)s)
+		    ->reader), 0);
+		store_end(s);
+		stub_stop();
+	}
+}
+
 /* What was not asked for makes a connection useless, not an answer. */
 static void
 an_answer_to_nothing_is_no_answer(void **state)
@@ -549,6 +617,7 @@ main(void)
 		cmocka_unit_test(no_reply_but_a_good_one_is_taken_for_one),
 		cmocka_unit_test(a_flood_fills_no_memory),
 		cmocka_unit_test(lists_without_an_end_end),
+		cmocka_unit_test(errors_are_sorted_by_what_follows_from_them),
 		cmocka_unit_test(an_answer_to_nothing_is_no_answer),
 		cmocka_unit_test(who_reads_nothing_is_not_waited_for),
 	};

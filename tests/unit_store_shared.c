@@ -261,6 +261,51 @@ an_operation_that_fails_closes_and_rests(void **state)
 	assert_int_equal(errors, 1); /* not again and again */
 }
 
+/* No marker: others go on, and so does this process, with what it has open. */
+static void
+what_is_no_fault_of_the_store_rests_nothing(void **state)
+{
+	static const struct {
+		enum store_failure failure;
+		int errors; /* that are told */
+	} rows[] = { { STORE_BUSY, 0 }, { STORE_BAD_DATA, 0 },
+		{ STORE_REFUSED, 1 } };
+	char error[STORE_ERROR_MAX] = "", command[192];
+	time_t now = time(NULL);
+	struct store *s;
+	size_t i;
+	int n;
+
+	(void)state;
+	assert_int_equal(mkdir(dir, 0700), 0);
+	for (i = 0; i < COUNT(rows); i++) {
+		s = get(now, error);
+		assert_non_null(s);
+		for (n = 0; n < 3; n++) {
+			snprintf(s->error, sizeof(s->error), "row %zu", i);
+			s->failure = rows[i].failure;
+			store_done(&cfg, s, now, STORE_ERROR, error,
+			    sizeof(error));
+			assert_string_equal(error, s->error);
+		}
+		assert_int_equal(errors, rows[i].errors);
+		assert_ptr_equal(get(now, error), s);
+	}
+	snprintf(command, sizeof(command), "ls -A %s | grep -q rest-", cache);
+	assert_int_not_equal(system(command), 0);
+	/* Writing was refused: that some can be read proves nothing. */
+	store_done_reading(&cfg, s, now, STORE_FOUND, error, sizeof(error));
+	assert_int_equal(infos, 0);
+	/* Nor the other way round. */
+	s->failure = STORE_REFUSED;
+	store_done_reading(&cfg, s, now, STORE_ERROR, error, sizeof(error));
+	store_done(&cfg, s, now, STORE_FOUND, error, sizeof(error));
+	assert_int_equal(infos, 0);
+	store_done_reading(&cfg, s, now, STORE_ABSENT, error, sizeof(error));
+	assert_int_equal(infos, 1);
+	assert_int_equal(errors, 1);
+}
+
 static void
 without_a_directory_for_markers_the_process_rests(void **state)
 {
@@ -334,6 +379,7 @@ main(void)
 		cmocka_unit_test(a_url_is_shown_without_its_password),
 		TEST(after_a_failure_all_processes_leave_it_alone),
 		TEST(an_operation_that_fails_closes_and_rests),
+		TEST(what_is_no_fault_of_the_store_rests_nothing),
 		TEST(without_a_directory_for_markers_the_process_rests),
 		TEST(the_marker_does_not_tell_the_url),
 		TEST(a_store_that_is_not_there_yet_is_an_empty_one),
