@@ -157,7 +157,7 @@ duration()
 		times=$(seconds_of "$goal") && [ $assigned = no ] || return 0
 		seconds=$((seconds + ${times% *} / cores + ${times#* }))
 	done
-	echo ", about $((seconds / 60 + 1)) minutes on $cores cores"
+	echo ", about $((seconds / 60 + 1)) min on $cores cores"
 }
 
 # compile NAME=VALUE...: what all goals need, with all cores

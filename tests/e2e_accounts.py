@@ -952,8 +952,10 @@ class Marks(AccountTest):
                 site.query("CREATE TRIGGER full BEFORE INSERT ON abichecker_accounts "
                            "BEGIN SELECT raise(ABORT, 'no room'); END")
                 self.assertRegex(self.ask(filter_, away), reply)
-                self.assertEqual(self.ask(filter_, third), DUNNO)  # the store rests
-                self.assertTrue(site.log_lines("not remembered: .*no room"))
+                # That row cannot be written; the others count, and nothing rests.
+                self.assertIn(b"was compromised", self.ask(filter_, third))
+                self.assertEqual(len(site.log_lines("not remembered: .*no room")), 2)
+                self.assertEqual(site.log_lines("store rests"), [])
 
     def test_without_mark(self):
         site = self.geo_site({"geocount.mark": None})

@@ -511,7 +511,7 @@ class Users(GeoTest):
 
     def test_odd_names(self):
         names = ["' OR 1=1 --", "'; DROP TABLE postfwd_logins; --", '"', "\\", "%", "_", "?1", "a",
-                 "a ", " a", "\x01\x1b[31m", "josé@example.org", "jose@example.org",
+                 "a b", "\x01\x1b[31m", "josé@example.org", "jose@example.org",
                  "é".encode("latin-1"), "è".encode("latin-1"), bytes(range(0x80, 0x100)),
                  "x" * 100, "x" * 101, "x" * 300, "x" * 299 + "y", "x" * 10000, "x" * 9999 + "z",
                  "%s%n" * 30, "$(touch /tmp/x)", "x" * 35 + "#", "\N{KELVIN SIGN}", "K"]
@@ -529,6 +529,9 @@ class Users(GeoTest):
                 self.assertRegex(reply, rb"\Aaction=554 5\.7\.1 [ -~]+\n\n\Z")
         self.assertEqual(site.query("SELECT count(*), sum(login_count) FROM postfwd_logins"),
                          [(2 * len(names), 2 * len(names))])
+        for name in "a ", " a":  # the same user as without blanks
+            self.assertRegex(self.ask(filter_, HOME[2], user=name)[0], rb"\Aaction=554 5\.7\.1 ")
+        self.assertEqual(site.query("SELECT count(*) FROM postfwd_logins"), [(2 * len(names) + 1,)])
 
 
 class Unauthenticated(GeoTest):
