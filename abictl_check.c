@@ -11,6 +11,7 @@
 #include "abictl.h"
 #include "policy.h"
 #include "text.h"
+#include "uncounted.h"
 
 /* What a step came to, in a word. */
 static const char *
@@ -145,6 +146,7 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 	policy_init(&policy, &ctl->cfg);
 	request_start(&req, ctl->cfg.filter.deadline);
 	policy_walk(&policy, &req, &answer);
+	uncounted_close();
 	return ctl->json ? print_json(&policy, &answer) :
 			   print_table(&policy, &answer);
 }

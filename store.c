@@ -251,7 +251,7 @@ time_share(const struct config *cfg, long left_ms)
 	return wait_ms;
 }
 
-/* Why there is none: NULL, or the empty one if it was only to be looked into. */
+/* NULL, or the empty one where one was only to be looked into. */
 static struct store *
 open_failed(enum store_failure failure, bool create, time_t now,
     const char *why)

@@ -397,8 +397,8 @@ schema_prepare(struct sqlite_store *s)
 	/* Somebody else may have been first. */
 	version = sqlite_query_number(s, "PRAGMA user_version");
 	for (; good && version >= 0 && version < STORE_SCHEMA; version++)
-		good = sqlite3_exec(s->db, sqlite_migrations[version], NULL, NULL,
-			   NULL) == SQLITE_OK;
+		good = sqlite3_exec(s->db, sqlite_migrations[version], NULL,
+			   NULL, NULL) == SQLITE_OK;
 	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
 	good = good && version == STORE_SCHEMA &&
 	    sqlite3_exec(s->db, set, NULL, NULL, NULL) == SQLITE_OK;

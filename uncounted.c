@@ -69,6 +69,7 @@ tell(void)
 {
 	time_t now = time(NULL), since = now;
 	long count = statedir_usable(&shared.dir) ? file_take(&since) : 0;
+	char span[32] = "minute";
 	long minutes;
 
 	if (shared.own > 0 && (count == 0 || shared.own_since < since))
@@ -79,15 +80,12 @@ tell(void)
 	if (count == 0)
 		return; /* another process has told */
 	minutes = since < now ? (long)(now - since + 59) / 60 : 1;
+	if (minutes > 1)
+		snprintf(span, sizeof(span), "%ld minutes", minutes);
 	rest_set(&shared.dir, REST_TOLD "uncounted", now, now + TELL_EVERY,
 	    "logins not counted");
-	if (minutes == 1)
-		log_warning("store: %ld login%s not counted in the last minute: "
-		    "%s", count, count == 1 ? "" : "s", shared.why);
-	else
-		log_warning("store: %ld login%s not counted in the last %ld "
-		    "minutes: %s", count, count == 1 ? "" : "s", minutes,
-		    shared.why);
+	log_warning("store: %ld login%s not counted in the last %s: %s", count,
+	    count == 1 ? "" : "s", span, shared.why);
 }
 
 /* Seconds until others will have told long enough ago. */
