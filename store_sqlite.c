@@ -21,7 +21,8 @@
 #define RANGE_END "\xff" /* behind every text that is UTF-8 */
 #define CACHE_KIB 128 /* of pages in a process; others are the kernel's */
 #define WAL_PAGES 1000      /* a checkpoint each so many pages ... */
-#define WAL_WINDOW 8        /* ... by who writes the first few of them */
+#define WAL_WINDOW 8        /* ... by who writes the first few of them ... */
+#define WAL_ROWS 100        /* ... or so many rows at once */
 #define WAL_PAGES_MAX 16000 /* a checkpoint that everybody waits for */
 
 extern const struct store_driver store_sqlite;
@@ -179,6 +180,7 @@ sqlite_begin(struct sqlite_store *s)
 	if (!turn_take(s))
 		return STORE_ERROR;
 	s->asked = lock_clock_ms();
+	s->changes = sqlite3_total_changes(s->db);
 	if (!still_there(s))
 		failed(s, STORE_BROKEN, "", "was replaced or removed");
 	else if (sqlite_run_plain(s, BEGIN_WRITE))
@@ -229,7 +231,8 @@ sqlite_end(struct sqlite_store *s, enum store_result result)
 		checkpoint(s);
 	lock_turn_end(s->lock_fd);
 	if (s->wal_pages >= WAL_PAGES &&
-	    s->wal_pages % WAL_PAGES < WAL_WINDOW)
+	    (s->wal_pages % WAL_PAGES < WAL_WINDOW ||
+		sqlite3_total_changes(s->db) - s->changes >= WAL_ROWS))
 		checkpoint(s);
 	return result;
 }

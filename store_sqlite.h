@@ -42,6 +42,7 @@ struct sqlite_store {
 	struct stat file;      /* the database as it was opened */
 	int64_t looked;        /* at it, monotonic seconds */
 	int wal_pages;         /* after our last commit */
+	int changes;           /* of rows, before this transaction */
 	char path[512];
 };
 
