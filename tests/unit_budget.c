@@ -50,7 +50,7 @@ take(const char *text, long limit, time_t now)
 	return r;
 }
 
-/* How many of so many calls are made, for the blocks of so many bits from here. */
+/* How many of so many calls are made, for the blocks of so many bits after. */
 static int
 calls(const char *first, int bits, int count, long limit, time_t now)
 {
