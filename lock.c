@@ -44,12 +44,12 @@ struct limit {
 	sigset_t mask;
 };
 
-/* The next signal in so many milliseconds. */
+/* The next signal in so many milliseconds; 0 would switch the timer off. */
 static int
 limit_signal(const struct limit *l, int64_t ms)
 {
 	const struct itimerspec tick = { { 0, TICK },
-		{ ms / 1000, ms % 1000 * 1000000 } };
+		{ ms / 1000, ms % 1000 * 1000000 + 1 } };
 
 	return timer_settime(l->timer, 0, &tick, NULL);
 }

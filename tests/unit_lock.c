@@ -327,6 +327,31 @@ who_locks_only_the_first_byte_is_kept_out(void **state)
 	close(other);
 }
 
+/* However little time there is: it ends, with the lock held by one who stands
+ * still and another one in the queue. */
+static void
+a_moment_is_not_for_ever(void **state)
+{
+	int fd = lock_open(), other = lock_open();
+	pid_t pid;
+	long ms;
+
+	(void)state;
+	assert_int_equal(lock_turn(fd, 0), 0);
+	pid = taker(0, LONG_WAIT, 0);
+	wait_until_drawn(1);
+	alarm(30); /* else it would never end */
+	for (ms = 1; ms <= 8; ms++) {
+		assert_int_equal(lock_turn(other, ms), -1);
+		assert_int_equal(errno, ETIMEDOUT);
+	}
+	alarm(0);
+	lock_turn_end(fd);
+	reap(pid);
+	close(fd);
+	close(other);
+}
+
 /* Signals that are not ours neither end the waiting nor are lost. */
 static volatile int alarms;
 
@@ -371,6 +396,7 @@ main(void)
 		TEST(who_gives_up_or_dies_is_passed_over),
 		TEST(nonsense_in_the_file_is_no_obstacle),
 		TEST(who_locks_only_the_first_byte_is_kept_out),
+		TEST(a_moment_is_not_for_ever),
 		TEST(a_signal_does_not_end_the_waiting),
 	};
 
