@@ -142,12 +142,6 @@ lock_byte(int fd, long byte, long wait_ms)
 	return rc;
 }
 
-void
-lock_release(int fd, long byte)
-{
-	range_set(fd, F_UNLCK, byte, 1);
-}
-
 /* --- a queue ---
  *
  * A byte alone is not handed on in turn: all who wait are woken, and whoever

@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 /*
- * Locks a byte, waiting at most wait_ms milliseconds (0: not at all). 0, or
- * -1 with errno, EAGAIN when somebody else still has it.
+ * Locks a byte, waiting at most wait_ms milliseconds (0: not at all), until the
+ * last copy of fd is closed. 0, or -1 with errno, EAGAIN when somebody else
+ * still has it.
  */
 int lock_byte(int fd, long byte, long wait_ms);
 
@@ -30,8 +31,5 @@ void lock_turn_end(int fd);
 
 /* Milliseconds that only grow, for time limits. */
 int64_t lock_clock_ms(void);
-
-/* Lets it go. Closing the last copy of fd does that too. */
-void lock_release(int fd, long byte);
 
 #endif

@@ -93,6 +93,7 @@ sqlite_statement(struct sqlite_store *s, enum statement which)
 {
 	sqlite3_stmt **st = &s->prepared[which];
 
+	s->asked = lock_clock_ms();
 	if (*st == NULL &&
 	    sqlite3_prepare_v3(s->db, sqlite_statements[which], -1,
 		SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
@@ -179,7 +180,6 @@ sqlite_begin(struct sqlite_store *s)
 	s->deadline = lock_clock_ms() + s->store.wait_ms;
 	if (!turn_take(s))
 		return STORE_ERROR;
-	s->asked = lock_clock_ms();
 	s->changes = sqlite3_total_changes(s->db);
 	if (!still_there(s))
 		failed(s, STORE_BROKEN, "", "was replaced or removed");

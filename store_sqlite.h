@@ -37,7 +37,7 @@ struct sqlite_store {
 	sqlite3 *db;
 	sqlite3_stmt *prepared[STATEMENT_COUNT];
 	int64_t deadline; /* of waiting in the operation at hand */
-	int64_t asked;    /* when SQLite was asked in it */
+	int64_t asked;    /* for the latest statement */
 	int lock_fd;
 	struct stat file;      /* the database as it was opened */
 	int64_t looked;        /* at it, monotonic seconds */

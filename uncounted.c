@@ -103,10 +103,11 @@ told_left(void)
 int
 uncounted_idle(void)
 {
-	int64_t left = shared.due - lock_clock_ms();
+	int64_t left;
 
 	if (!shared.noted)
 		return -1;
+	left = shared.due - lock_clock_ms();
 	if (left <= 0) {
 		left = told_left() * 1000;
 		shared.due = lock_clock_ms() + left;
