@@ -33,6 +33,7 @@
 #define RETRY 10000         /* after a failure, when following */
 #define OLD_LOG 86400       /* seconds: who writes it has ended */
 #define PURGE_EVERY 3600    /* seconds */
+#define TELL_EVERY 3600     /* seconds: that a log is not understood */
 
 /* A log and how far it has been counted. */
 struct source {
@@ -241,6 +242,37 @@ source_read(struct run *r, struct source *s, struct dryrun *dry, bool *lost)
 	return rc >= 0 || failed(r, EX_NOINPUT, logsource_error(s->log));
 }
 
+/*
+ * A log whose lines are not understood looks like a quiet one: that is told,
+ * in the log once an hour.
+ */
+static void
+source_judge(struct run *r, const struct source *s)
+{
+	const struct maillog *m = &r->scan.log;
+	char line[sizeof(m->odd_line)], why[REST_REASON_MAX];
+	char what[REST_WHAT_MAX], text[512];
+	time_t now = time(NULL);
+	struct statedir d;
+
+	if (!maillog_strange(m))
+		return;
+	text_printable(line, sizeof(line), m->odd_line);
+	snprintf(text, sizeof(text), "%.150s: %llu of %llu lines are in no "
+	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
+	    (unsigned long long)m->lines, line);
+	fprintf(stderr, "abictl: %s\n", text);
+	if (r->ctl->dry_run)
+		return;
+	rest_name(REST_TOLD, s->name, what, sizeof(what));
+	statedir_init(&d, r->ctl->cfg.reputation.cache_dir);
+	if (rest_until(&d, what, now, why, sizeof(why)) == 0) {
+		rest_set(&d, what, now, now + TELL_EVERY, "told");
+		log_warning("scan: %s", text);
+	}
+	statedir_close(&d);
+}
+
 /* One look at a log: everything that is new in it is counted. */
 static bool
 source_scan(struct run *r, struct source *s)
@@ -259,6 +291,7 @@ source_scan(struct run *r, struct source *s)
 			s->log = NULL;
 		}
 	}
+	source_judge(r, s);
 	return good;
 }
 
@@ -358,6 +391,7 @@ round_run(struct run *r)
 	r->store->wait_ms = STORE_WAIT;
 	for (i = 0; i < r->count && !stopped; i++)
 		source_scan(r, &r->sources[i]);
+	scan_settle(&r->ctl->cfg);
 	if (round_publish(r, &result))
 		round_tell(r, &result, began);
 }
@@ -417,8 +451,9 @@ dry_run(struct run *r)
 		return abictl_fail(EX_OSERR, "out of memory");
 	for (i = 0; i < r->count; i++) {
 		scan_time(&r->scan, source_time(&r->sources[i]));
-		if (source_open(r, &r->sources[i]))
-			source_read(r, &r->sources[i], dry, &lost);
+		if (source_open(r, &r->sources[i]) &&
+		    source_read(r, &r->sources[i], dry, &lost))
+			source_judge(r, &r->sources[i]);
 	}
 	abictl_scan_print(r->ctl, dry, &r->scan.counts);
 	dryrun_free(dry);

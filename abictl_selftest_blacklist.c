@@ -2,6 +2,7 @@
  * abictl selftest - are the logs read, the offenders published?
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,12 +11,64 @@
 
 #include "access_map.h"
 #include "logsource.h"
+#include "maillog.h"
 #include "rest.h"
 #include "scan_logs.h"
 #include "selftest.h"
 #include "snapshot.h"
 #include "store.h"
 #include "text.h"
+
+#define SAMPLE 65536 /* bytes of a log that are looked at */
+
+/*
+ * Reads the end of a log: are its lines understood? If not, line is the first
+ * that is not.
+ */
+static bool
+is_understood(const char *path, char *line, size_t size)
+{
+	static struct maillog m;
+	struct maillog_hit hit;
+	char buf[SAMPLE];
+	const char *from = buf;
+	size_t pos = 0;
+	ssize_t n = -1;
+	off_t at;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return true; /* told elsewhere */
+	at = lseek(fd, 0, SEEK_END);
+	at = at > SAMPLE ? at - SAMPLE : 0;
+	n = pread(fd, buf, sizeof(buf), at);
+	close(fd);
+	if (n > 0 && at > 0) /* not with the end of a line */
+		from = memchr(buf, '\n', (size_t)n);
+	if (n <= 0 || from == NULL)
+		return true;
+	maillog_init(&m);
+	maillog_now(&m, time(NULL));
+	while (maillog_next(&m, from, (size_t)(buf + n - from), &pos, &hit))
+		;
+	text_printable(line, size, m.odd_line);
+	return !maillog_strange(&m);
+}
+
+/* A log that is a file. */
+static void
+test_file(const char *path)
+{
+	char line[120];
+
+	if (access(path, R_OK) != 0)
+		say(FAIL, "mail log", "%s: %s", path, strerror(errno));
+	else if (!is_understood(path, line, sizeof(line)))
+		say(FAIL, "mail log", "%s: its lines are in no form that is "
+		    "known, as: %s", path, line);
+	else
+		say(OK, "mail log", "%s", path);
+}
 
 static void
 test_logs(const struct config *cfg)
@@ -29,11 +82,8 @@ test_logs(const struct config *cfg)
 			say(scan_logs_journal() ? OK : FAIL, "mail log",
 			    scan_logs_journal() ? "the journal" :
 			    "the journal: there is none");
-		else if (access(logs.what[i], R_OK) == 0)
-			say(OK, "mail log", "%s", logs.what[i]);
 		else
-			say(FAIL, "mail log", "%s: %s", logs.what[i],
-			    strerror(errno));
+			test_file(logs.what[i]);
 	}
 }
 

@@ -152,8 +152,8 @@ const struct config_option config_options[] = {
 	{ "blacklist", "logs", CONFIG_LOGS, AT(blacklist.logs), "auto", 0, 0,
 	    NULL, "the mail logs: auto, journal, or files" },
 	{ "blacklist", "rules", CONFIG_RULES, AT(blacklist.rules),
-	    "unknown-recipient=5/1d auth-failure=10/1d relay-denied=3/1d "
-	    "protocol-abuse=5/1d pregreet=3/1d", 0, 0, NULL,
+	    "unknown-recipient=5/1d unknown-bounce=50/1d auth-failure=10/1d "
+	    "relay-denied=3/1d protocol-abuse=5/1d pregreet=3/1d", 0, 0, NULL,
 	    "how many offences of a kind in which time" },
 	{ "blacklist", "ban", CONFIG_DURATION, AT(blacklist.ban), "7d", 60,
 	    365 * DAY, NULL, "listed so long after the last offence" },
@@ -166,8 +166,8 @@ const struct config_option config_options[] = {
 	{ "blacklist", "snapshot", CONFIG_PATH, AT(blacklist.snapshot),
 	    LOCALSTATEDIR "/lib/abichecker/blacklist.cdb", 0, 0, NULL,
 	    "file in which the filter looks addresses up" },
-	{ "blacklist", "action", CONFIG_ACTION, AT(blacklist.action), "REJECT",
-	    0, 0, NULL, "answer to an offender" },
+	{ "blacklist", "action", CONFIG_ACTION, AT(blacklist.action),
+	    "REJECT Listed for abuse of this server", 0, 0, NULL, "answer to an offender" },
 	{ "blacklist", "authenticated", CONFIG_BOOL,
 	    AT(blacklist.authenticated), "no", 0, 0, NULL,
 	    "judge authenticated clients too" },

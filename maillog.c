@@ -10,30 +10,27 @@
 
 #include "maillog_parse.h"
 
-#define QUEUED "%q: " /* a pattern's beginning */
 #define QUEUE_ID_MAX 32
+#define REPEATED_MAX 100 /* times that one line can count */
+#define STRANGE 100      /* a log, if not one line of so many is known */
 
 #define TROUBLE_SECONDS 300 /* of a SASL server, after a line that says so:
                              * the time that Postfix waits for a client */
 
-/* What writes the line: the last part of the tag. */
-enum service {
-	SMTPD,
-	POSTSCREEN,
-	CLEANUP,
-	SERVICES,
-};
-
 #define IN(service) (1U << (service))
+#define SMTPD IN(MAILLOG_SMTPD)
+#define POSTSCREEN IN(MAILLOG_POSTSCREEN)
+#define CLEANUP IN(MAILLOG_CLEANUP)
 
 /*
- * Messages, from their first byte on. All of it is as it stands there, but:
+ * Messages, from their first byte on; each may have a queue id and a colon
+ * before it. All of it is as it stands there, but:
  *   %c  name[address], the client of smtpd, and :port where that is logged
  *   %p  [address]:port, the client of postscreen
  *   %a  an address of its own
  *   %h  a host name, or a SASL mechanism, which has no other characters
- *   %q  a queue id or NOQUEUE
- *   %s  a stage, as RCPT or DATA content; %r one that is refused
+ *   %s  a stage, as RCPT or DATA content or DATA (12 bytes)
+ *   %r  one that is refused
  *   %n  a number
  *   %$  the line's end   %:  that, or a colon and more
  */
@@ -43,106 +40,69 @@ static const struct row {
 	enum maillog_rule rule;
 	maillog_finish *finish;
 } rows[] = {
-	{ IN(SMTPD), "%q: reject: %r from %c: ", MAILLOG_RULES,
+	{ SMTPD, "reject: %r from %c: ", MAILLOG_RULES,
 	    maillog_reject },
-	{ IN(SMTPD) | IN(CLEANUP), "%q: milter-reject: %s from %c: ",
+	{ POSTSCREEN, "reject: %r from %p: ", MAILLOG_RULES, maillog_reject },
+	{ SMTPD | CLEANUP, "milter-reject: %s from %c: ",
 	    MAILLOG_MILTER_REJECTED, maillog_milter },
-	{ IN(SMTPD), "warning: %c: SASL %h authentication failed:",
+	{ SMTPD, "warning: %c: SASL %h authentication failed:",
 	    MAILLOG_AUTH_FAILURE, maillog_login },
-	{ IN(SMTPD), "warning: hostname %h does not resolve to address %a",
+	{ SMTPD, "warning: hostname %h does not resolve to address %a",
 	    MAILLOG_HOSTNAME_MISMATCH, maillog_lookup },
-	{ IN(SMTPD), "lost connection after AUTH from %c%$",
+	{ SMTPD, "disconnect from %c ", MAILLOG_AUTH_REFUSED, maillog_counts },
+	{ SMTPD, "lost connection after AUTH from %c%$",
 	    MAILLOG_LOST_AFTER_AUTH, maillog_plain },
-	{ IN(SMTPD), "too many errors after %s from %c%$",
-	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD), "improper command pipelining after %s from %c%:",
-	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD), "warning: non-SMTP command from %c%:",
-	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(SMTPD),
-	    "warning: Connection rate limit exceeded: "
-	    "%n from %c for service ",
-	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(SMTPD),
-	    "warning: Message delivery request rate limit exceeded: "
-	    "%n from %c for service ",
-	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(SMTPD),
-	    "warning: Recipient address rate limit exceeded: "
-	    "%n from %c for service ",
-	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(SMTPD),
-	    "warning: New TLS session rate limit exceeded: "
-	    "%n from %c for service ",
-	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(SMTPD),
-	    "warning: AUTH command rate limit exceeded: "
-	    "%n from %c for service ",
-	    MAILLOG_RATE_LIMIT, maillog_plain },
-	{ IN(POSTSCREEN), "%q: reject: %r from %p: ", MAILLOG_RULES,
-	    maillog_reject },
-	{ IN(POSTSCREEN), "PREGREET %n after %n from %p%:", MAILLOG_PREGREET,
+	{ SMTPD, "too many errors after %s from %c%$", MAILLOG_PROTOCOL_ABUSE,
 	    maillog_plain },
-	{ IN(POSTSCREEN), "HANGUP after %n from %p in ", MAILLOG_PREGREET,
+	{ SMTPD, "improper command pipelining after %s from %c%:",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ SMTPD, "warning: non-SMTP command from %c%:", MAILLOG_PROTOCOL_ABUSE,
 	    maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND TIME LIMIT from %p after ",
+	{ SMTPD, "warning: Illegal address syntax from %c in ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND COUNT LIMIT from %p after ",
+	{ SMTPD, "null BDAT request from %c%$",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND LENGTH LIMIT from %p after ",
+	{ SMTPD, "malformed BDAT command syntax from %c%:",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "COMMAND PIPELINING from %p after ",
+	{ SMTPD, "warning: Connection concurrency limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ SMTPD, "warning: Connection rate limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ SMTPD, "warning: Message delivery request rate limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ SMTPD, "warning: Recipient address rate limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ SMTPD, "warning: New TLS session rate limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ SMTPD, "warning: AUTH command rate limit exceeded: "
+	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
+	{ POSTSCREEN, "PREGREET %n after %n from %p%:", MAILLOG_PREGREET,
+	    maillog_plain },
+	{ POSTSCREEN, "HANGUP after %n from %p in ", MAILLOG_HANGUP,
+	    maillog_plain },
+	{ POSTSCREEN, "DNSBL rank %n for %p", MAILLOG_DNSBL_RANK,
+	    maillog_plain },
+	{ POSTSCREEN, "COMMAND TIME LIMIT from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "NON-SMTP COMMAND from %p after ",
+	{ POSTSCREEN, "COMMAND COUNT LIMIT from %p after ",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ IN(POSTSCREEN), "BARE NEWLINE from %p after ",
+	{ POSTSCREEN, "COMMAND LENGTH LIMIT from %p after ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ POSTSCREEN, "COMMAND PIPELINING from %p after ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ POSTSCREEN, "NON-SMTP COMMAND from %p after ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ POSTSCREEN, "BARE NEWLINE from %p after ", MAILLOG_PROTOCOL_ABUSE,
+	    maillog_plain },
+	{ POSTSCREEN, "DATA without valid RCPT from %p",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ POSTSCREEN, "BDAT without valid RCPT from %p",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
 _Static_assert(ROW_COUNT <= 32, "struct maillog has a bit for each");
-
-/* Whether a tag ends in a service's name, and has something before it. */
-static inline bool
-tag_ends(const char *tag, const char *end, const char *with)
-{
-	size_t len = strlen(with);
-
-	return (size_t)(end - tag) > len && memcmp(end - len, with, len) == 0;
-}
-
-/*
- * Goes behind "mx1 postfix/submission/smtpd[811]: " and finds out which of our
- * services that is. NULL when it is none, or says nothing.
- */
-static const char *
-read_tag(const char *p, const char *end, enum service *service)
-{
-	const char *tag;
-
-	while (p < end && *p != ' ')
-		p++;
-	if (p == end)
-		return NULL;
-	for (tag = ++p; p < end && *p != '[' && *p != ' ' && *p != ':'; p++)
-		;
-	if (p == end || *p != '[')
-		return NULL;
-	if (tag_ends(tag, p, "/smtpd"))
-		*service = SMTPD;
-	else if (tag_ends(tag, p, "/cleanup"))
-		*service = CLEANUP;
-	else if (tag_ends(tag, p, "/postscreen"))
-		*service = POSTSCREEN;
-	else
-		return NULL;
-	for (tag = ++p; p < end && maillog_digit(*p); p++)
-		;
-	if (p == tag || end - p <= 3 || memcmp(p, "]: ", 3) != 0)
-		return NULL;
-	return p + 3;
-}
 
 /* Goes behind "[ID 197553 mail.info] ", which some syslogds write. */
 static const char *
@@ -162,67 +122,152 @@ skip_id(const char *p, const char *end)
 }
 
 void
-maillog_init(struct maillog *m, time_t now)
+maillog_init(struct maillog *m)
 {
-	const char *pattern;
 	unsigned service;
 	uint32_t row;
-	bool queued;
 
 	memset(m, 0, sizeof(*m));
+	for (row = 0; row < ROW_COUNT; row++)
+		for (service = 0; service < MAILLOG_SERVICES; service++)
+			if (rows[row].services & IN(service) ||
+			    service == MAILLOG_ANY)
+				m->rows[service][(unsigned char)*rows[row]
+					.pattern] |= 1U << row;
+}
+
+void
+maillog_now(struct maillog *m, time_t now)
+{
+	time_t last = m->clock.last;
+
+	memset(&m->clock, 0, sizeof(m->clock));
 	m->clock.now = now;
-	for (row = 0; row < ROW_COUNT; row++) {
-		pattern = rows[row].pattern;
-		queued = strncmp(pattern, QUEUED, strlen(QUEUED)) == 0;
-		if (queued)
-			pattern += strlen(QUEUED);
-		for (service = 0; service < SERVICES; service++) {
-			if (rows[row].services & IN(service))
-				m->rows[queued][service]
-				       [(unsigned char)*pattern] |= 1U << row;
-		}
-	}
+	m->clock.last = last;
+}
+
+void
+maillog_begin(struct maillog *m)
+{
+	m->lines = m->odd = 0;
+}
+
+bool
+maillog_strange(const struct maillog *m)
+{
+	return m->odd > 0 && (m->lines - m->odd) * STRANGE < m->lines;
+}
+
+/* --- names --- */
+
+/* The place for the name of an address. Others may come to the same one. */
+static struct maillog_name *
+name_place(struct maillog *m, const struct address *a)
+{
+	uint32_t hash = 2166136261U;
+	size_t i;
+
+	for (i = 0; i < sizeof(a->bytes); i++)
+		hash = (hash ^ a->bytes[i]) * 16777619U;
+	return &m->names[(hash ^ hash >> 16) % MAILLOG_NAMES];
+}
+
+/* Of "connect from name[address]". */
+static void
+name_keep(struct maillog *m, struct maillog_message message)
+{
+	struct maillog_name *place;
+	struct maillog_hit hit;
+
+	memset(&hit, 0, sizeof(hit));
+	if (!maillog_match("connect from %c%$", &message, &hit) ||
+	    hit.name.len >= sizeof(place->name))
+		return;
+	place = name_place(m, &hit.client);
+	place->address = hit.client;
+	place->len = (unsigned char)hit.name.len;
+	if (hit.name.len > 0)
+		memcpy(place->name, hit.name.s, hit.name.len);
+}
+
+static void
+name_find(struct maillog *m, struct maillog_hit *hit)
+{
+	struct maillog_name *place = name_place(m, &hit->client);
+
+	if (place->len > 0 &&
+	    address_compare(&place->address, &hit->client) == 0)
+		hit->name = maillog_part(place->name, place->name + place->len);
+}
+
+/* --- messages --- */
+
+/* Goes behind "4F00D1A2B3: " or "NOQUEUE: ", with "warning: " before it. */
+static const char *
+skip_queue_id(const char *p, const char *end)
+{
+	const char *from = p, *id;
+
+	if (*p == 'w' && maillog_begins(p, end, "warning: "))
+		p += strlen("warning: ");
+	for (id = p; p < end && (maillog_digit(*p) || maillog_letter(*p)); p++)
+		;
+	return end - p > 2 && p[0] == ':' && p[1] == ' ' &&
+		p - id <= QUEUE_ID_MAX &&
+		(maillog_digit(*id) || maillog_upper(*id)) ? p + 2 : from;
 }
 
 /*
- * The rows that a message can match, judged by its first byte; behind a queue
- * id if there is one. Most lines are done with here.
+ * Goes behind "message repeated 5 times: [ ", of what is to be read the end
+ * goes before " ]" or "]". False when there is none.
  */
-static uint32_t
-candidates(const struct maillog *m, enum service service, const char *p,
-    const char *end)
+static bool
+unpack_repeated(struct maillog_message *m, unsigned *times)
 {
-	const char *q = p;
+	static const char begins[] = "message repeated ";
+	const char *p = m->p + strlen(begins);
+	unsigned n = 0;
 
-	if (maillog_digit(*p) || maillog_upper(*p)) {
-		if (end - p > QUEUE_ID_MAX)
-			end = p + QUEUE_ID_MAX;
-		while (q < end && *q != ':' && *q != ' ')
-			q++;
-		if (end - q > 2 && *q == ':')
-			return m->rows[1][service][(unsigned char)q[2]];
-	}
-	return m->rows[0][service][(unsigned char)*p];
+	if (!maillog_begins(m->p, m->end, begins))
+		return false;
+	for (; p < m->end && maillog_digit(*p); p++)
+		n = n > REPEATED_MAX ? n : n * 10 + (unsigned)(*p - '0');
+	if (n == 0 || !maillog_begins(p, m->end, " times: ["))
+		return false;
+	p += strlen(" times: [");
+	while (p < m->end && *p == ' ')
+		p++;
+	m->p = p;
+	if (m->end > p && m->end[-1] == ']')
+		m->end--;
+	*times = n < REPEATED_MAX ? n : REPEATED_MAX;
+	return true;
 }
 
-/* Also when there is none, rule and temporary of *hit are set. */
+/*
+ * Also when it is no offence, rule and temporary of *hit are set. The rows
+ * that a message can match are known by its first byte: most lines are done
+ * with there.
+ */
 static bool
-read_message(const struct maillog *m, enum service service, const char *p,
-    const char *end, struct maillog_hit *hit)
+read_message(const struct maillog *m, enum maillog_service service,
+    struct maillog_message *message, struct maillog_hit *hit)
 {
-	uint32_t left = candidates(m, service, p, end);
+	struct maillog_message matched;
+	uint32_t left;
 	const struct row *row;
-	const char *rest;
 
 	hit->rule = MAILLOG_RULES;
+	message->p = skip_queue_id(message->p, message->end);
+	left = m->rows[service][(unsigned char)*message->p];
 	for (; left != 0; left &= left - 1) {
 		row = &rows[__builtin_ctz(left)];
 		memset(hit, 0, sizeof(*hit));
-		rest = maillog_match(row->pattern, p, end, hit);
-		if (rest == NULL)
+		matched = *message;
+		if (!maillog_match(row->pattern, &matched, hit))
 			continue;
 		hit->rule = row->rule;
-		return row->finish(rest, end, hit);
+		return row->finish(&matched, hit);
 	}
 	return false;
 }
@@ -237,37 +282,70 @@ sasl_trouble(const struct maillog_hit *hit)
 	return hit->rule == MAILLOG_AUTH_FAILURE && hit->temporary;
 }
 
-bool
-maillog_line(struct maillog *m, const char *line, size_t len,
-    struct maillog_hit *hit)
+/* A line in no known form: counts, and the first is kept. */
+static bool
+odd_line(struct maillog *m, const char *line, size_t len)
 {
-	size_t stamp = maillog_stamp(line, len);
-	const char *p, *end = line + len;
-	enum service service;
+	size_t room = sizeof(m->odd_line) - 1;
+
+	if (len > 0 && m->odd++ == 0) {
+		len = len < room ? len : room;
+		memcpy(m->odd_line, line, len);
+		m->odd_line[len] = '\0';
+	}
+	return false;
+}
+
+/* Of a message of one of our services. */
+static bool
+service_line(struct maillog *m, const struct maillog_head *head,
+    struct maillog_message *message, struct maillog_hit *hit)
+{
+	unsigned times = 1;
 	bool found;
 
-	if (stamp == 0)
+	m->postscreen = m->postscreen || head->service == MAILLOG_POSTSCREEN;
+	message->p = skip_id(message->p, message->end);
+	unpack_repeated(message, &times);
+	if (message->p == message->end)
 		return false;
-	p = read_tag(line + stamp + 1, end, &service);
-	if (p == NULL)
-		return false;
-	if (end[-1] == '\r')
-		end--;
-	p = skip_id(p, end);
-	if (p == end)
-		return false;
-	found = read_message(m, service, p, end, hit);
+	if (m->postscreen && *message->p == 'c')
+		name_keep(m, *message);
+	found = read_message(m, head->service, message, hit);
 	if (!found && !sasl_trouble(hit))
 		return false;
-	hit->line = maillog_part(line, line + len);
-	if (!maillog_time(&m->clock, line, stamp, &hit->when))
+	hit->times = times;
+	if (!maillog_time(&m->clock, head->stamp, head->stamp_len, &hit->when))
 		return false;
 	if (sasl_trouble(hit))
 		m->trouble = hit->when;
 	else if (hit->rule == MAILLOG_LOST_AFTER_AUTH && m->trouble != 0)
 		hit->temporary = hit->when >= m->trouble &&
 		    hit->when - m->trouble <= TROUBLE_SECONDS;
+	if (found && head->service == MAILLOG_POSTSCREEN)
+		name_find(m, hit);
 	return found;
+}
+
+bool
+maillog_line(struct maillog *m, const char *line, size_t len,
+    struct maillog_hit *hit)
+{
+	struct maillog_message message = { .end = line + len };
+	struct maillog_head head;
+
+	if (len > 0 && line[len - 1] == '\r')
+		message.end--;
+	if (!maillog_head(line, message.end, &head))
+		return odd_line(m, line, (size_t)(message.end - line));
+	if (head.service == MAILLOG_OTHER || head.message == message.end)
+		return false;
+	message.p = head.message;
+	message.submission = head.submission;
+	if (!service_line(m, &head, &message, hit))
+		return false;
+	hit->line = maillog_part(line, line + len);
+	return true;
 }
 
 bool

@@ -5,7 +5,9 @@
  * the place where Postfix writes the client's address: right behind a fixed
  * phrase, after a client name that can hold only letters, digits, '.', '-'
  * and '_' (Postfix logs no other: valid_hostname()). Names from the DNS, HELO,
- * sender, recipient, SASL user and quoted commands never give an address.
+ * sender, recipient, SASL user and quoted commands never give an address. What
+ * was refused and why, behind it, is told from what a client writes by reading
+ * from the right, too: see maillog_reject.c.
  *
  * Nothing here allocates, and a line needs no NUL behind it.
  */
@@ -39,12 +41,20 @@ struct maillog_hit {
 	 */
 	bool temporary;
 
+	/* How often: a syslogd can say that a line came N times again. */
+	unsigned times;
+
 	time_t when; /* as the line says, in seconds since 1970 */
 	struct address client;
 	struct maillog_text line;      /* all of it, without its newline */
 	struct maillog_text address;   /* the client's, as it stands there */
-	struct maillog_text name;      /* verified by Postfix, no "unknown" */
-	struct maillog_text recipient; /* of unknown-recipient, relay-denied */
+	/*
+	 * Verified by Postfix, no "unknown". postscreen does not know it: of
+	 * its clients it is the one with which smtpd has last named them.
+	 */
+	struct maillog_text name;
+
+	struct maillog_text recipient; /* refused; none if the line is cut */
 	struct maillog_text user;      /* auth-failure: what is claimed */
 
 	/*
@@ -58,9 +68,21 @@ struct maillog_hit {
 struct maillog_clock {
 	time_t now;      /* the year of a stamp without one follows from it */
 	time_t last;     /* 0 = none yet */
-	char date[6];    /* "Nov 20", "" = none */
+	char date[10];   /* "Nov 20", "2026-11-20" */
+	size_t date_len;
 	bool plain;      /* the zone's offset is the same all that day */
 	time_t midnight; /* when that day begins, if plain */
+};
+
+/* How many addresses have a name that is kept, and how long that may be. */
+#define MAILLOG_NAMES 2048
+#define MAILLOG_NAME_MAX 128
+
+/* The name with which smtpd has last named an address. */
+struct maillog_name {
+	struct address address; /* family 0 = none */
+	unsigned char len;
+	char name[MAILLOG_NAME_MAX];
 };
 
 /* A reader of lines. Large; nothing in it needs to be released. */
@@ -68,17 +90,24 @@ struct maillog {
 	struct maillog_clock clock;
 	time_t trouble; /* when the SASL server was last said to have it */
 	uint64_t lines; /* whole lines seen by maillog_next() */
-	uint32_t rows[2][3][256]; /* of the patterns: with a queue id before
-	                           * them, by service, by first byte */
+	uint64_t odd;   /* of them those in no known form */
+	char odd_line[120]; /* the first of these, as it is */
+	uint32_t rows[8][256]; /* of the patterns: by service, first byte */
+	bool postscreen;       /* it is used: so names are kept */
+	struct maillog_name names[MAILLOG_NAMES]; /* by hash of the address */
 };
 
+/* Starts a reader. */
+void maillog_init(struct maillog *m);
+
 /*
- * Starts a reader. A stamp without a year is taken for the latest such time
- * that is at most a day after now, in the local time zone; so now is the
- * clock's time for a log being written, and the time of its last change for
- * an old file. May be called again, whenever now has changed.
+ * Sets the time by which stamps are read. One without a year is taken for the
+ * latest such time that is at most a day after now, in the local time zone; so
+ * now is the clock's time for a log being written, and the time of its last
+ * change for an old file. To be called before the first line, and whenever it
+ * has changed.
  */
-void maillog_init(struct maillog *m, time_t now);
+void maillog_now(struct maillog *m, time_t now);
 
 /*
  * Reads one line, which must be whole, without its newline. False when no rule
@@ -96,10 +125,21 @@ bool maillog_line(struct maillog *m, const char *line, size_t len,
 bool maillog_next(struct maillog *m, const char *buf, size_t len, size_t *pos,
     struct maillog_hit *hit);
 
+/* Forgets how many lines there were: to be called before another log. */
+void maillog_begin(struct maillog *m);
+
+/*
+ * Were there lines, and next to none in a known form? Such a log would look
+ * like one without offences.
+ */
+bool maillog_strange(const struct maillog *m);
+
 /*
  * The length of the time stamp at the beginning of a line, judged by its
- * form; 0 = none. A blank follows. The forms are "Nov 20 15:41:07" and, from
- * RFC 3339, "2026-04-16T23:25:41.896580+02:00".
+ * form; 0 = none. A blank follows. The forms are "Nov 20 15:41:07", with one
+ * or two blanks or a 0 before a day of one digit, and "2026-04-16T23:25:41" of
+ * RFC 3339, also with a blank for the T. Both can have a fraction of a second;
+ * the second can have a zone.
  */
 size_t maillog_stamp(const char *line, size_t len);
 

@@ -7,12 +7,6 @@
 #define HOST_NAME_MAX_LEN 255 /* VALID_HOSTNAME_LEN of Postfix */
 #define STAGE_MAX 20
 
-static bool
-is_letter(char c)
-{
-	return maillog_upper(c) || (c >= 'a' && c <= 'z');
-}
-
 /*
  * The pieces of a pattern. Each begins at p and returns where it ends, NULL
  * where there is no such piece.
@@ -24,24 +18,28 @@ maillog_skip_name(const char *p, const char *end)
 	const char *from = p;
 
 	while (p < end &&
-	    (is_letter(*p) || maillog_digit(*p) || *p == '.' || *p == '-' ||
+	    (maillog_letter(*p) || maillog_digit(*p) || *p == '.' || *p == '-' ||
 	        *p == '_'))
 		p++;
 	return p == from || p - from > HOST_NAME_MAX_LEN ? NULL : p;
 }
 
+/* " (1234 bytes)", which Postfix says of DATA and BDAT. */
 static const char *
-skip_queue_id(const char *p, const char *end)
+skip_bytes(const char *p, const char *end)
 {
-	const char *from = p;
+	const char *q = p;
 
-	while (p < end && (is_letter(*p) || maillog_digit(*p)))
-		p++;
-	return p == from ? NULL : p;
+	if (!maillog_begins(p, end, " ("))
+		return p;
+	q = maillog_skip_number(p + 2, end);
+	return q != NULL && maillog_begins(q, end, " bytes)")
+	    ? q + strlen(" bytes)")
+	    : p;
 }
 
 static const char *
-skip_stage(const char *p, const char *end)
+read_stage(const char *p, const char *end, struct maillog_text *stage)
 {
 	const char *from = p;
 
@@ -49,9 +47,10 @@ skip_stage(const char *p, const char *end)
 		p++;
 	if (p == from || p - from > STAGE_MAX)
 		return NULL;
+	*stage = maillog_part(from, p);
 	if (maillog_begins(p, end, " content"))
 		p += strlen(" content");
-	return p;
+	return skip_bytes(p, end);
 }
 
 /*
@@ -59,9 +58,9 @@ skip_stage(const char *p, const char *end)
  * who the client is.
  */
 static const char *
-skip_refused_stage(const char *p, const char *end)
+read_refused_stage(const char *p, const char *end, struct maillog_text *stage)
 {
-	return maillog_begins(p, end, "ETRN") ? NULL : skip_stage(p, end);
+	return maillog_begins(p, end, "ETRN") ? NULL : read_stage(p, end, stage);
 }
 
 const char *
@@ -119,7 +118,8 @@ read_bracketed(const char *p, const char *end, struct maillog_hit *hit)
 }
 
 static const char *
-read_client(const char *p, const char *end, struct maillog_hit *hit)
+read_client(const char *p, const char *end, struct maillog_message *m,
+    struct maillog_hit *hit)
 {
 	const char *from = p;
 
@@ -128,29 +128,33 @@ read_client(const char *p, const char *end, struct maillog_hit *hit)
 		return NULL;
 	if (p - from != 7 || memcmp(from, "unknown", 7) != 0)
 		hit->name = maillog_part(from, p);
-	return read_bracketed(p, end, hit);
+	p = read_bracketed(p, end, hit);
+	if (p != NULL)
+		m->client = maillog_part(from, p);
+	return p;
 }
 
 static const char *
-match_piece(char piece, const char *p, const char *end, struct maillog_hit *hit)
+match_piece(char piece, const char *p, struct maillog_message *m,
+    struct maillog_hit *hit)
 {
+	const char *end = m->end;
+
 	switch (piece) {
 	case 'a':
 		return read_address(p, end, hit);
 	case 'c':
-		return read_client(p, end, hit);
+		return read_client(p, end, m, hit);
 	case 'h':
 		return maillog_skip_name(p, end);
 	case 'n':
 		return maillog_skip_number(p, end);
 	case 'p':
 		return read_bracketed(p, end, hit);
-	case 'q':
-		return skip_queue_id(p, end);
 	case 'r':
-		return skip_refused_stage(p, end);
+		return read_refused_stage(p, end, &m->stage);
 	case 's':
-		return skip_stage(p, end);
+		return read_stage(p, end, &m->stage);
 	case '$':
 		return p == end ? p : NULL;
 	case ':':
@@ -162,20 +166,22 @@ match_piece(char piece, const char *p, const char *end, struct maillog_hit *hit)
 	}
 }
 
-/* Goes along a pattern; returns what is behind it, NULL = does not match. */
-const char *
-maillog_match(const char *pattern, const char *p, const char *end,
+bool
+maillog_match(const char *pattern, struct maillog_message *m,
     struct maillog_hit *hit)
 {
+	const char *p = m->p;
+
 	for (; *pattern != '\0'; pattern++) {
 		if (*pattern == '%') {
-			p = match_piece(*++pattern, p, end, hit);
+			p = match_piece(*++pattern, p, m, hit);
 			if (p == NULL)
-				return NULL;
-		} else if (p < end && *p == *pattern)
+				return false;
+		} else if (p < m->end && *p == *pattern)
 			p++;
 		else
-			return NULL;
+			return false;
 	}
-	return p;
+	m->p = p;
+	return true;
 }

@@ -1,69 +1,99 @@
 /*
- * maillog_reply - what Postfix replied, and which rule that is; how failed
+ * maillog_reply - which replies of Postfix are whose offence; how failed
  * logins and look-ups are told from servers in trouble.
  */
 #include "maillog_parse.h"
 
 /*
- * Replies, behind the status codes and, if there is one, "<...>: ". The text
- * of the hit is what follows `begins', or all where that says so. MAILLOG_RULES
- * is a reply that is known to be of no rule. First match counts.
+ * Replies, behind the status codes and "<...>: " of what was rejected, if that
+ * is there. The text of the hit is what follows `begins', or all where `whole'
+ * says so. MAILLOG_RULES is a reply that is known to be of no rule. The first
+ * match counts.
  */
-static const struct reply {
-	const char *begins;
-	const char *then; /* right behind that */
-	bool whole;       /* `begins' is part of the text */
-	enum maillog_rule rule;
-} replies[] = {
-	{ "Recipient address rejected: ", "Relay access denied", false,
+static const struct maillog_reply replies[] = {
+	{ MAILLOG_RECIPIENT, "Recipient address rejected: ",
+	    "Relay access denied", false, MAILLOG_RELAY_DENIED },
+	{ MAILLOG_RECIPIENT, "Recipient address rejected: ", "User unknown",
+	    false, MAILLOG_UNKNOWN_RECIPIENT },
+	{ MAILLOG_RECIPIENT, "Recipient address rejected: ",
+	    "undeliverable address", false, MAILLOG_UNKNOWN_RECIPIENT },
+	{ MAILLOG_RECIPIENT, "Relay access denied", "", true,
 	    MAILLOG_RELAY_DENIED },
-	{ "Recipient address rejected: ", "User unknown", false,
-	    MAILLOG_UNKNOWN_RECIPIENT },
-	{ "Recipient address rejected: ", "undeliverable address", false,
-	    MAILLOG_UNKNOWN_RECIPIENT },
-	{ "Relay access denied", "", true, MAILLOG_RELAY_DENIED },
-	{ "Helo command rejected: ", "", false, MAILLOG_HELO_REJECTED },
-	{ "Sender address rejected: ", "", false, MAILLOG_SENDER_REJECTED },
-	{ "Client host rejected: ", "cannot find your hostname", false,
+	{ MAILLOG_HELO, "Helo command rejected: ", "", false,
+	    MAILLOG_HELO_REJECTED },
+	{ MAILLOG_SENDER, "Sender address rejected: ", "", false,
+	    MAILLOG_SENDER_REJECTED },
+	{ MAILLOG_CLIENT, "Client host rejected: ", "cannot find your hostname",
+	    false, MAILLOG_NO_REVERSE_NAME },
+	{ MAILLOG_CLIENT, "Client host rejected: ",
+	    "cannot find your reverse hostname", false,
 	    MAILLOG_NO_REVERSE_NAME },
-	{ "Client host rejected: ", "cannot find your reverse hostname", false,
-	    MAILLOG_NO_REVERSE_NAME },
-	{ "Data command rejected: ", "Improper use of SMTP command pipelining",
-	    false, MAILLOG_PROTOCOL_ABUSE },
-	{ "Recipient address rejected: ", "", false, MAILLOG_RULES },
-	{ "Client host rejected: ", "", false, MAILLOG_RULES },
-	{ "Unverified Client host rejected: ", "", false, MAILLOG_RULES },
-	{ "Data command rejected: ", "", false, MAILLOG_RULES },
-	{ "End-of-data rejected: ", "", false, MAILLOG_RULES },
-	{ "Etrn command rejected: ", "", false, MAILLOG_RULES },
+	{ MAILLOG_COMMAND, "Data command rejected: ",
+	    "Improper use of SMTP command pipelining", false,
+	    MAILLOG_PROTOCOL_ABUSE },
+	{ MAILLOG_RECIPIENT, "Recipient address rejected: ", "", false,
+	    MAILLOG_RULES },
+	{ MAILLOG_CLIENT, "Client host rejected: ", "", false,
+	    MAILLOG_POLICY_REJECTED },
+	{ MAILLOG_CLIENT, "Unverified Client host rejected: ", "", false,
+	    MAILLOG_RULES },
+	{ MAILLOG_COMMAND, "Data command rejected: ", "", false,
+	    MAILLOG_RULES },
+	{ MAILLOG_COMMAND, "End-of-data rejected: ", "", false,
+	    MAILLOG_RULES },
+	{ MAILLOG_COMMAND, "Etrn command rejected: ", "", false,
+	    MAILLOG_RULES },
+	{ MAILLOG_NOTHING, "bare <LF> received", "", true,
+	    MAILLOG_PROTOCOL_ABUSE },
 };
 
 #define REPLY_COUNT (sizeof(replies) / sizeof(replies[0]))
 
-/* Where a text stands between p and end; NULL = nowhere. */
-static const char *
-find(const char *p, const char *end, const char *text)
+const struct maillog_reply *
+maillog_reply_find(const char *p, const char *end)
 {
-	return memmem(p, (size_t)(end - p), text, strlen(text));
+	const struct maillog_reply *r;
+
+	for (r = replies; r < replies + REPLY_COUNT; r++)
+		if (maillog_begins(p, end, r->begins) &&
+		    maillog_begins(p + strlen(r->begins), end, r->then))
+			return r;
+	return NULL;
 }
 
 bool
-maillog_plain(const char *p, const char *end, struct maillog_hit *hit)
+maillog_begins_any(const char *p, const char *end, const char *const *with)
 {
-	(void)p;
-	(void)end;
+	for (; *with != NULL; with++)
+		if (maillog_begins(p, end, *with))
+			return true;
+	return false;
+}
+
+bool
+maillog_plain(const struct maillog_message *m, struct maillog_hit *hit)
+{
+	(void)m;
 	(void)hit;
 	return true;
 }
 
-static bool
-begins_any(const char *p, const char *end, const char *const *with)
+/*
+ * "ehlo=1 auth=0/2 quit=1 commands=2/4": of the commands of a session, how many
+ * were good, and if that is not all, how many there were. An offence if none
+ * of its logins was: where AUTH is not offered this is the only trace.
+ */
+bool
+maillog_counts(const struct maillog_message *m, struct maillog_hit *hit)
 {
-	for (; *with != NULL; with++) {
-		if (maillog_begins(p, end, *with))
-			return true;
-	}
-	return false;
+	static const char none[] = "auth=0/";
+	const char *p = maillog_find(m->p, m->end, none);
+
+	if (p == NULL || (p > m->p && p[-1] != ' '))
+		return false;
+	p += strlen(none);
+	hit->text = maillog_part(m->p, m->end);
+	return p < m->end && maillog_digit(*p);
 }
 
 /*
@@ -72,7 +102,7 @@ begins_any(const char *p, const char *end, const char *const *with)
  * that a server's end gives.
  */
 bool
-maillog_login(const char *p, const char *end, struct maillog_hit *hit)
+maillog_login(const struct maillog_message *m, struct maillog_hit *hit)
 {
 	static const char *const trouble[] = {
 		"Temporary authentication failure", "Temporary failure",
@@ -81,16 +111,16 @@ maillog_login(const char *p, const char *end, struct maillog_hit *hit)
 		"remote authentication server unavailable", NULL };
 	static const char lost[] = "Connection lost to authentication server";
 	static const char key[] = ", sasl_username=";
-	const char *user;
+	const char *p = m->p, *end = m->end, *user;
 
 	if (p < end && *p == ' ')
 		p++;
-	hit->temporary = begins_any(p, end, trouble);
+	hit->temporary = maillog_begins_any(p, end, trouble);
 	if (maillog_begins(p, end, lost)) {
 		hit->temporary = true;
 		return false;
 	}
-	user = find(p, end, key);
+	user = maillog_find(p, end, key);
 	hit->text = maillog_part(p, user != NULL ? user : end);
 	if (user == NULL)
 		return true;
@@ -106,7 +136,7 @@ maillog_login(const char *p, const char *end, struct maillog_hit *hit)
  * BSDs) say of a name without addresses; all else is the resolver's fault.
  */
 bool
-maillog_lookup(const char *p, const char *end, struct maillog_hit *hit)
+maillog_lookup(const struct maillog_message *m, struct maillog_hit *hit)
 {
 	static const char *const permanent[] = {
 		"Name or service not known",
@@ -116,136 +146,16 @@ maillog_lookup(const char *p, const char *end, struct maillog_hit *hit)
 		"hostname nor servname provided, or not known",
 		"no address associated with name",
 		"name or service is not known", NULL };
+	const char *p = m->p, *end = m->end;
 
 	if (p == end)
 		return true;
 	if (!maillog_begins(p, end, ": "))
 		return false;
 	/* A name with blanks, which Postfix lets through no more than we do. */
-	if (find(p, end, " does not resolve to address ") != NULL)
+	if (maillog_find(p, end, " does not resolve to address ") != NULL)
 		return false;
 	hit->text = maillog_part(p + 2, end);
-	hit->temporary = !begins_any(p + 2, end, permanent);
-	return true;
-}
-
-/* The end of a reply: behind it are sender, recipient, protocol and HELO. */
-static const char *
-reply_end(const char *p, const char *end)
-{
-	static const char *const tail[] = { "; from=<", "; to=<", "; proto=",
-		"; helo=<", NULL };
-
-	while ((p = memchr(p, ';', (size_t)(end - p))) != NULL) {
-		if (begins_any(p, end, tail))
-			return p;
-		p++;
-	}
-	return end;
-}
-
-/*
- * Reads "550 5.1.1 ", either of them optional; *status is the first digit, 0
- * if there is none.
- */
-static const char *
-read_codes(const char *p, const char *end, char *status)
-{
-	const char *dsn;
-
-	*status = '\0';
-	if (end - p >= 4 && (*p == '4' || *p == '5') && maillog_digit(p[1]) &&
-	    maillog_digit(p[2]) && p[3] == ' ') {
-		*status = *p;
-		p += 4;
-	}
-	if (end - p >= 6 && (*p == '4' || *p == '5') && p[1] == '.') {
-		dsn = maillog_skip_number(p, end);
-		if (dsn != end && *dsn == ' ') {
-			if (*status == '\0')
-				*status = *p;
-			p = dsn + 1;
-		}
-	}
-	return p;
-}
-
-static const struct reply *
-find_reply(const char *p, const char *end)
-{
-	const struct reply *r;
-
-	for (r = replies; r < replies + REPLY_COUNT; r++) {
-		if (maillog_begins(p, end, r->begins) &&
-		    maillog_begins(p + strlen(r->begins), end, r->then))
-			return r;
-	}
-	return NULL;
-}
-
-/*
- * "<...>: Helo command rejected: Host not found". What is in <> is the
- * client's and can hold ">: " itself.
- */
-static bool
-read_reply(const char *p, const char *end, struct maillog_hit *hit)
-{
-	const struct reply *r = find_reply(p, end);
-	const char *from = p, *close = NULL;
-
-	if (r == NULL && p < end && *p == '<') {
-		for (; r == NULL; p = close + 3) {
-			close = find(p, end, ">: ");
-			if (close == NULL)
-				return false;
-			r = find_reply(close + 3, end);
-		}
-	}
-	if (r == NULL || r->rule == MAILLOG_RULES)
-		return false;
-	hit->rule = r->rule;
-	hit->text = maillog_part(r->whole ? p : p + strlen(r->begins), end);
-	if (close != NULL && (r->rule == MAILLOG_UNKNOWN_RECIPIENT ||
-	    r->rule == MAILLOG_RELAY_DENIED))
-		hit->recipient = maillog_part(from + 1, close);
-	return true;
-}
-
-bool
-maillog_reject(const char *p, const char *end, struct maillog_hit *hit)
-{
-	const char *codes = p;
-	char status;
-
-	end = reply_end(p, end);
-	p = read_codes(p, end, &status);
-	if (status == '\0')
-		return false;
-	if (maillog_begins(p, end, "Service unavailable; ")) {
-		if (find(p, end, "] blocked using ") == NULL)
-			return false;
-		hit->rule = MAILLOG_BLOCKLISTED;
-		hit->text = maillog_part(p, end);
-	} else if (!read_reply(p, end, hit))
-		return false;
-	hit->temporary = status == '4' && !(hit->rule == MAILLOG_RELAY_DENIED &&
-	    maillog_begins(codes, end, "454 4.7.1 "));
-	return true;
-}
-
-/*
- * A milter's reply; cleanup leaves the first code out. "Service unavailable"
- * is Postfix's own when the milter is (milter_default_action).
- */
-bool
-maillog_milter(const char *p, const char *end, struct maillog_hit *hit)
-{
-	char status;
-
-	end = reply_end(p, end);
-	p = read_codes(p, end, &status);
-	hit->text = maillog_part(p, end);
-	hit->temporary = status != '5' ||
-	    maillog_begins(p, end, "Service unavailable");
+	hit->temporary = !maillog_begins_any(p + 2, end, permanent);
 	return true;
 }

@@ -1,7 +1,7 @@
 /*
  * maillog_time - time stamps of log lines.
  *
- * The traditional form has neither year nor zone. Its seconds are counted on
+ * The traditional form has neither year nor zone, others no zone. Their seconds are counted on
  * the wall clock first, as if there were no zones, and the offset of the local
  * zone is applied afterwards: once a day, and for each stamp on the few days
  * on which it changes.
@@ -14,28 +14,58 @@
 #define HOUR 3600
 #define LATE 10 /* a line may be written so many seconds after a later one */
 
-#define TRADITIONAL 15 /* "Nov 20 15:41:07" */
-#define RFC3339_MIN 20 /* "2026-04-16T23:25:41Z" */
-#define RFC3339_MAX 40
+#define SHORTEST 14 /* "Nov 2 15:41:07" */
+#define LONGEST 40
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* How many bytes ".896580" or ",896" has at a place; 0 = no such thing. */
+static size_t
+fraction(const char *s, size_t len)
+{
+	size_t n = 1;
+
+	if (len < 2 || (*s != '.' && *s != ','))
+		return 0;
+	while (n < len && is_digit(s[n]))
+		n++;
+	return n == 1 ? 0 : n;
+}
+
+/* Where the time of day of "Nov 20 15:41:07" begins. */
+static size_t
+traditional_time(const char *s)
+{
+	return s[5] == ' ' ? 6 : 7;
+}
 
 size_t
 maillog_stamp(const char *line, size_t len)
 {
-	const char *blank;
+	size_t n;
 
-	if (len <= RFC3339_MIN)
+	if (len <= SHORTEST + 1)
 		return 0;
-	if (line[15] == ' ' && line[12] == ':' && line[9] == ':' &&
-	    line[6] == ' ' && line[3] == ' ')
-		return TRADITIONAL;
-	if (line[4] != '-' || line[7] != '-' || line[10] != 'T')
+	if (line[3] == ' ') {
+		n = traditional_time(line);
+		if (line[n + 2] != ':' || line[n + 5] != ':' ||
+		    line[n - 1] != ' ' || len <= n + 8)
+			return 0;
+		n += 8;
+		n += fraction(line + n, len - n);
+	} else if (line[4] == '-' && line[7] == '-' && len > 20 &&
+	    (line[10] == 'T' || line[10] == ' ')) {
+		for (n = 11; n < len && n <= LONGEST && line[n] != ' '; n++)
+			;
+		if (n < 19)
+			return 0;
+	} else
 		return 0;
-	if (len > RFC3339_MAX + 1)
-		len = RFC3339_MAX + 1;
-	blank = memchr(line, ' ', len);
-	return blank == NULL || blank - line < RFC3339_MIN
-	    ? 0
-	    : (size_t)(blank - line);
+	return n < len && n <= LONGEST && line[n] == ' ' ? n : 0;
 }
 
 static bool
@@ -116,29 +146,6 @@ zone_parse(const char *s, size_t len, long *east)
 	return true;
 }
 
-static bool
-rfc3339(const char *s, size_t len, time_t *when)
-{
-	int year = digits(s, 4), month = digits(s + 5, 2);
-	int day = digits(s + 8, 2);
-	long second = time_of_day(s + 11), east;
-	size_t i = 19;
-
-	if (year < 1970 || month < 1 || month > 12 || day < 1 ||
-	    day > days_of_month(year, month) || second < 0)
-		return false;
-	if (s[i] == '.') {
-		for (i++; i < len && s[i] >= '0' && s[i] <= '9'; i++)
-			;
-		if (i == 20)
-			return false;
-	}
-	if (!zone_parse(s + i, len - i, &east))
-		return false;
-	*when = day_number(year, month, day) * DAY + second - east;
-	return true;
-}
-
 /* Seconds east of UTC at a time. */
 static time_t
 offset_at(time_t t)
@@ -209,55 +216,100 @@ month_number(const char *s)
 }
 
 /*
- * The wall clock's time of a traditional stamp in the latest year in which it
- * is at most a day after now; a 29th of February may be years ago.
+ * The time that the wall clock shows on a day; what is known of that day is
+ * kept for the next lines. False when it is more than a day ahead.
  */
 static bool
-dated(struct maillog_clock *c, const char *s, long second, time_t *when)
+day_begin(struct maillog_clock *c, time_t day, long second, time_t *when)
 {
-	time_t ahead = c->now + DAY, midnight, first;
-	int month = month_number(s), year, oldest;
-	int day = s[4] == ' ' ? digits(s + 5, 1) : digits(s + 4, 2);
+	time_t midnight = day * DAY, first;
+
+	*when = wall_changing(c, midnight + second);
+	if (*when > c->now + DAY)
+		return false;
+	first = offset_at(midnight - DAY);
+	c->midnight = midnight - first;
+	c->plain = first == offset_at(midnight + (time_t)2 * DAY) &&
+	    c->midnight + DAY <= c->now + DAY;
+	return true;
+}
+
+/* Is that the date of which everything is known? If not, it is made so. */
+static bool
+same_day(struct maillog_clock *c, const char *stamp, size_t len)
+{
+	if (c->plain && c->date_len == len && memcmp(c->date, stamp, len) == 0)
+		return true;
+	c->plain = false;
+	c->date_len = len;
+	memcpy(c->date, stamp, len);
+	return false;
+}
+
+/*
+ * "Nov 20 15:41:07": the latest year in which it is at most a day after now; a
+ * 29th of February may be years ago.
+ */
+static bool
+traditional(struct maillog_clock *c, const char *s, time_t *when)
+{
+	size_t at = traditional_time(s);
+	long second = time_of_day(s + at);
+	time_t ahead = c->now + DAY;
+	int month, year, oldest, day;
 	struct tm tm;
 
+	if (second < 0)
+		return false;
+	if (same_day(c, s, at)) {
+		*when = c->midnight + second;
+		return true;
+	}
+	month = month_number(s);
+	day = at == 6 ? digits(s + 4, 1) :
+	    s[4] == ' ' ? digits(s + 5, 1) : digits(s + 4, 2);
 	if (month == 0 || day < 1 || localtime_r(&ahead, &tm) == NULL)
 		return false;
 	year = tm.tm_year + 1900;
-	for (oldest = year - 8; year >= oldest && year >= 1970; year--) {
-		if (day > days_of_month(year, month))
-			continue;
-		midnight = day_number(year, month, day) * DAY;
-		*when = wall_changing(c, midnight + second);
-		if (*when > ahead)
-			continue;
-		first = offset_at(midnight - DAY);
-		c->midnight = midnight - first;
-		c->plain = first == offset_at(midnight + (time_t)2 * DAY) &&
-		    c->midnight + DAY <= ahead;
-		memcpy(c->date, s, sizeof(c->date));
-		return true;
-	}
+	for (oldest = year - 8; year >= oldest && year >= 1970; year--)
+		if (day <= days_of_month(year, month) &&
+		    day_begin(c, day_number(year, month, day), second, when))
+			return true;
 	return false;
+}
+
+/* "2026-04-16T23:25:41.896580+02:00"; without a zone it is the local one. */
+static bool
+rfc3339(struct maillog_clock *c, const char *s, size_t len, time_t *when)
+{
+	int year = digits(s, 4), month = digits(s + 5, 2);
+	int day = digits(s + 8, 2);
+	long second = time_of_day(s + 11), east;
+	size_t n = 19;
+
+	if (year < 1970 || month < 1 || month > 12 || day < 1 ||
+	    day > days_of_month(year, month) || second < 0)
+		return false;
+	n += fraction(s + n, len - n);
+	if (n < len) {
+		if (!zone_parse(s + n, len - n, &east))
+			return false;
+		*when = day_number(year, month, day) * DAY + second - east;
+	} else if (same_day(c, s, 10))
+		*when = c->midnight + second;
+	else if (!day_begin(c, day_number(year, month, day), second, when))
+		*when = wall_changing(c, day_number(year, month, day) * DAY +
+		    second); /* the clock was wrong: see scan.c */
+	return true;
 }
 
 bool
 maillog_time(struct maillog_clock *c, const char *stamp, size_t len,
     time_t *when)
 {
-	long second;
-
-	if (len != TRADITIONAL) {
-		if (!rfc3339(stamp, len, when))
-			return false;
-	} else {
-		second = time_of_day(stamp + 7);
-		if (second < 0)
-			return false;
-		if (c->plain && memcmp(c->date, stamp, sizeof(c->date)) == 0)
-			*when = c->midnight + second;
-		else if (!dated(c, stamp, second, when))
-			return false;
-	}
+	if (stamp[3] == ' ' ? !traditional(c, stamp, when) :
+			      !rfc3339(c, stamp, len, when))
+		return false;
 	c->last = *when;
 	return true;
 }

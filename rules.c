@@ -11,6 +11,7 @@
 
 static const char *const names[MAILLOG_RULES] = {
 	[MAILLOG_UNKNOWN_RECIPIENT] = "unknown-recipient",
+	[MAILLOG_UNKNOWN_BOUNCE] = "unknown-bounce",
 	[MAILLOG_AUTH_FAILURE] = "auth-failure",
 	[MAILLOG_RELAY_DENIED] = "relay-denied",
 	[MAILLOG_HOSTNAME_MISMATCH] = "hostname-mismatch",
@@ -20,9 +21,13 @@ static const char *const names[MAILLOG_RULES] = {
 	[MAILLOG_BLOCKLISTED] = "blocklisted",
 	[MAILLOG_PROTOCOL_ABUSE] = "protocol-abuse",
 	[MAILLOG_PREGREET] = "pregreet",
+	[MAILLOG_HANGUP] = "hangup",
 	[MAILLOG_RATE_LIMIT] = "rate-limit",
 	[MAILLOG_LOST_AFTER_AUTH] = "lost-after-auth",
 	[MAILLOG_MILTER_REJECTED] = "milter-rejected",
+	[MAILLOG_AUTH_REFUSED] = "auth-refused",
+	[MAILLOG_DNSBL_RANK] = "dnsbl-rank",
+	[MAILLOG_POLICY_REJECTED] = "policy-rejected",
 };
 
 const char *

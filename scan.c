@@ -7,16 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include "access_map.h"
 #include "action.h"
+#include "statedir.h"
 #include "text.h"
 
 #define OWN_FIXED 8 /* bytes of an action's text */
 #define DAY 86400L
 #define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
+#define SINCE ".scan-since" /* when this release has first scanned */
 
 /* --- our own refusals --- */
 
@@ -89,14 +90,19 @@ reason_matches(const char *text, size_t len)
 	return false;
 }
 
-/* Does a text of the log begin as an action's text, whatever its variables? */
+/*
+ * Is all of a text of the log what an action says? Each variable stands for
+ * any text; whole is at most ACTION_MAX bytes.
+ */
 static bool
 own_matches(const char *own, const char *text, size_t len)
 {
-	const char *found;
 	bool anywhere = false;
+	const char *found;
 	size_t n;
 
+	if (len >= ACTION_MAX)
+		return false;
 	while (*own != '\0') {
 		if (*own == '$') {
 			own = variable_end(own);
@@ -104,8 +110,10 @@ own_matches(const char *own, const char *text, size_t len)
 			continue;
 		}
 		n = 1 + strcspn(own + 1, "$");
+		if (own[n] == '\0' && anywhere) /* the last piece, at the end */
+			return len >= n && memcmp(text + len - n, own, n) == 0;
 		found = anywhere ? memmem(text, len, own, n) :
-		    len >= n && strncasecmp(text, own, n) == 0 ? text : NULL;
+		    len >= n && memcmp(text, own, n) == 0 ? text : NULL;
 		if (found == NULL)
 			return false;
 		len -= (size_t)(found - text) + n;
@@ -113,20 +121,59 @@ own_matches(const char *own, const char *text, size_t len)
 		own += n;
 		anywhere = false;
 	}
-	return true;
+	return anywhere || len == 0;
 }
 
+/* Never of a milter or HELO: there is no action of ours there. */
 static bool
-is_own(const struct scan *s, const struct maillog_text *t)
+is_own(const struct scan *s, const struct maillog_hit *hit)
 {
+	const struct maillog_text *t = &hit->text;
 	int i;
 
+	if (t->len == 0 || hit->rule == MAILLOG_MILTER_REJECTED ||
+	    hit->rule == MAILLOG_HELO_REJECTED)
+		return false;
 	for (i = 0; i < s->own_count; i++)
-		if (t->len > 0 && (own_is_vague(s->own[i]) ?
-			reason_matches(t->s, t->len) :
-			own_matches(s->own[i], t->s, t->len)))
+		if (own_is_vague(s->own[i]) ? reason_matches(t->s, t->len) :
+			own_matches(s->own[i], t->s, t->len))
 			return true;
 	return false;
+}
+
+/*
+ * Do the texts that the last release gave by default count as ours? For as
+ * long as somebody whom they have refused can be on the list.
+ */
+static bool
+former_holds(const struct config *cfg)
+{
+	struct statedir d;
+	char text[64];
+	time_t since = 0;
+	int rc;
+
+	statedir_init(&d, cfg->reputation.cache_dir);
+	rc = statedir_usable(&d) ?
+	    statedir_read(&d, SINCE, text, sizeof(text), &since) : -1;
+	statedir_close(&d);
+	return rc == 0 ||
+	    (rc == 1 && time(NULL) - since < cfg->blacklist.ban_max);
+}
+
+void
+scan_settle(const struct config *cfg)
+{
+	static const char text[] = "Texts of former releases count as ours "
+	    "for a while from now on.\n";
+	struct statedir d;
+	char there[sizeof(text)];
+
+	statedir_init(&d, cfg->reputation.cache_dir);
+	if (statedir_usable(&d) &&
+	    statedir_read(&d, SINCE, there, sizeof(there), NULL) == 0)
+		statedir_write(&d, SINCE, text, strlen(text), 0);
+	statedir_close(&d);
 }
 
 /* --- which lines count --- */
@@ -147,6 +194,9 @@ scan_init(struct scan *s, const struct config *cfg)
 	own_add(s, cfg->geocount.action);
 	own_add(s, cfg->geocount.address_action);
 	own_add(s, cfg->accounts.action);
+	if (former_holds(cfg))
+		own_add(s, "REJECT");
+	maillog_init(&s->log);
 	if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) < 0)
 		nonce = (uint64_t)time(NULL);
 	snprintf(s->nonce, sizeof(s->nonce), "%016llx.",
@@ -170,12 +220,9 @@ scan_free(struct scan *s)
 void
 scan_time(struct scan *s, time_t now)
 {
-	time_t trouble = s->log.trouble, last = s->log.clock.last;
-
 	s->now = now;
-	maillog_init(&s->log, now);
-	s->log.trouble = trouble;
-	s->log.clock.last = last;
+	maillog_now(&s->log, now);
+	maillog_begin(&s->log);
 }
 
 /* A key that no other hit has. There are many: no printf. */
@@ -190,6 +237,14 @@ key_number(struct scan *s, char *out)
 	*out = '\0';
 }
 
+/* Do distinct recipients count, and is there one? */
+static bool
+is_distinct(const struct maillog_hit *found)
+{
+	return (found->rule == MAILLOG_UNKNOWN_RECIPIENT ||
+	    found->rule == MAILLOG_UNKNOWN_BOUNCE) && found->recipient.len > 0;
+}
+
 /* The distinct thing that a hit is about: a recipient, or the line itself. */
 static void
 key_make(struct scan *s, const struct maillog_hit *found, char *out)
@@ -197,7 +252,7 @@ key_make(struct scan *s, const struct maillog_hit *found, char *out)
 	const struct maillog_text *r = &found->recipient;
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 
-	if (found->rule != MAILLOG_UNKNOWN_RECIPIENT || r->len == 0)
+	if (!is_distinct(found))
 		key_number(s, out);
 	else if (r->len <= KEY_PLAIN &&
 	    memchr(r->s, '\0', r->len) == NULL) {
@@ -225,21 +280,23 @@ block_of(const struct config *cfg, const struct address *a)
 
 /* Does an offence count? Makes the hit of it if so. */
 static bool
-judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
+judge(struct scan *s, struct maillog_hit *found, struct scan_hit *hit)
 {
 	struct address_block block;
 	char name[256];
 	size_t n = 0;
 
-	s->counts.offences++;
 	if (s->rules.rule[found->rule].hits == 0)
 		return false;
+	if (is_distinct(found))
+		found->times = 1;
+	s->counts.offences += found->times;
 	if (found->temporary) {
-		s->counts.temporary++;
+		s->counts.temporary += found->times;
 		return false;
 	}
-	if (is_own(s, &found->text)) {
-		s->counts.ours++;
+	if (is_own(s, found)) {
+		s->counts.ours += found->times;
 		return false;
 	}
 	if (!s->exempt_known)
@@ -254,10 +311,11 @@ judge(struct scan *s, const struct maillog_hit *found, struct scan_hit *hit)
 		memcpy(name, found->name.s, n);
 	name[n] = '\0';
 	if (exempt_why(&s->exempt, &found->client, &block, name) != NULL) {
-		s->counts.exempt++;
+		s->counts.exempt += found->times;
 		return false;
 	}
-	s->counts.hits++;
+	s->counts.hits += found->times;
+	s->again = found->times - 1;
 	address_block_text(&block, hit->block, sizeof(hit->block));
 	hit->rule = found->rule;
 	/* A clock that was once wrong must not ban for years. */
@@ -275,6 +333,11 @@ scan_next(struct scan *s, const char *text, size_t len, size_t *pos,
 	uint64_t lines = s->log.lines;
 	bool any = false;
 
+	if (s->again > 0) { /* the same line, said to have come again */
+		s->again--;
+		key_number(s, hit->key);
+		return true;
+	}
 	while (!any && maillog_next(&s->log, text, len, pos, &found))
 		any = judge(s, &found, hit);
 	s->counts.lines += s->log.lines - lines;

@@ -25,7 +25,7 @@
 /* What was seen. */
 struct scan_counts {
 	uint64_t lines, bytes;
-	uint64_t offences; /* lines that some rule knows */
+	uint64_t offences; /* what a rule knows that is on */
 	uint64_t hits;     /* of them those that count */
 	uint64_t temporary, ours, exempt; /* and why others do not */
 };
@@ -41,6 +41,7 @@ struct scan {
 	int own_count;
 	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */
+	unsigned again;  /* how often the last hit is still to come */
 	time_t now;      /* as scan_time() was told */
 };
 
@@ -53,6 +54,12 @@ struct scan_hit {
 	struct maillog_text line;
 };
 
+/*
+ * Notes, once, that this release has begun to scan: what the last one answered
+ * by default counts as ours for one ban_max more.
+ */
+void scan_settle(const struct config *cfg);
+
 /* Prepares a scan. */
 void scan_init(struct scan *s, const struct config *cfg);
 void scan_free(struct scan *s);
@@ -60,12 +67,13 @@ void scan_free(struct scan *s);
 /* Has mynetworks and the whitelist read anew when they are needed. */
 void scan_forget(struct scan *s);
 
-/* To be called before lines of another time are read; see maillog_init(). */
+/* To be called before each log; see maillog_now(). */
 void scan_time(struct scan *s, time_t now);
 
 /*
  * The next hit in a text of whole lines, from *pos on; moves *pos behind it.
- * False when there is none.
+ * False when there is none. hit is the one of the call before: a line that is
+ * said to have come N times is handed out N times.
  */
 bool scan_next(struct scan *s, const char *text, size_t len, size_t *pos,
     struct scan_hit *hit);

@@ -84,7 +84,7 @@ LOCKED_REPLY = f"554 5.7.1 .*{LOCKED[10:]}"
 GUESSER, OURS = "217.65.48.7", "user@example.org"
 GUESSES = [f"{name}@example.org" for name in ("anna", "bernd", "carla", "dora", "emil")]
 UNKNOWN = "550 5.1.1 .*User unknown in relay recipient table"
-LISTED = "554 5.7.1 .*Access denied"
+LISTED = "554 5.7.1 .*Listed for abuse of this server"
 RECIPIENTS = f"relay_recipient_maps = inline:{{ {OURS}=x }}\n"
 
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}

@@ -49,6 +49,8 @@ def whole(path):
         return True
     if name.startswith(".tmp-"):
         return True
+    if name == ".scan-since":
+        return text.endswith("\n")
     if name.startswith(".budget"):
         return len(text.split()) == 2
     if name.startswith(".rest-"):

@@ -16,7 +16,8 @@
 	"relay-denied=1/1d hostname-mismatch=1/1d no-reverse-name=1/1d "       \
 	"helo-rejected=1/1d sender-rejected=1/1d blocklisted=1/1d "            \
 	"protocol-abuse=1/1d pregreet=1/1d rate-limit=1/1d "                   \
-	"lost-after-auth=1/1d milter-rejected=1/1d"
+	"lost-after-auth=1/1d milter-rejected=1/1d unknown-bounce=1/1d "        \
+	"hangup=1/1d auth-refused=1/1d dnsbl-rank=1/1d policy-rejected=1/1d"
 #define STAMP "2027-01-15T08:00:00.000000+00:00 mx1 postfix/smtpd[811]: "
 #define UNKNOWN "User unknown in virtual mailbox table"
 
@@ -287,12 +288,25 @@ our_own_refusals_do_not_count(void **state)
 		{ "521 Bad host reputation.", "Bad host reputation.", true },
 		{ "521", "Access denied", true },
 		{ "REJECT 5.7.1 Go away", "Go away", true },
-		{ "reject Go away", "go AWAY", true },
+		{ "reject Go away", "go AWAY", false },
+		{ "reject Go away", "Go away now", false },
+		{ "reject Go away", "Do Go away", false },
+		{ "REJECT", "Access denied; see https://example.org", false },
 		{ "REJECT Go away", "Go home", false },
 		{ "554 5.7.1 Score of $client_address is $score",
 		    "Score of 8.8.4.4 is 99", true },
+		{ "554 5.7.1 Score of $client_address is $score",
+		    "Score of 8.8.4.4 is", false },
 		{ "554 5.7.1 Account ($sasl_username) is stopped",
 		    "Account (x) is stopped", true },
+		{ "554 5.7.1 Account ($sasl_username) is stopped",
+		    "Account () is stopped", true },
+		{ "554 5.7.1 Account ($sasl_username) is stopped",
+		    "Account (x) is stopped) is stopped", true },
+		{ "554 5.7.1 Account ($sasl_username) is stopped",
+		    "Account (x) is stopped.", false },
+		{ "554 5.7.1 Account ($sasl_username) is stopped",
+		    "An Account (x) is stopped", false },
 		{ "554 5.7.1 $reason", "8.8.4.4/32 is listed for 5m: "
 		    "unknown-recipient, 5 hits, 6d left", true },
 		{ "REJECT $client_address is listed", "8.8.4.4 is listed",
@@ -302,7 +316,7 @@ our_own_refusals_do_not_count(void **state)
 		{ "521 5.7.1 Bad host reputation.", "Domain not found", false },
 	};
 	static const char *const places[] = { "Sender address rejected",
-		"Helo command rejected" };
+		"Client host rejected", "Helo command rejected" };
 	const char *hit;
 	struct config c;
 	char text[256];
@@ -325,8 +339,11 @@ our_own_refusals_do_not_count(void **state)
 				snprintf(text, sizeof(text), "%s: %s",
 				    places[place], rows[i].text);
 				hit = hit_with(&c, refused("h[8.8.4.4]",
-				    "554 5.7.1", "x@y", text));
-				if ((hit[0] == '\0') != rows[i].ours)
+				    "554 5.7.1", place == 0 ? "a@b.example" :
+				    place == 1 ? "h[8.8.4.4]" : "h", text));
+				/* HELO has no action of ours */
+				if ((hit[0] == '\0') !=
+				    (rows[i].ours && place < 2))
 					fail_msg("%s: %s (%s)", rows[i].action,
 					    text, hit);
 			}
@@ -352,6 +369,9 @@ a_refusal_by_postfix_itself_counts(void **state)
 		    "8.8.4.4/32 protocol-abuse *" },
 		{ STAMP "lost connection after AUTH from h[8.8.4.4]",
 		    "8.8.4.4/32 lost-after-auth *" },
+		{ STAMP "NOQUEUE: milter-reject: RCPT from h[8.8.4.4]: 550 "
+		    "5.7.1 Access denied; from=<> to=<x@y> proto=SMTP helo=<h>",
+		    "8.8.4.4/32 milter-rejected *" },
 		{ STAMP "disconnect from h[8.8.4.4] ehlo=1 quit=1 commands=2",
 		    "" },
 		{ STAMP "connect from h[8.8.4.4]", "" },

@@ -293,7 +293,8 @@ raw(struct maillog *m, const uint8_t *data, size_t size, size_t start)
 	if (size > 0)
 		memcpy(log + len, data, size);
 	len += size;
-	maillog_init(&single, NOW);
+	maillog_init(&single);
+	maillog_now(&single, NOW);
 	while (maillog_next(m, log, len, &pos, &hit)) {
 		/* The lines before it are no hits, one by one. */
 		while (log + from < hit.line.s) {
@@ -336,7 +337,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 		tzset();
 	}
-	maillog_init(&m, NOW);
+	maillog_init(&m);
+	maillog_now(&m, NOW);
 	kind = data[0];
 	if (kind < 4 * FORMS)
 		written(&m, data + 1, size - 1, kind);

@@ -1,0 +1,255 @@
+/*
+ * maillog_head - what stands before the message of a log line: priority, time
+ * stamp, host, and who wrote it. All of it comes from Postfix and the syslogd;
+ * a client has no part in it.
+ */
+#include "maillog_parse.h"
+
+#define PRIORITY_DIGITS 3 /* "<191>" */
+
+/* Where a word ends; all of them end at a blank. */
+static const char *
+word_end(const char *p, const char *end)
+{
+	const char *blank = memchr(p, ' ', (size_t)(end - p));
+
+	return blank != NULL ? blank : end;
+}
+
+static const char *
+skip_blanks(const char *p, const char *end)
+{
+	while (p < end && *p == ' ')
+		p++;
+	return p;
+}
+
+/* Goes behind "<22>". */
+static const char *
+skip_priority(const char *p, const char *end)
+{
+	const char *from = p;
+
+	if (p == end || *p != '<')
+		return p;
+	for (p++; p < end && maillog_digit(*p); p++)
+		;
+	return p == end || *p != '>' || p - from < 2 ||
+		p - from > 1 + PRIORITY_DIGITS ? from : p + 1;
+}
+
+/* Goes behind a word; the blank before the next one is passed, too. */
+static const char *
+next_word(const char *p, const char *end)
+{
+	return skip_blanks(word_end(p, end), end);
+}
+
+static bool
+ends_with(const char *p, const char *end, const char *with)
+{
+	size_t len = strlen(with);
+
+	return (size_t)(end - p) >= len && memcmp(end - len, with, len) == 0;
+}
+
+/*
+ * Is that a service to which users submit mail, having logged in? from: the
+ * beginning of "postfix/192.0.2.5:submission", whose end is end.
+ */
+static bool
+is_submission(const char *from, const char *end)
+{
+	static const char *const names[] = { "submission", "submissions",
+		"smtps", "ssmtp", "urd", "465", "587", NULL };
+	const char *const *name;
+	const char *before;
+
+	for (name = names; *name != NULL; name++) {
+		if (!ends_with(from, end, *name))
+			continue;
+		before = end - strlen(*name);
+		if (before == from || strchr("/:-_.", before[-1]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* Which service "postfix/submission/smtpd" is. */
+static void
+read_program(const char *p, const char *end, struct maillog_head *h)
+{
+	static const char *const names[MAILLOG_SERVICES] = {
+		[MAILLOG_SMTPD] = "smtpd",
+		[MAILLOG_POSTSCREEN] = "postscreen",
+		[MAILLOG_CLEANUP] = "cleanup",
+	};
+	const char *slash = memrchr(p, '/', (size_t)(end - p));
+	size_t len;
+	int i;
+
+	if (slash == NULL || slash == p)
+		return;
+	len = (size_t)(end - slash) - 1;
+	for (i = 0; i < MAILLOG_SERVICES; i++) {
+		if (names[i] != NULL && strlen(names[i]) == len &&
+		    memcmp(slash + 1, names[i], len) == 0) {
+			h->service = (enum maillog_service)i;
+			h->submission = is_submission(p, slash);
+		}
+	}
+}
+
+/*
+ * Reads a word like "postfix/[::]:465/smtpd[811]:" or "kernel:"; false when it
+ * is none. Only what has a process number can be one of our services.
+ */
+static bool
+read_tag(const char *p, const char *end, struct maillog_head *h)
+{
+	const char *digits;
+
+	/* An address that stands for a host can end in "::". */
+	if (end - p < 2 || end[-1] != ':' || end[-2] == ':')
+		return false;
+	end--;
+	if (end[-1] != ']')
+		return true;
+	for (digits = --end; digits > p && maillog_digit(digits[-1]); digits--)
+		;
+	if (digits < end && digits > p && digits[-1] == '[')
+		read_program(p, digits - 1, h);
+	return true;
+}
+
+/* A word like "mail.info", which the syslogd of busybox writes. */
+static bool
+is_level(const char *p, const char *end)
+{
+	static const char *const levels[] = { ".emerg", ".alert", ".crit",
+		".err", ".error", ".warn", ".warning", ".notice", ".info",
+		".debug", NULL };
+	const char *const *level;
+
+	if (p == end || *p < 'a' || *p > 'z')
+		return false;
+	for (level = levels; *level != NULL; level++)
+		if (ends_with(p, end, *level))
+			return memchr(p, '.', (size_t)(end - p)) ==
+			    end - strlen(*level);
+	return false;
+}
+
+/* Goes behind the structured data of RFC 5424; NULL when it is none. */
+static const char *
+skip_data(const char *p, const char *end)
+{
+	const char *from = p;
+	bool quoted = false;
+
+	if (p < end && *p == '-')
+		return p + 1;
+	while (p < end && *p == '[') {
+		for (p++; p < end && (quoted || *p != ']'); p++) {
+			if (quoted && *p == '\\' && p + 1 < end)
+				p++;
+			else if (*p == '"')
+				quoted = !quoted;
+		}
+		if (p == end)
+			return NULL;
+		p++;
+	}
+	return p == from ? NULL : p;
+}
+
+/*
+ * "postfix/smtpd 811 - - message", behind the host. rsyslog's own template
+ * leaves the service out of the program's name: then it may be any.
+ */
+static const char *
+read_5424(const char *p, const char *end, struct maillog_head *h)
+{
+	const char *program = p, *program_end = word_end(p, end);
+
+	p = next_word(next_word(program_end, end), end); /* the process */
+	p = skip_data(next_word(p, end), end);           /* its kind of message */
+	if (p == NULL || (p < end && *p != ' '))
+		return NULL;
+	p = skip_blanks(p, end);
+	if (maillog_begins(p, end, "\xef\xbb\xbf"))
+		p += 3;
+	read_program(program, program_end, h);
+	if (h->service == MAILLOG_OTHER &&
+	    maillog_begins(program, program_end, "postfix") &&
+	    memchr(program, '/', (size_t)(program_end - program)) == NULL)
+		h->service = MAILLOG_ANY;
+	return p;
+}
+
+/*
+ * Finds the tag, which is the first word of "mx1 mail.info postfix/smtpd[1]:"
+ * that can be one, but for the host, which may be missing. Returns what is
+ * behind it; NULL = none.
+ */
+static const char *
+find_tag(const char *p, const char *end, struct maillog_head *h)
+{
+	const char *word_to = word_end(p, end);
+
+	if (!read_tag(p, word_to, h)) {
+		p = skip_blanks(word_to, end);
+		word_to = word_end(p, end);
+		if (is_level(p, word_to)) {
+			p = skip_blanks(word_to, end);
+			word_to = word_end(p, end);
+		}
+		if (!read_tag(p, word_to, h))
+			return NULL;
+	}
+	return skip_blanks(word_to, end);
+}
+
+/* Lines that a syslogd writes by itself. */
+static bool
+is_syslogd(const char *p, const char *end)
+{
+	p = next_word(p, end);
+	return maillog_begins(p, end, "last message repeated ") ||
+	    maillog_begins(p, end, "-- MARK --");
+}
+
+bool
+maillog_head(const char *line, const char *end, struct maillog_head *h)
+{
+	const char *p = skip_priority(line, end), *rest;
+	bool numbered = maillog_begins(p, end, "1 ");
+
+	h->service = MAILLOG_OTHER;
+	h->submission = false;
+	if (numbered)
+		p += 2;
+	h->stamp = p;
+	h->stamp_len = maillog_stamp(p, (size_t)(end - p));
+	if (h->stamp_len == 0)
+		return false;
+	p = skip_blanks(p + h->stamp_len, end);
+	/* Docker writes its own before that of the program. */
+	p += maillog_stamp(p, (size_t)(end - p));
+	p = skip_blanks(p, end);
+	if (numbered) {
+		h->message = read_5424(next_word(p, end), end, h);
+		return h->message != NULL;
+	}
+	h->message = find_tag(p, end, h);
+	if (h->message != NULL)
+		return true;
+	h->message = end;
+	if (is_syslogd(p, end))
+		return true;
+	rest = next_word(p, end);
+	if (!maillog_begins(rest, end, "postfix"))
+		return false;
+	h->message = read_5424(rest, end, h);
+	return h->message != NULL;
+}
