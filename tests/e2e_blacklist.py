@@ -32,7 +32,7 @@ from testenv import FILTER_USER, SAN, Site, program, wait_until, write_file  # n
 
 OK, UNKNOWN, USAGE, DATA, NO_INPUT, UNAVAILABLE, CANNOT_CREATE = 0, 1, 64, 65, 66, 69, 73
 MINUTE, HOUR, DAY = 60, 3600, 86400
-REFUSED = b"action=REJECT\n\n"
+REFUSED = b"action=REJECT Listed for abuse of this server\n\n"
 ACCEPTED = "250 2.1.5 Ok"
 MAP_TEXT = "Mail server found in the local blacklist"
 REMOTE = "/lib/systemd/systemd-journal-remote"
@@ -254,7 +254,7 @@ class Refusals(PostfixTest):
         self.assertEqual(self.reply(GUILTY), ACCEPTED)
         counted = site.scan()
         self.assertEqual((counted["listed"], counted["hits"]), (1, 24))
-        self.assertRegex(self.reply(GUILTY), "^554 5.7.1 .*Access denied")
+        self.assertRegex(self.reply(GUILTY), "^554 5.7.1 .*Listed for abuse of this server")
         self.assertEqual(self.reply(OTHER), ACCEPTED)
         self.assertEqual(self.reply("8.8.4.5"), ACCEPTED)
         entry = site.listed()[f"{GUILTY}/32"]
@@ -553,10 +553,10 @@ class Lines(BlacklistTest):
         tail = f"NOQUEUE: reject: RCPT from unknown[{GUILTY}]: 554 5.7.1 <b@c>: Relay access " \
                "denied; from=<a> to=<b@c> proto=SMTP helo=<h>\n"
         site.write(f"{old}mx1 postfix/smtpd[1]: {tail}",
-                   f"{stamp(time.time())} mx1 postfix/submission/smtpd[1]: {tail}")
+                   f"{stamp(time.time())} mx1 postfix/192.0.2.25:smtp/smtpd[1]: {tail}")
         self.assertEqual(site.scan()["listed"], 1)
         site.write(f"{old}mx1 postfix-in/smtpd[1]: " + tail.replace(GUILTY, OTHER),
-                   f"{old}mx1 postfix/smtps/smtpd[1]: " + tail.replace(GUILTY, OTHER))
+                   f"{old}mx1 postfix/[::]:2525/smtpd[1]: " + tail.replace(GUILTY, OTHER))
         self.assertEqual(site.scan()["listed"], 2)
 
     def test_the_whitelist_and_private_addresses(self):
@@ -590,7 +590,8 @@ class Innocent(BlacklistTest):
     everything = {"blacklist.rules": "unknown-recipient=5/1d auth-failure=10/1d "
                   "relay-denied=3/1d protocol-abuse=5/1d pregreet=3/1d rate-limit=5/1d "
                   "lost-after-auth=5/1d no-reverse-name=1/1d hostname-mismatch=1/1d "
-                  "helo-rejected=3/1d sender-rejected=3/1d"}
+                  "helo-rejected=3/1d sender-rejected=3/1d unknown-bounce=50/1d "
+                  "policy-rejected=1/1d"}
 
     def client(self):
         return f"{self.random.choice((62, 81, 93, 151))}.{self.random.randrange(256)}." \
@@ -687,7 +688,7 @@ class Innocent(BlacklistTest):
                  f"554 5.7.1 {{}}{MAP_TEXT}"]
         places = [f"<unknown[{GUILTY}]>: Client host rejected: ",
                   "<x@example.org>: Recipient address rejected: ",
-                  "<a@b.example>: Sender address rejected: ", "<h>: Helo command rejected: "]
+                  "<a@b.example>: Sender address rejected: "]
         site = self.site(**self.everything, **actions)
         lines = [reject(f"unknown[{GUILTY}]", text.format(place), when=self.start + i * 20)
                  for i, (text, place) in enumerate(itertools.islice(itertools.cycle(
