@@ -141,7 +141,7 @@ $(BUILD)/store_redis%o $(BUILD)/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS
 $(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/%.o: tests/%.c $(HEADERS) $(BUILD)/flags
+$(BUILD)/%.o: tests/%.c $(HEADERS) $(wildcard tests/*.h) $(BUILD)/flags
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
 
 # Unit tests: one program for each tests/unit_*.c.
@@ -162,7 +162,8 @@ FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
 	     -fno-sanitize-recover=all $(DEFINES) -I.
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS)
+build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS) \
+	  $(wildcard tests/*.h tests/fuzz/*.h)
 	@mkdir -p build-fuzz
 	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) -o $@ $< \
 	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
@@ -176,9 +177,11 @@ bench: all
 	bench/run
 
 TORTURE_TIME = 60
+TORTURE_LINES = 100000000
 
-torture: all
+torture: all build/unit_maillog
 	tests/torture.py --seconds $(TORTURE_TIME)
+	build/unit_maillog $(TORTURE_LINES) $$(date +%s)
 	$(MAKE) fuzz FUZZ_TIME=$(TORTURE_TIME)
 
 demo: all

@@ -15,6 +15,7 @@
 #include "maillog_parse.h"
 
 #define REPLY_MAX 4096 /* bytes of a reply that are looked at */
+#define CUT_MIN 800    /* no syslogd cuts a shorter reply */
 
 /* What stands behind a reply, and where. */
 struct attributes {
@@ -75,7 +76,7 @@ find_last(const char *p, const char *end, const char *text)
 static const char *
 read_helo(const char *p, const char *end, struct attributes *a)
 {
-	const char *helo = find_last(p, end, " helo=<"), *close;
+	const char *helo = find_last(p, end, " helo=<"), *from = p, *close;
 
 	if (helo == NULL)
 		return NULL;
@@ -84,7 +85,9 @@ read_helo(const char *p, const char *end, struct attributes *a)
 	if (close == NULL || memchr(p, ' ', (size_t)(close - p)) != NULL)
 		return NULL;
 	a->helo = maillog_part(p, close);
-	a->logged_in = maillog_begins(close + 1, end, " sasl_method=");
+	/* Of a line that may be cut, the end may be the client's. */
+	a->logged_in = end - from < CUT_MIN &&
+	    maillog_begins(close + 1, end, " sasl_method=");
 	a->whole = close + 1 == end || a->logged_in;
 	return a->whole ? helo : NULL;
 }
@@ -193,7 +196,8 @@ attribute_before(const char *p, const char *at, const char *name,
 static bool
 text_is(const struct maillog_text *t, const char *s)
 {
-	return t->len == strlen(s) && memcmp(t->s, s, t->len) == 0;
+	return t->len > 0 && t->len == strlen(s) &&
+	    memcmp(t->s, s, t->len) == 0;
 }
 
 /* Of VRFY there can be no attribute: then nothing of a client follows. */
@@ -225,7 +229,8 @@ is_sender(const struct refusal *r, const char *from,
 static bool
 same_text(const struct maillog_text *a, const struct maillog_text *b)
 {
-	return a->len == b->len && memcmp(a->s, b->s, a->len) == 0;
+	return a->len == b->len &&
+	    (a->len == 0 || memcmp(a->s, b->s, a->len) == 0);
 }
 
 /*
@@ -235,7 +240,7 @@ same_text(const struct maillog_text *a, const struct maillog_text *b)
 static bool
 is_helo(const struct refusal *r, const char *from, const struct maillog_text *x)
 {
-	if (same_text(x, &r->a.helo))
+	if (r->a.helo.s != NULL && same_text(x, &r->a.helo))
 		return true;
 	return attribute_before(from, r->m->end, "helo=<", x) != NULL;
 }
@@ -367,6 +372,15 @@ reply_end(const char *p, const char *end)
 	return end;
 }
 
+/* Has something cut the line, in or behind what the client chose? */
+static bool
+is_cut(const struct refusal *r)
+{
+	return !r->a.whole && (r->m->end - r->codes >= CUT_MIN ||
+	    maillog_find(r->text, r->m->end,
+	    ">: Recipient address rejected: ") == NULL);
+}
+
 /*
  * No X is what the attributes say: the line is cut, or was made or rewritten
  * by something that we do not know. 5.1.1 is said of recipients only, that
@@ -375,13 +389,12 @@ reply_end(const char *p, const char *end)
 static bool
 guess_object(const struct refusal *r, struct choice *c)
 {
-	bool unknown = maillog_begins(r->codes + 4, r->text, "5.1.1 ");
+	bool unknown = maillog_begins(r->codes + 4, r->text, "5.1.1 ") &&
+	    (text_is(&r->m->stage, "RCPT") || text_is(&r->m->stage, "VRFY"));
 
 	if (unknown && find_first(r, MAILLOG_UNKNOWN_RECIPIENT, c))
 		return true;
-	/* A recipient so long that the line ends within it. */
-	if (unknown && r->status == '5' && !r->a.whole && maillog_find(r->text,
-	    r->m->end, ">: Recipient address rejected: ") == NULL)
+	if (unknown && r->status == '5' && is_cut(r))
 		return true;
 	if (maillog_begins(r->codes, r->text, "454 4.7.1 ") &&
 	    find_first(r, MAILLOG_RELAY_DENIED, c))
@@ -440,6 +453,17 @@ read_plain(const struct refusal *r, struct maillog_hit *hit)
 	hit->rule = reply->rule;
 	hit->text = maillog_part(text, reply_end(text, r->m->end));
 	return true;
+}
+
+/*
+ * What a client that has logged in is refused is nobody's offence. At the stage
+ * of HELO nobody has, and in what postscreen logs HELO can say anything.
+ */
+static bool
+is_logged_in(const struct maillog_message *m, const struct attributes *a)
+{
+	return m->submission || (a->logged_in && m->client.len > 0 &&
+	    !text_is(&m->stage, "HELO") && !text_is(&m->stage, "EHLO"));
 }
 
 /* What lists say who do not answer the server that asks them. */
@@ -514,18 +538,18 @@ maillog_reject(const struct maillog_message *m, struct maillog_hit *hit)
 	struct refusal r = { .m = m, .codes = m->p };
 	bool found;
 
-	if (m->submission)
-		return false;
 	read_attributes(m->p, m->end, &r.a);
-	if (r.a.logged_in)
+	if (is_logged_in(m, &r.a))
 		return false;
 	r.text = read_codes(m->p, m->end, &r.status);
+	if (r.a.proto != NULL && r.a.proto < r.text)
+		r.a.proto = NULL;
 	r.text_max = r.a.proto != NULL ? r.a.proto : m->end;
 	if (r.text_max - m->p > REPLY_MAX)
 		r.text_max = m->p + REPLY_MAX;
-	if (maillog_begins(r.text, m->end, "Service unavailable; "))
+	if (maillog_begins(r.text, r.text_max, "Service unavailable; "))
 		found = read_blocked(&r, hit);
-	else if (maillog_begins(r.text, m->end, "<"))
+	else if (maillog_begins(r.text, r.text_max, "<"))
 		found = read_object(&r, hit);
 	else
 		found = read_plain(&r, hit);
@@ -547,7 +571,7 @@ maillog_milter(const struct maillog_message *m, struct maillog_hit *hit)
 	char status;
 
 	read_attributes(m->p, m->end, &a);
-	if (m->submission || a.logged_in)
+	if (is_logged_in(m, &a))
 		return false;
 	p = read_codes(m->p, end, &status);
 	hit->text = maillog_part(p, end);

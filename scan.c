@@ -149,7 +149,7 @@ static bool
 former_holds(const struct config *cfg)
 {
 	struct statedir d;
-	char text[64];
+	char text[128];
 	time_t since = 0;
 	int rc;
 

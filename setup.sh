@@ -69,7 +69,7 @@ seconds_of()
 	case $1 in
 	all|install)	echo 40 0 ;;
 	demo)		echo 40 20 ;;
-	check)		echo 75 1500 ;;
+	check)		echo 75 900 ;;
 	*)		return 1 ;;
 	esac
 }

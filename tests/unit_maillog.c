@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "maillog.h"
+#include "maillog_lines.h"
 
 #define CLIENT "192.0.2.1"
 #define VICTIM "198.51.100.7"
@@ -856,6 +857,51 @@ nobody_is_lost_after_auth_in_a_sasl_servers_trouble(void **state)
 	assert_int_equal(i, 9);
 }
 
+/*
+ * Whatever a client may choose: no stranger, no hidden offender. A longer run
+ * is `build/unit_maillog COUNT SEED'.
+ */
+static void
+read_made_lines(uint64_t count, uint64_t seed)
+{
+	static struct lines_made made;
+	struct lines lines = { NULL, 0, seed };
+	struct maillog_hit hit;
+	const char *wrong;
+	uint64_t i;
+	bool found;
+
+	begin(&reader, NOW);
+	for (i = 0; i < count; i++) {
+		lines_make(&lines, &made);
+		reader.trouble = 0;
+		found = maillog_line(&reader, made.text, made.len, &hit);
+		wrong = lines_judge(&made, found, &hit);
+		if (wrong != NULL)
+			fail_msg("%s (line %lu of seed %lu): %s", wrong,
+			    (unsigned long)i, (unsigned long)seed, made.text);
+	}
+}
+
+static void
+what_a_client_writes_hides_nothing(void **state)
+{
+	(void)state;
+	read_made_lines(200000, 1);
+	read_made_lines(100000, 20261130);
+}
+
+static uint64_t long_count, long_seed;
+
+static void
+long_run(void **state)
+{
+	(void)state;
+	read_made_lines(long_count, long_seed);
+	print_message("%lu lines of seed %lu: no stranger, nobody hidden\n",
+	    (unsigned long)long_count, (unsigned long)long_seed);
+}
+
 static void
 rules_have_names(void **state)
 {
@@ -870,8 +916,9 @@ rules_have_names(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	const struct CMUnitTest property[] = { cmocka_unit_test(long_run) };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_sample_is_read_as_it_says),
 		cmocka_unit_test(name_stamp_and_host_of_a_line_do_not_matter),
@@ -887,8 +934,15 @@ main(void)
 		cmocka_unit_test(long_lines_are_read),
 		cmocka_unit_test(
 		    nobody_is_lost_after_auth_in_a_sasl_servers_trouble),
+		cmocka_unit_test(what_a_client_writes_hides_nothing),
 		cmocka_unit_test(rules_have_names),
 	};
 
+	if (argc == 3) {
+		long_count = strtoull(argv[1], NULL, 10);
+		long_seed = strtoull(argv[2], NULL, 10);
+		return cmocka_run_group_tests(property, samples_load,
+		    samples_free);
+	}
 	return cmocka_run_group_tests(tests, samples_load, samples_free);
 }

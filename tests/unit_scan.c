@@ -436,6 +436,198 @@ some_are_never_counted(void **state)
 	assert_string_equal(hit_with(&c, guess("h[9.9.200.1]", "x@y")), "");
 }
 
+/* postscreen does not know names: smtpd has told the one of an address. */
+static void
+the_name_of_a_screened_client_is_the_latest(void **state)
+{
+#define SCREENED "2027-01-15T08:00:00.000000+00:00 mx1 postfix/postscreen" \
+	"[811]: PREGREET 11 after 0.1 from [%s]:40000: EHLO x"
+	static const char list[] = "partner.example\n";
+	static const struct {
+		const char *before, *client;
+		bool counts;
+	} rows[] = {
+		{ NULL, "8.8.4.4", true },
+		{ "connect from mx.partner.example[8.8.4.4]", "8.8.4.4", false },
+		{ NULL, "8.8.4.4", false }, { NULL, "8.8.4.5", true },
+		{ "connect from mx.partner.example[8.8.4.4]x", "8.8.4.5", true },
+		{ "connect from unknown[8.8.4.4]", "8.8.4.4", true },
+		{ "connect from mx.partner.example[8.8.4.4]:4000", "8.8.4.4",
+		    false },
+		{ "connect from other.example[8.8.4.4]", "8.8.4.4", true },
+		{ "connect from partner.example[2a03:4000:1:2::9]",
+		    "2a03:4000:1:2::9", false },
+		{ "NOQUEUE: lost connection after connect from "
+		  "partner.example[8.8.4.4]", "8.8.4.4", true },
+	};
+	char line[256];
+	struct config c;
+	struct scan s;
+	const char *hit;
+	size_t i;
+
+	(void)state;
+	unit_file("whitelist.txt", list, sizeof(list) - 1);
+	defaults(&c);
+	c.whitelist.file = whitelist;
+	scan_init(&s, &c);
+	scan_time(&s, NOW);
+	for (i = 0; i < COUNT(rows); i++) {
+		if (rows[i].before != NULL) {
+			snprintf(line, sizeof(line), STAMP "%s",
+			    rows[i].before);
+			assert_string_equal(hit_of(&s, line), "");
+		}
+		/* The next look at the log keeps the names. */
+		scan_time(&s, NOW);
+		snprintf(line, sizeof(line), SCREENED, rows[i].client);
+		hit = hit_of(&s, line);
+		if ((hit[0] != '\0') != rows[i].counts)
+			fail_msg("%zu: %s `%s'", i, line, hit);
+	}
+	scan_free(&s);
+}
+
+/* What a syslogd says to have come again counts again, where lines count. */
+static void
+repeated_lines_count_as_often(void **state)
+{
+	static const char text[] =
+	    STAMP "message repeated 7 times: [ warning: h[8.8.4.4]: SASL LOGIN "
+	    "authentication failed: x]\n"
+	    STAMP "message repeated 7 times: [ NOQUEUE: reject: RCPT from "
+	    "h[8.8.4.4]: 550 5.1.1 <x@y>: Recipient address rejected: " UNKNOWN
+	    "; from=<a@b> to=<x@y> proto=SMTP helo=<h>]\n"
+	    STAMP "message repeated 500 times: [ lost connection after AUTH "
+	    "from h[10.1.1.1]]\n";
+	struct scan_hit hit;
+	char keys[8][STORE_TEXT_MAX];
+	struct config c;
+	struct scan s;
+	size_t pos = 0, n = 0, i;
+
+	(void)state;
+	defaults(&c);
+	scan_init(&s, &c);
+	scan_time(&s, NOW);
+	while (scan_next(&s, text, sizeof(text) - 1, &pos, &hit)) {
+		assert_true(n < COUNT(keys));
+		snprintf(keys[n], sizeof(keys[n]), "%s", hit.key);
+		for (i = 0; i < n; i++)
+			assert_string_not_equal(keys[i], keys[n]);
+		n++;
+		assert_int_equal(hit.rule, n < 8 ? MAILLOG_AUTH_FAILURE :
+						   MAILLOG_UNKNOWN_RECIPIENT);
+	}
+	assert_int_equal(n, 8);
+	assert_int_equal(s.counts.lines, 3);
+	assert_int_equal(s.counts.hits, 8);
+	assert_int_equal(s.counts.exempt, 100);
+	assert_int_equal(s.counts.offences, 108);
+	scan_free(&s);
+}
+
+/* What no rule counts is no offence. */
+static void
+a_rule_that_is_off_has_no_offences(void **state)
+{
+	struct config c;
+	struct scan s;
+
+	(void)state;
+	defaults(&c);
+	c.blacklist.rules = "auth-failure=1/1d";
+	scan_init(&s, &c);
+	scan_time(&s, NOW);
+	assert_string_equal(hit_of(&s, guess("h[8.8.4.4]", "x@y")), "");
+	assert_int_equal(s.counts.offences, 0);
+	scan_free(&s);
+}
+
+/*
+ * What the last release answered by default is ours for one ban_max after this
+ * one has first scanned, and for as long as it has not.
+ */
+static void
+former_texts_are_ours_for_a_while(void **state)
+{
+	static char dir[192];
+	const char *denied = STAMP "NOQUEUE: reject: RCPT from h[8.8.4.4]: 554 "
+	    "5.7.1 <h[8.8.4.4]>: Client host rejected: Access denied; from=<> "
+	    "to=<x@y> proto=SMTP helo=<h>";
+	struct timespec times[2] = { { 0 } };
+	char marker[256];
+	struct config c;
+
+	(void)state;
+	snprintf(dir, sizeof(dir), "%s/former", unit_dir);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	snprintf(marker, sizeof(marker), "%s/.scan-since", dir);
+	defaults(&c);
+	c.blacklist.action = "REJECT Listed for abuse of this server";
+	c.reputation.cache_dir = dir;
+	assert_string_equal(hit_with(&c, denied), "");
+	scan_settle(&c);
+	assert_string_equal(hit_with(&c, denied), "");
+	times[0].tv_sec = times[1].tv_sec = time(NULL) - 30 * DAY + 60;
+	assert_int_equal(utimensat(AT_FDCWD, marker, times, 0), 0);
+	scan_settle(&c); /* once only */
+	assert_string_equal(hit_with(&c, denied), "");
+	times[0].tv_sec = times[1].tv_sec = time(NULL) - 30 * DAY - 60;
+	assert_int_equal(utimensat(AT_FDCWD, marker, times, 0), 0);
+	assert_string_equal(hit_with(&c, denied),
+	    "8.8.4.4/32 policy-rejected *");
+	assert_int_equal(unlink(marker), 0);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+/* A log that is not understood is told from a quiet one. */
+static void
+a_log_in_no_known_form_is_strange(void **state)
+{
+	static const struct {
+		const char *text;
+		int times;
+		bool strange;
+	} rows[] = {
+		{ "", 1, false }, { "\n\n", 1, false },
+		{ STAMP "connect from h[8.8.4.4]\n", 1, false },
+		{ "Jan 15 08:00:00 mx1 dovecot: imap-login: Login\n", 1, false },
+		{ "Jan 15 08:00:00 mx1 last message repeated 2 times\n", 1,
+		    false },
+		{ "Jan 15 08:00:00 mx1 -- MARK --\n", 1, false },
+		{ "15/Jan/2027 postfix/smtpd[1]: x\n", 1, true },
+		{ "x\x1b[31m\n" STAMP "connect from h[8.8.4.4]\n", 1, false },
+		{ "{\"message\":\"connect from h[8.8.4.4]\"}\n", 150, true },
+	};
+	char text[16384];
+	struct scan_hit hit;
+	struct config c;
+	struct scan s;
+	size_t i, pos, n;
+	int k;
+
+	(void)state;
+	defaults(&c);
+	scan_init(&s, &c);
+	for (i = 0; i < COUNT(rows); i++) {
+		scan_time(&s, NOW);
+		for (k = 0, n = 0; k < rows[i].times; k++)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s",
+			    rows[i].text);
+		/* one line that is known does not help much */
+		if (rows[i].times > 1)
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+			    STAMP "connect from h[8.8.4.4]\n");
+		assert_true(n < sizeof(text));
+		pos = 0;
+		assert_false(scan_next(&s, text, n, &pos, &hit));
+		if (maillog_strange(&s.log) != rows[i].strange)
+			fail_msg("%zu: %s", i, rows[i].text);
+	}
+	scan_free(&s);
+}
+
 /* A name that is not verified, from HELO or the recipient, exempts nobody. */
 static void
 a_name_from_elsewhere_exempts_nobody(void **state)
@@ -912,6 +1104,11 @@ main(void)
 		cmocka_unit_test(our_own_refusals_do_not_count),
 		cmocka_unit_test(a_refusal_by_postfix_itself_counts),
 		cmocka_unit_test(some_are_never_counted),
+		cmocka_unit_test(the_name_of_a_screened_client_is_the_latest),
+		cmocka_unit_test(repeated_lines_count_as_often),
+		cmocka_unit_test(a_rule_that_is_off_has_no_offences),
+		cmocka_unit_test(former_texts_are_ours_for_a_while),
+		cmocka_unit_test(a_log_in_no_known_form_is_strange),
 		cmocka_unit_test(a_name_from_elsewhere_exempts_nobody),
 		cmocka_unit_test(lists_are_read_when_told),
 		cmocka_unit_test(a_recipient_is_one_key_whatever_its_case),
