@@ -172,8 +172,9 @@ read_5424(const char *p, const char *end, struct maillog_head *h)
 {
 	const char *program = p, *program_end = word_end(p, end);
 
-	p = next_word(next_word(program_end, end), end); /* the process */
-	p = skip_data(next_word(p, end), end);           /* its kind of message */
+	/* Between them the process, and its kind of message. */
+	p = next_word(next_word(program_end, end), end);
+	p = skip_data(next_word(p, end), end);
 	if (p == NULL || (p < end && *p != ' '))
 		return NULL;
 	p = skip_blanks(p, end);

@@ -18,8 +18,8 @@ maillog_skip_name(const char *p, const char *end)
 	const char *from = p;
 
 	while (p < end &&
-	    (maillog_letter(*p) || maillog_digit(*p) || *p == '.' || *p == '-' ||
-	        *p == '_'))
+	    (maillog_letter(*p) || maillog_digit(*p) || *p == '.' ||
+		*p == '-' || *p == '_'))
 		p++;
 	return p == from || p - from > HOST_NAME_MAX_LEN ? NULL : p;
 }
@@ -60,7 +60,9 @@ read_stage(const char *p, const char *end, struct maillog_text *stage)
 static const char *
 read_refused_stage(const char *p, const char *end, struct maillog_text *stage)
 {
-	return maillog_begins(p, end, "ETRN") ? NULL : read_stage(p, end, stage);
+	if (maillog_begins(p, end, "ETRN"))
+		return NULL;
+	return read_stage(p, end, stage);
 }
 
 const char *

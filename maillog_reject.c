@@ -522,7 +522,8 @@ read_blocked(const struct refusal *r, struct maillog_hit *hit)
 
 	while (i < 3 && !maillog_begins(r->text, r->text_max, kinds[i].begins))
 		i++;
-	list = find_blocked(r, kinds[i].kind, r->text + strlen(kinds[i].begins));
+	list = find_blocked(r, kinds[i].kind,
+	    r->text + strlen(kinds[i].begins));
 	if (list == NULL)
 		return false;
 	end = reply_end(list, r->m->end);
@@ -556,7 +557,8 @@ maillog_reject(const struct maillog_message *m, struct maillog_hit *hit)
 	if (r.status == '4' && !(hit->rule == MAILLOG_RELAY_DENIED &&
 	    maillog_begins(m->p, m->end, "454 4.7.1 ")))
 		hit->temporary = true;
-	return found && (r.status != '\0' || hit->rule == MAILLOG_PROTOCOL_ABUSE);
+	return found &&
+	    (r.status != '\0' || hit->rule == MAILLOG_PROTOCOL_ABUSE);
 }
 
 /*

@@ -1,10 +1,10 @@
 /*
  * maillog_time - time stamps of log lines.
  *
- * The traditional form has neither year nor zone, others no zone. Their seconds are counted on
- * the wall clock first, as if there were no zones, and the offset of the local
- * zone is applied afterwards: once a day, and for each stamp on the few days
- * on which it changes.
+ * The traditional form has neither year nor zone, others no zone. Their seconds
+ * are counted on the wall clock first, as if there were no zones, and the
+ * offset of the local zone is applied afterwards: once a day, and for each
+ * stamp on the few days on which it changes.
  */
 #include "maillog.h"
 

@@ -16,7 +16,7 @@
 	"relay-denied=1/1d hostname-mismatch=1/1d no-reverse-name=1/1d "       \
 	"helo-rejected=1/1d sender-rejected=1/1d blocklisted=1/1d "            \
 	"protocol-abuse=1/1d pregreet=1/1d rate-limit=1/1d "                   \
-	"lost-after-auth=1/1d milter-rejected=1/1d unknown-bounce=1/1d "        \
+	"lost-after-auth=1/1d milter-rejected=1/1d unknown-bounce=1/1d "       \
 	"hangup=1/1d auth-refused=1/1d dnsbl-rank=1/1d policy-rejected=1/1d"
 #define STAMP "2027-01-15T08:00:00.000000+00:00 mx1 postfix/smtpd[811]: "
 #define UNKNOWN "User unknown in virtual mailbox table"
@@ -448,9 +448,11 @@ the_name_of_a_screened_client_is_the_latest(void **state)
 		bool counts;
 	} rows[] = {
 		{ NULL, "8.8.4.4", true },
-		{ "connect from mx.partner.example[8.8.4.4]", "8.8.4.4", false },
+		{ "connect from mx.partner.example[8.8.4.4]", "8.8.4.4",
+		    false },
 		{ NULL, "8.8.4.4", false }, { NULL, "8.8.4.5", true },
-		{ "connect from mx.partner.example[8.8.4.4]x", "8.8.4.5", true },
+		{ "connect from mx.partner.example[8.8.4.4]x", "8.8.4.5",
+		    true },
 		{ "connect from unknown[8.8.4.4]", "8.8.4.4", true },
 		{ "connect from mx.partner.example[8.8.4.4]:4000", "8.8.4.4",
 		    false },
@@ -592,7 +594,8 @@ a_log_in_no_known_form_is_strange(void **state)
 	} rows[] = {
 		{ "", 1, false }, { "\n\n", 1, false },
 		{ STAMP "connect from h[8.8.4.4]\n", 1, false },
-		{ "Jan 15 08:00:00 mx1 dovecot: imap-login: Login\n", 1, false },
+		{ "Jan 15 08:00:00 mx1 dovecot: imap-login: Login\n", 1,
+		    false },
 		{ "Jan 15 08:00:00 mx1 last message repeated 2 times\n", 1,
 		    false },
 		{ "Jan 15 08:00:00 mx1 -- MARK --\n", 1, false },
