@@ -392,6 +392,7 @@ round_run(struct run *r)
 	for (i = 0; i < r->count && !stopped; i++)
 		source_scan(r, &r->sources[i]);
 	scan_settle(&r->ctl->cfg);
+	scan_names_save(&r->scan);
 	if (round_publish(r, &result))
 		round_tell(r, &result, began);
 }
@@ -476,6 +477,7 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	if (r.count == 0)
 		return abictl_fail(EX_NOINPUT, "no log to read");
 	scan_init(&r.scan, &ctl->cfg);
+	scan_names_load(&r.scan);
 	sigemptyset(&act.sa_mask);
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGINT);

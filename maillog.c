@@ -172,22 +172,31 @@ name_place(struct maillog *m, const struct address *a)
 	return &m->names[(hash ^ hash >> 16) % MAILLOG_NAMES];
 }
 
+void
+maillog_name_set(struct maillog *m, const struct address *a, const char *name,
+    size_t len, long day)
+{
+	struct maillog_name *place = name_place(m, a);
+
+	if (len >= sizeof(place->name))
+		len = 0;
+	place->address = *a;
+	place->day = day;
+	place->len = (unsigned char)len;
+	if (len > 0)
+		memcpy(place->name, name, len);
+}
+
 /* Of "connect from name[address]". */
 static void
 name_keep(struct maillog *m, struct maillog_message message)
 {
-	struct maillog_name *place;
 	struct maillog_hit hit;
 
 	memset(&hit, 0, sizeof(hit));
-	if (!maillog_match("connect from %c%$", &message, &hit) ||
-	    hit.name.len >= sizeof(place->name))
-		return;
-	place = name_place(m, &hit.client);
-	place->address = hit.client;
-	place->len = (unsigned char)hit.name.len;
-	if (hit.name.len > 0)
-		memcpy(place->name, hit.name.s, hit.name.len);
+	if (maillog_match("connect from %c%$", &message, &hit))
+		maillog_name_set(m, &hit.client, hit.name.s, hit.name.len,
+		    (long)(m->clock.now / 86400));
 }
 
 static void

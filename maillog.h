@@ -75,12 +75,13 @@ struct maillog_clock {
 };
 
 /* How many addresses have a name that is kept, and how long that may be. */
-#define MAILLOG_NAMES 2048
+#define MAILLOG_NAMES 4096
 #define MAILLOG_NAME_MAX 128
 
 /* The name with which smtpd has last named an address. */
 struct maillog_name {
 	struct address address; /* family 0 = none */
+	long day; /* since 1970, on which it was seen */
 	unsigned char len;
 	char name[MAILLOG_NAME_MAX];
 };
@@ -124,6 +125,10 @@ bool maillog_line(struct maillog *m, const char *line, size_t len,
  */
 bool maillog_next(struct maillog *m, const char *buf, size_t len, size_t *pos,
     struct maillog_hit *hit);
+
+/* Keeps a name for an address, as if smtpd had named it on that day. */
+void maillog_name_set(struct maillog *m, const struct address *a,
+    const char *name, size_t len, long day);
 
 /* Forgets how many lines there were: to be called before another log. */
 void maillog_begin(struct maillog *m);

@@ -60,6 +60,13 @@ struct scan_hit {
  */
 void scan_settle(const struct config *cfg);
 
+/*
+ * Names of clients that the whitelist has: read from where they were kept, and
+ * kept for the next scan. See scan_names.c.
+ */
+void scan_names_load(struct scan *s);
+void scan_names_save(const struct scan *s);
+
 /* Prepares a scan. */
 void scan_init(struct scan *s, const struct config *cfg);
 void scan_free(struct scan *s);

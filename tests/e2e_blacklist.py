@@ -506,7 +506,8 @@ class Lines(BlacklistTest):
         site = self.site(**{"blacklist.rules": " ".join(f"{rule}=1/1d" for rule in (
             "unknown-recipient", "auth-failure", "relay-denied", "hostname-mismatch",
             "helo-rejected", "sender-rejected", "blocklisted", "protocol-abuse", "rate-limit",
-            "lost-after-auth", "pregreet", "milter-rejected", "no-reverse-name"))})
+            "lost-after-auth", "pregreet", "milter-rejected", "no-reverse-name", "unknown-bounce",
+            "hangup", "auth-refused", "dnsbl-rank", "policy-rejected"))})
         whole = guess(OTHER, "x@example.org").rstrip("\n")
         phrase = f"h[{OTHER}]: SASL LOGIN authentication failed: y"
         site.write(
@@ -677,6 +678,99 @@ class Innocent(BlacklistTest):
                      "submission/smtpd")]
         site.write(*lines)
         self.assert_nobody(site, len(lines), 0)
+
+    def test_a_day_of_postscreen_with_health_checks(self):
+        """Monitors that hang up, senders told to come again, a partner that talks too early."""
+        site, lines = self.site(), []
+        write_file(site.whitelist, "partner.example\n")
+        lines.append(line("connect from mx.partner.example[62.8.1.1]", self.start))
+        for i in range(10000):
+            monitor, sender, when = f"62.9.0.{i % 5}", self.client(), self.start + i
+            lines += [
+                line(f"CONNECT from [{monitor}]:4{i:04} to [192.0.2.25]:25", when, "postscreen"),
+                line(f"HANGUP after 0 from [{monitor}]:4{i:04} in tests before SMTP handshake",
+                     when, "postscreen"),
+                line(f"DISCONNECT [{monitor}]:4{i:04}", when, "postscreen"),
+                line(f"CONNECT from [{sender}]:5{i:04} to [192.0.2.25]:25", when, "postscreen"),
+                line(f"NOQUEUE: reject: RCPT from [{sender}]:5{i:04}: 450 4.3.2 Service currently "
+                     "unavailable; from=<a@b.example>, to=<x@example.org>, proto=ESMTP, "
+                     "helo=<mx.b.example>", when, "postscreen"),
+                line(f"HANGUP after 1.3 from [{sender}]:5{i:04} in tests after SMTP handshake",
+                     when, "postscreen"),
+                line(f"PASS NEW [{sender}]:5{i:04}", when, "postscreen")]
+            if i % 100 == 0:
+                lines += [line(f"connect from mx.partner.example[62.8.1.{i % 3}]", when),
+                          line(f"PREGREET 19 after 0.1 from [62.8.1.{i % 3}]:6{i:04}: EHLO "
+                               "mx.partner.example", when, "postscreen")]
+        site.write(*lines)
+        self.assert_nobody(site, len(lines), 0)
+
+    def test_a_name_is_known_from_an_earlier_scan(self):
+        site = self.site(**{"blacklist.rules": "pregreet=1/1d"})
+        write_file(site.whitelist, "partner.example\n")
+        early = [line(f"PREGREET 19 after 0.1 from [{address}]:60000: EHLO mx.partner.example",
+                      service="postscreen") for address in (GUILTY, OTHER)]
+        site.write(line(f"CONNECT from [{OTHER}]:4000 to [192.0.2.25]:25", service="postscreen"))
+        site.scan()
+        site.write(line(f"connect from mx.partner.example[{GUILTY}]"),
+                   line(f"connect from mx.other.example[{OTHER}]"))
+        site.scan()
+        names = os.path.join(site.cache, ".scan-names")
+        self.assertRegex(testenv.read_file(names), rf"^\d+ {GUILTY} mx\.partner\.example\n$")
+        site.write(*early)
+        self.assertEqual(site.scan()["exempt"], 1)
+        self.assertEqual(list(site.listed()), [f"{OTHER}/32"])
+        # What is no name, or no address, or too old, is nothing.
+        for text in ("", "x", "1 2 3\n\n\n", f"1 {GUILTY} mx.partner.example\n",
+                     f"99999999999999999999 {GUILTY} mx.partner.example\n", "\0" * 70000):
+            write_file(names, text)
+            site.blacklist("remove", "--all")
+            site.write(early[0])
+            self.assertEqual(site.scan()["listed"], 1)
+
+    def test_a_list_that_refuses_our_resolver(self):
+        site, lines = self.site(**{"blacklist.rules": "blocklisted=3/1d"}), []
+        for i in range(5000):
+            client = f"62.8.{i % 40}.{i % 50}"
+            lines += [reject(f"h.example[{client}]", "554 5.7.1 Service unavailable; " + text,
+                             when=self.start + i) for text in (
+                f"Client host [{client}] blocked using zen.example; Error: open resolver; "
+                "https://check.spamhaus.org/returnc/pub/192.0.2.53/",
+                "Sender address [a@b.example] blocked using dbl.example; Error: excessive number "
+                "of queries; https://check.spamhaus.org/returnc/vol/")]
+        site.write(*lines)
+        self.assert_nobody(site, len(lines), 0)
+
+    def test_who_has_logged_in_and_writes_to_old_addresses(self):
+        """200 of a newsletter's recipients are gone: Postfix 3.10, and what was before it."""
+        site, lines = self.site(**self.everything), []
+        for i in range(200):
+            old = guess(GUILTY, f"gone{i}@example.org", self.start + i)
+            moved = relay(GUILTY, self.start + i)
+            lines += [text.replace("helo=<h>", "helo=<h> sasl_method=PLAIN sasl_username=ann")
+                      for text in (old, moved)]
+            for service in ("submission/smtpd", "smtps/smtpd", "[::]:465/smtpd",
+                            "192.0.2.25:submission/smtpd"):
+                lines += [text.replace("postfix/smtpd", f"postfix/{service}")
+                          for text in (old, moved)]
+        site.write(*lines)
+        self.assert_nobody(site, len(lines), 0)
+
+    def test_bounces_to_forged_senders(self):
+        """A wave of spam in our name: each server that has got it sends back some."""
+        site, lines = self.site(), []
+        for i in range(40000):
+            lines.append(guess(f"62.{i % 200}.{i % 7}.{i % 3 + 1}",
+                               f"forged{i // 4200 * 1000 + i % 1000}@example.org",
+                               self.start + i * 2, sender=""))
+        site.write(*lines)
+        counted = site.scan()
+        self.assertEqual(counted["hits"], len(lines))
+        self.assertEqual(site.listed(), {})
+        # But who harvests addresses like that is found.
+        site.write(*[guess(GUILTY, f"guess{i}@example.org", sender="") for i in range(50)])
+        self.assertEqual(site.scan()["listed"], 1)
+        self.assertEqual(list(site.listed()), [f"{GUILTY}/32"])
 
     def test_a_day_of_our_own_refusals(self):
         actions = {"reputation.action": "521 5.7.1 Bad host reputation.",
@@ -1289,6 +1383,25 @@ class Faults(BlacklistTest):
         os.chmod(bad, 0o644)
         self.assertEqual(site.scan()["hits"], 5)  # nothing is lost
         self.assert_refused(site, OTHER)
+
+    def test_a_log_that_is_not_understood(self):
+        """It would look like a quiet one; so scan, the dry run and selftest say so."""
+        site = self.site()
+        odd = '{"message": "\x1b[31mwarning: ' + GUILTY + '"}\n'
+        site.write(odd * 30)
+        told = rf"{site.maillog}: 30 of 30 lines are in no form .* as: " \
+               r"{\"message\": \"\?\[31mwarning"
+        for arguments in (["scan", "--dry-run"], ["scan"]):
+            done = site.command(*arguments)
+            self.assertEqual(done.returncode, OK)
+            self.assertRegex(done.stderr, told)
+        self.assertEqual(len(site.log_lines(f"warning: scan: {told}")), 1)
+        self.assertRegex(site.command("selftest").stdout, rf"FAIL +mail log.*{site.maillog}: .*form")
+        site.write(odd * 10)
+        self.assertRegex(site.command("scan").stderr, "10 of 10 lines")
+        self.assertEqual(len(site.log_lines("warning: scan: .* in no form")), 1)  # once an hour
+        site.write(line("connect from h.example[8.8.4.1]") * 20, odd)
+        self.assertEqual(site.command("scan").stderr, "")
 
     def test_no_log_at_all(self):
         site = self.site()

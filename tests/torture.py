@@ -49,7 +49,7 @@ def whole(path):
         return True
     if name.startswith(".tmp-"):
         return True
-    if name == ".scan-since":
+    if name in (".scan-since", ".scan-names"):
         return text.endswith("\n")
     if name.startswith(".budget"):
         return len(text.split()) == 2
