@@ -225,10 +225,13 @@ source_read(struct run *r, struct source *s, struct dryrun *dry, bool *lost)
 	/* What was handed out is also counted, whatever comes in between. */
 	while (!stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
-		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);)
+		r->scan.only_after = logsource_after(s->log);
+		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);) {
 			if ((dry != NULL ? dryrun_add(dry, &hit) :
 				    scan_batch_add(&r->batch, &hit)) != 0)
 				return failed(r, EX_OSERR, "out of memory");
+			logsource_counted(s->log, hit.time);
+		}
 		if (r->batch.count < BATCH_HITS)
 			continue;
 		if (!source_count(r, s, lost))

@@ -194,6 +194,19 @@ logsource_position(const struct logsource *s, char *out, size_t size)
 		snprintf(out, size, "%s", "");
 }
 
+time_t
+logsource_after(const struct logsource *s)
+{
+	return s->file != NULL ? logfile_after(s->file) : 0;
+}
+
+void
+logsource_counted(struct logsource *s, time_t when)
+{
+	if (s->file != NULL)
+		logfile_counted(s->file, when);
+}
+
 int
 logsource_wait(struct logsource *const *list, size_t count, long ms,
     const sigset_t *mask)

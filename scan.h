@@ -42,6 +42,7 @@ struct scan {
 	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */
 	time_t now;      /* as scan_time() was told */
+	time_t only_after; /* lines up to then have been counted, 0: none */
 };
 
 /* An offence that counts. Valid until the next one is read. */

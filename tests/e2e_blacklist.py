@@ -1009,6 +1009,117 @@ class Positions(BlacklistTest):
         self.assert_accepted(site, GUILTY)
 
 
+class Edited(BlacklistTest):
+    """Lines are removed from the log, for privacy or by mistake: no line counts twice."""
+
+    def setUp(self):
+        self.place = self.site(**{"blacklist.rules": "relay-denied=100/30d"})
+        self.begin = time.time() - 80000
+        self.written = 0
+        self.counted = lambda: self.place.query("SELECT count(*) FROM abichecker_hits")[0][0]
+
+    def write(self, count):
+        """So many offences, seconds apart, a line of something else before each."""
+        text = []
+        for _ in range(count):
+            self.written += 1
+            when = self.begin + 3 * self.written
+            client = f"9.1.{self.written // 250 % 250}.{self.written % 250}"
+            text += line(f"connect from h[{OTHER}]", when - 1), relay(client, when)
+        self.place.write(*text)
+
+    def sed(self, *arguments):
+        subprocess.run(["sed", *arguments, self.place.maillog], check=True)
+        os.chmod(self.place.maillog, 0o644)
+
+    def assert_counted(self, hits):
+        self.assertEqual(self.place.scan()["hits"], hits)
+        self.assertEqual(self.place.scan()["hits"], 0)
+        self.assertEqual(self.counted(), self.written)
+
+    def test_at_its_beginning_in_the_middle_and_as_a_copy(self):
+        self.write(20)
+        self.assert_counted(20)
+        for change in (["-i", "1d"], ["-i", "1d"], ["-i", "1,4d"], ["-i", "5,8d"],
+                       ["-i.bak", "1d"], ["-i~", "3d"], ["-i", "/connect/d"]):
+            self.sed(*change)
+            self.assert_counted(0)
+            self.sed(*change)
+            self.write(2)
+            self.assert_counted(2)
+        self.assertEqual(self.place.log_lines("warning"), [])
+        self.assertTrue(self.place.log_lines("was edited"))
+
+    def test_the_last_line_is_gone(self):
+        self.write(20)
+        self.assert_counted(20)
+        for change in ("$d", "/connect/d", "s/mx1/mx2/", "$d"):
+            self.sed("-i", change)
+            if change != "/connect/d":  # what was read last is still there
+                self.assert_counted(0)
+            self.sed("-i", "$d")
+            self.write(2)
+            self.assert_counted(2)
+        self.assertTrue(self.place.log_lines(r"warning: .*lines up to 20.* are taken for counted"))
+
+    def test_by_an_editor_that_keeps_the_file(self):
+        self.write(20)
+        self.assert_counted(20)
+        for first in (1, 3, 0):
+            with open(self.place.maillog, encoding="utf-8") as file:
+                lines = file.readlines()
+            with open(self.place.maillog, "w", encoding="utf-8") as file:
+                file.writelines(lines[:5] + lines[5 + first:])
+            self.assert_counted(0)
+            self.write(first)
+            self.assert_counted(first)
+
+    def test_while_it_is_followed(self):
+        site = self.place
+        self.write(20)
+        process = site.start("scan", "--follow", "--json")
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        wait_until(lambda: os.path.exists(site.snapshot), "the first round")
+        for change in (["-i", "1d"], ["-i", "5,8d"], ["-i.bak", "1d"], ["-i", "$d"]):
+            self.sed(*change)
+            time.sleep(1.5)
+            self.write(2)
+            wait_until(lambda: self.counted() == self.written, "the next lines")
+        process.terminate()
+        out, err = process.communicate(timeout=testenv.PATIENCE)
+        self.assertEqual((process.returncode, err), (OK, ""))
+        self.assertEqual(sum(json.loads(each)["hits"] for each in out.splitlines()), self.written)
+        self.assert_counted(0)
+
+    def test_killed_at_any_moment(self):
+        """Of a log of which nothing is left that was read last, and that takes several steps."""
+        site = self.place
+        self.write(8000)
+        self.assertEqual(site.scan()["hits"], 8000)
+        random.seed(1)
+        for change in ("$d", "1d", "5d;$d"):
+            self.sed("-i", change)
+            self.write(6000)
+            for _ in range(6):
+                process = site.start("scan")
+                time.sleep(random.uniform(0.005, 0.15))
+                process.kill()
+                process.communicate()
+            site.scan()
+            self.assert_counted(0)
+
+    def test_what_is_really_new_all_counts(self):
+        """The old file is gone, all lines are later."""
+        self.write(20)
+        self.assert_counted(20)
+        os.unlink(self.place.maillog)
+        self.write(5)
+        self.assert_counted(5)
+        os.truncate(self.place.maillog, 0)
+        self.write(7)
+        self.assert_counted(7)
+
+
 class Following(BlacklistTest):
     def follow(self, site, *arguments):
         process = site.start("scan", "--follow", *arguments)
