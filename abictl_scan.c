@@ -164,8 +164,12 @@ source_open(struct run *r, struct source *s)
 	    r->store->driver->position(r->store, s->name, s->position,
 		sizeof(s->position)) == STORE_ERROR)
 		return failed(r, EX_UNAVAILABLE, r->store->error);
-	s->log = logsource_open(s->what, s->position,
-	    since > 0 ? since : 86400, r->ctl->follow, error, sizeof(error));
+	if (r->ctl->dry_run && logsource_packed(s->what) != NULL)
+		s->log = logsource_unpack(s->what, error, sizeof(error));
+	else
+		s->log = logsource_open(s->what, s->position,
+		    since > 0 ? since : 86400, r->ctl->follow, error,
+		    sizeof(error));
 	return s->log != NULL || failed(r, EX_NOINPUT, error);
 }
 

@@ -21,6 +21,7 @@ static void
 test_logs(const struct config *cfg)
 {
 	struct scan_logs logs;
+	const char *packed;
 	size_t i;
 
 	scan_logs_find(&logs, cfg);
@@ -29,11 +30,15 @@ test_logs(const struct config *cfg)
 			say(scan_logs_journal() ? OK : FAIL, "mail log",
 			    scan_logs_journal() ? "the journal" :
 			    "the journal: there is none");
-		else if (access(logs.what[i], R_OK) == 0)
-			say(OK, "mail log", "%s", logs.what[i]);
-		else
+		else if (access(logs.what[i], R_OK) != 0)
 			say(FAIL, "mail log", "%s: %s", logs.what[i],
 			    strerror(errno));
+		else if ((packed = logsource_packed(logs.what[i])) != NULL)
+			say(FAIL, "mail log", "%s: compressed (%s): only "
+			    "`abictl scan --dry-run' reads it", logs.what[i],
+			    packed);
+		else
+			say(OK, "mail log", "%s", logs.what[i]);
 	}
 }
 

@@ -42,6 +42,15 @@ struct logsource;
 struct logsource *logsource_open(const char *what, const char *position,
     long since, bool follow, char *error, size_t size);
 
+/* "gzip" and so on, when a file is compressed; else NULL. */
+const char *logsource_packed(const char *path);
+
+/*
+ * Opens a compressed file, which logsource_open() refuses: it can be read from
+ * its beginning to its end, and has no position. NULL with a message in error.
+ */
+struct logsource *logsource_unpack(const char *path, char *error, size_t size);
+
 /*
  * Hands out whole lines, as many as there are: *text has *len bytes and ends
  * in a newline; it is valid until the next call. A line over 128 KiB may be

@@ -1165,7 +1165,7 @@ class Following(BlacklistTest):
         process = site.start("scan", "--follow")
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         wait_until(lambda: site.log_lines("No such file"), "the complaint")
-        site.write(guesses(GUILTY))
+        site.write(guesses(GUILTY, when=time.time() - HOUR))
         wait_until(lambda: site.answer(GUILTY) == REFUSED, "the log to be found")
         os.unlink(site.maillog)
         site.write(guesses(OTHER))
@@ -1379,6 +1379,46 @@ class DryRun(BlacklistTest):
     def test_standard_input(self):
         site = self.site()
         done = site.command("scan", "--dry-run", "-", input=guesses(GUILTY))
+        self.assertRegex(done.stdout, rf"{GUILTY}/32 +unknown-recipient")
+
+    def test_compressed_logs(self):
+        site = self.site()
+        site.write(guesses(GUILTY))
+        for program_, suffix in (("gzip", "gz"), ("xz", "xz"), ("zstd", "zst"), ("bzip2", "bz2")):
+            packed = f"{site.maillog}.1.{suffix}"
+            with open(packed, "wb") as file:
+                subprocess.run([program_, "-c", site.maillog], stdout=file, check=True)
+            self.assertEqual(list(site.dry_run(packed)), [f"{GUILTY}/32"])
+            for arguments in ([packed], ["-o", f"blacklist.logs={packed}"]):
+                options, logs = (arguments, []) if arguments[0] == "-o" else ([], arguments)
+                self.assert_fails(site.command(*options, "scan", *logs), NO_INPUT,
+                                  f"{packed}: compressed ({program_}): only `scan --dry-run'")
+            done = site.command("-o", f"blacklist.logs={packed}", "selftest")
+            self.assertRegex(done.stdout, rf"FAIL +mail log: {packed}: compressed \({program_}\)")
+        self.assertEqual(site.query("SELECT count(*) FROM abichecker_hits"), [(0,)])
+        self.assertEqual(site.query("SELECT count(*) FROM abichecker_positions"), [(0,)])
+
+    def test_the_year_of_a_compressed_log_is_that_of_the_file(self):
+        site = self.site()
+        when = datetime.datetime(2021, 5, 4, 12, 0, 0)
+        packed = f"{site.maillog}.9.gz"
+        text = "".join(guesses(GUILTY)).replace("\n", "\n")
+        text = re.sub(r"(?m)^\S+ ", "May  4 12:00:00 ", text)
+        write_file(packed[:-3], text)
+        os.utime(packed[:-3], (when.timestamp() + DAY,) * 2)
+        subprocess.run(["gzip", packed[:-3]], check=True)
+        self.assertEqual(site.dry_run(packed)[f"{GUILTY}/32"]["last"], int(when.timestamp()))
+
+    def test_a_compressed_log_that_was_cut(self):
+        site = self.site()
+        packed = f"{site.maillog}.1.gz"
+        site.write(guesses(GUILTY), *[relay(f"9.{random.randrange(99)}.1.{i % 250}")
+                                      for i in range(3000)])
+        data = subprocess.run(["gzip", "-c", site.maillog], capture_output=True, check=True).stdout
+        with open(packed, "wb") as file:
+            file.write(data[:len(data) // 2])
+        done = site.command("scan", "--dry-run", packed)
+        self.assert_fails(done, NO_INPUT, f"{packed}: not all of it could be read, damaged or cut")
         self.assertRegex(done.stdout, rf"{GUILTY}/32 +unknown-recipient")
 
 

@@ -6,12 +6,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "log.h"
 #include "logsource.h"
 #include "rotated.h"
 #include "store.h"
+#include "tool.h"
 
 _Static_assert(LOGSOURCE_POSITION_MAX == STORE_TEXT_MAX, "a position's size");
 
@@ -1210,6 +1212,182 @@ standard_input_long(void **state)
 	assert_string_equal(got + got_len - 6, "\nb\ncd\n");
 }
 
+/* --- compressed --- */
+
+/* Runs a command in the scratch directory. */
+static void
+shell(const char *command)
+{
+	char line[512];
+
+	signal(SIGCHLD, SIG_DFL);
+	snprintf(line, sizeof(line), "cd %s && { %s; } 2>/dev/null", unit_dir,
+	    command);
+	assert_int_equal(system(line), 0);
+}
+
+/* Reads a compressed file; true when it was read to its end. */
+static bool
+unpacked(const char *name)
+{
+	struct logsource *s = logsource_unpack(path(name), error,
+	    sizeof(error));
+	const char *text;
+	size_t len;
+	int rc;
+
+	got_len = 0;
+	got[0] = '\0';
+	if (s == NULL)
+		return false;
+	while ((rc = logsource_read(s, &text, &len)) > 0) {
+		assert_true(len > 0 && text[len - 1] == '\n');
+		if (got_len + len < sizeof(got)) {
+			memcpy(got + got_len, text, len);
+			got_len += len;
+		}
+	}
+	got[got_len] = '\0';
+	assert_true(logsource_over(s));
+	if (rc < 0)
+		snprintf(error, sizeof(error), "%s", logsource_error(s));
+	logsource_close(s);
+	return rc == 0;
+}
+
+static void
+compressed(void **state)
+{
+	static const char *const kinds[][3] = {
+		{ "gzip", "mail.log.gz", "gzip" },
+		{ "xz", "mail.log.xz", "xz-utils" },
+		{ "zstd", "mail.log.zst", "zstd" },
+		{ "bzip2", "mail.log.bz2", "bzip2" } };
+	const char *paths = tool_path;
+	char command[256];
+	size_t i;
+
+	(void)state;
+	append("mail.log", lines("old", 1, 60));
+	append("mail.log", "without end");
+	shell("cat mail.log > expected; echo >> expected;"
+	      "yes 0123456789abcdef | awk '{print rand(), $0}' | head -30000 "
+	      "> large");
+	for (i = 0; i < COUNT(kinds); i++) {
+		snprintf(command, sizeof(command),
+		    "%s -c mail.log > %s; cp %s .odd; %s -c large | "
+		    "head -c 60000 > cut",
+		    kinds[i][0], kinds[i][1], kinds[i][1], kinds[i][0]);
+		shell(command);
+		assert_true(unpacked(kinds[i][1]));
+		assert_memory_equal(got, lines("old", 1, 60), got_len - 12);
+		assert_string_equal(got + got_len - 12, "without end\n");
+		/* By what is in it, not by its name. */
+		assert_string_equal(logsource_packed(path(".odd")),
+		    kinds[i][0]);
+		assert_true(unpacked(".odd"));
+		refused(path(kinds[i][1]), "only `scan --dry-run' reads it");
+		refused(path(".odd"), kinds[i][0]);
+		/* What was whole of one that was cut, or is damaged. */
+		assert_false(unpacked("cut"));
+		assert_non_null(strstr(error, "cut: not all of it could be "
+		    "read, damaged or cut short"));
+		assert_true(strcmp(kinds[i][0], "bzip2") == 0 ||
+		    got_len > 1000);
+		snprintf(command, sizeof(command), "head -c 1 %s > cut%s; "
+		    "head -c 60 %s > damaged; echo xxxxxxxxxx >> damaged",
+		    kinds[i][1], strchr(kinds[i][1] + 5, '.'), kinds[i][1]);
+		shell(command);
+		snprintf(command, sizeof(command), "cut%s",
+		    strchr(kinds[i][1] + 5, '.'));
+		assert_false(unpacked(command));
+		assert_false(unpacked("damaged"));
+		/* The program is not there. */
+		tool_path = unit_dir;
+		assert_false(unpacked(kinds[i][1]));
+		tool_path = paths;
+		snprintf(command, sizeof(command), "%s: not found in %s: is "
+		    "the package %s installed", kinds[i][0], unit_dir,
+		    kinds[i][2]);
+		assert_non_null(strstr(error, command));
+	}
+}
+
+/* Plain text is what it is, whatever its name. */
+static void
+not_compressed(void **state)
+{
+	static const char *const texts[] = { "one\n", "BZh9 is a word\n",
+		"\x1f", "BZ" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(texts); i++) {
+		remove(mail);
+		append("mail.log", texts[i]);
+		assert_null(logsource_packed(mail));
+	}
+	append("plain.gz", "one\n");
+	assert_null(logsource_packed(path("plain.gz")));
+	assert_null(logsource_packed(unit_dir));
+	assert_null(logsource_packed(path("none.gz")));
+	assert_null(logsource_packed("-"));
+	assert_int_equal(mkfifo(path("fifo.gz"), 0600), 0);
+	assert_null(logsource_packed(path("fifo.gz")));
+	assert_null(logsource_unpack(path("fifo.gz"), error, sizeof(error)));
+}
+
+/* Much more in it than memory should be taken for; a line without end. */
+static void
+compressed_bomb(void **state)
+{
+	struct rusage before, after;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+
+	(void)state;
+	shell("{ echo first; head -c 300000000 /dev/zero; echo; echo last; } |"
+	      "gzip -1 > bomb.gz");
+	getrusage(RUSAGE_SELF, &before);
+	assert_true(unpacked("bomb.gz"));
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 20000); /* kB */
+	assert_memory_equal(got, "first\n", 6);
+	assert_true(got_len < 400000);
+	assert_string_equal(got + got_len - 6, "\nlast\n");
+	/* Left in the middle: the program is ended, nothing stays. */
+	s = logsource_unpack(path("bomb.gz"), error, sizeof(error));
+	assert_non_null(s);
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	logsource_close(s);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+/* On standard input it cannot be looked for, only seen when it comes. */
+static void
+compressed_input(void **state)
+{
+	int out = stdin_pipe(), saved_null;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(write(out, "\x1f\x8b\x08 x\n y", 8), 8);
+	close(out);
+	s = logsource_open("-", "", 0, false, error, sizeof(error));
+	assert_non_null(s);
+	assert_int_equal(logsource_read(s, &text, &len), -1);
+	assert_non_null(strstr(logsource_error(s),
+	    "standard input: compressed (gzip)"));
+	logsource_close(s);
+	saved_null = open("/dev/null", O_RDONLY);
+	dup2(saved_null, 0);
+	close(saved_null);
+}
+
 /* --- waiting --- */
 
 /* Whatever happens to the file, it is noticed; and what does not, is not. */
@@ -1642,7 +1820,9 @@ main(void)
 		TEST(edited_at_the_end), TEST(replaced_meanwhile),
 		TEST(edited_and_killed), TEST(without_tail),
 		TEST(no_files), TEST(not_readable), TEST(positions),
-		TEST(standard_input), TEST(standard_input_long), TEST(waits),
+		TEST(standard_input), TEST(standard_input_long),
+		TEST(compressed), TEST(not_compressed), TEST(compressed_bomb),
+		TEST(compressed_input), TEST(waits),
 		TEST(wait_signal), TEST(at_random), TEST(race),
 		TEST(no_leaks),
 	};
