@@ -115,8 +115,8 @@ unpack_open(const struct unpack *u, const char *path, pid_t *pid, char *error,
 	out = tool_open(u->argv, in, pid, why, sizeof(why));
 	if (out < 0)
 		snprintf(error, size,
-		    "%.300s: compressed: %s: is the package %s installed?", path,
-		    why, u->package);
+		    "%.300s: compressed: %s: is the package %s installed?",
+		    path, why, u->package);
 	close(in);
 	return out;
 }
@@ -130,7 +130,7 @@ unpack_close(const struct unpack *u, const char *path, pid_t pid, bool stop,
 	if (tool_close(u->argv[0], pid, stop, why, sizeof(why)) == 0)
 		return 0;
 	snprintf(error, size,
-	    "%.300s: not all of it could be read, damaged or cut short: %s", path,
-	    why);
+	    "%.300s: not all of it could be read, damaged or cut short: %s",
+	    path, why);
 	return -1;
 }
