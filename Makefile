@@ -47,7 +47,8 @@ TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  maillog.c maillog_head.c maillog_match.c maillog_reject.c \
 	  maillog_reply.c maillog_time.c \
 	  dryrun.c exempt.c mapper.c publish.c scan.c scan_logs.c scan_names.c \
-	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c
+	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c \
+	  rotated_tail.c unpack.c
 HEADERS = $(wildcard *.h)
 UNITS   = $(filter-out $(if $(filter 1,$(WITH_PGSQL)),,unit_store_pgsql%) \
 	  $(if $(filter 1,$(WITH_MYSQL)),,unit_store_mysql%) \

@@ -165,8 +165,12 @@ source_open(struct run *r, struct source *s)
 	    r->store->driver->position(r->store, s->name, s->position,
 		sizeof(s->position)) == STORE_ERROR)
 		return failed(r, EX_UNAVAILABLE, r->store->error);
-	s->log = logsource_open(s->what, s->position,
-	    since > 0 ? since : 86400, r->ctl->follow, error, sizeof(error));
+	if (r->ctl->dry_run && logsource_packed(s->what) != NULL)
+		s->log = logsource_unpack(s->what, error, sizeof(error));
+	else
+		s->log = logsource_open(s->what, s->position,
+		    since > 0 ? since : 86400, r->ctl->follow, error,
+		    sizeof(error));
 	return s->log != NULL || failed(r, EX_NOINPUT, error);
 }
 
@@ -226,10 +230,13 @@ source_read(struct run *r, struct source *s, struct dryrun *dry, bool *lost)
 	/* What was handed out is also counted, whatever comes in between. */
 	while (!stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
-		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);)
+		r->scan.only_after = logsource_after(s->log);
+		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);) {
 			if ((dry != NULL ? dryrun_add(dry, &hit) :
 				    scan_batch_add(&r->batch, &hit)) != 0)
 				return failed(r, EX_OSERR, "out of memory");
+			logsource_counted(s->log, hit.time);
+		}
 		if (r->batch.count < BATCH_HITS)
 			continue;
 		if (!source_count(r, s, lost))

@@ -59,10 +59,14 @@ is_understood(const char *path, char *line, size_t size)
 static void
 test_file(const char *path)
 {
+	const char *packed;
 	char line[120];
 
 	if (access(path, R_OK) != 0)
 		say(FAIL, "mail log", "%s: %s", path, strerror(errno));
+	else if ((packed = logsource_packed(path)) != NULL)
+		say(FAIL, "mail log", "%s: compressed (%s): only "
+		    "`abictl scan --dry-run' reads it", path, packed);
 	else if (!is_understood(path, line, sizeof(line)))
 		say(FAIL, "mail log", "%s: its lines are in no form that is "
 		    "known, as: %s", path, line);

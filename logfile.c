@@ -75,8 +75,32 @@ file_begin(struct logfile *f, int fd, const struct stat *st)
 {
 	f->mark.offset = 0;
 	f->mark.head = 0;
+	f->mark.tail.len = 0;
+	f->mark.after = 0;
 	rotated_print(f->mark.print, f->head, 0);
 	file_take(f, fd, st);
+}
+
+/*
+ * Goes on behind the last lines that were read, if a file that should be
+ * another one has them: it was written anew, by an editor or by sed -i.
+ */
+static bool
+file_resume(struct logfile *f, int fd, const struct stat *st)
+{
+	uint64_t end;
+
+	if (!rotated_tail_find(&f->mark.tail, fd, &end))
+		return false;
+	f->mark.offset = end;
+	f->mark.head = end < ROTATED_HEAD_MAX ? (size_t)end : ROTATED_HEAD_MAX;
+	f->moved_on = false;
+	file_take(f, fd, st);
+	rotated_print(f->mark.print, f->head, f->mark.head);
+	log_info("%s: was edited: read on from byte %" PRIu64 ", behind the "
+		 "last line that was read before",
+	    f->path, end);
+	return true;
 }
 
 /* Opens what has the name now: -1 when nothing has, -2 on an error. */
@@ -104,13 +128,31 @@ live_open(struct logfile *f, struct stat *st)
 	return fd < 0 && errno == ENOENT ? -1 : -2;
 }
 
+/* Tells that something may be missing, and what is taken for counted. */
+static void
+lost_tell(const struct logfile *f)
+{
+	char when[32], counted[96] = "";
+	struct tm tm;
+
+	if (f->mark.last > 0 && localtime_r(&f->mark.last, &tm) != NULL &&
+	    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+		snprintf(counted, sizeof(counted),
+		    ", and lines up to %s are taken for counted", when);
+	log_warning("%s: removed, compressed, edited or cut short: what came "
+		    "after byte %" PRIu64 " of it is not read%s",
+	    f->path, f->mark.offset, counted);
+}
+
 /*
- * The file of the mark cannot be found: what it may have had is told, and the
- * next one in time is begun. live: what has the name now.
+ * The file of the mark cannot be found. If it was edited, it goes on; else
+ * what it may have had is told, and the next one in time is begun. live: what
+ * has the name now.
  */
 static int
 file_lost(struct logfile *f, int live, struct stat *st)
 {
+	time_t after = f->mark.finished ? 0 : f->mark.last;
 	struct stat next_st;
 	int next;
 
@@ -118,18 +160,22 @@ file_lost(struct logfile *f, int live, struct stat *st)
 		f->at_end = true;
 		return 0; /* not before something comes */
 	}
-	if (!f->mark.finished && f->mark.head > 0)
-		log_warning("%s: removed, compressed or cut short: what came "
-			    "after byte %" PRIu64 " of it is not read",
-		    f->path, f->mark.offset);
+	if (file_resume(f, live, st))
+		return 0;
 	next = rotated_next(f->real, &f->mark, &next_st);
 	if (next >= 0) {
 		close(live);
 		live = next;
 		*st = next_st;
+		/* It was rotated after it was edited. */
+		if (file_resume(f, live, st))
+			return 0;
 	}
+	if (!f->mark.finished && f->mark.head > 0)
+		lost_tell(f);
 	f->moved_on = false;
 	file_begin(f, live, st);
+	f->mark.after = after;
 	return 0;
 }
 
@@ -221,6 +267,24 @@ file_next(struct logfile *f, struct stat *st)
 	return -1;
 }
 
+/*
+ * Goes on with the next file. If the one before was not moved away but is
+ * gone, the next may be what an editor has made of it.
+ */
+static void
+file_move(struct logfile *f, int next, const struct stat *st)
+{
+	time_t after = f->mark.finished ? 0 : f->mark.last;
+
+	if (file_resume(f, next, st))
+		return;
+	if (!f->moved_on)
+		f->left = f->mark;
+	f->moved_on = true;
+	file_begin(f, next, st);
+	f->mark.after = after;
+}
+
 struct logfile *
 logfile_open(const char *path, const char *position, char *error, size_t size)
 {
@@ -281,6 +345,20 @@ logfile_position(const struct logfile *f, char *out, size_t size)
 	    size);
 }
 
+time_t
+logfile_after(const struct logfile *f)
+{
+	return f->mark.after;
+}
+
+/* One in the future comes from a clock that is wrong. */
+void
+logfile_counted(struct logfile *f, time_t when)
+{
+	if (when > f->mark.last && when <= time(NULL))
+		f->mark.last = when;
+}
+
 /* --- reading --- */
 
 /* Hands out so many bytes of the buffer, which are so many of the file. */
@@ -298,6 +376,7 @@ give(struct logfile *f, size_t n, uint64_t of_file, const char **text,
 	f->mark.finished = false;
 	if (fresh > 0)
 		rotated_print(f->mark.print, f->head, f->mark.head);
+	rotated_tail_take(&f->mark.tail, f->fd, f->mark.offset);
 	f->given = n;
 	f->moved_on = false;
 	*text = f->buf;
@@ -382,9 +461,12 @@ file_end(struct logfile *f)
 	newest_note(f, &st.st_mtim);
 	if (has_name(f, &st)) {
 		f->mark.finished = false;
+		f->mark.after = 0;
 		return END_WAIT;
 	}
-	f->mark.finished = f->len == 0;
+	/* One that has no name was perhaps not moved away but replaced. */
+	f->mark.finished = f->len == 0 &&
+	    (f->mark.finished || st.st_nlink > 0);
 	next = file_next(f, &path_st);
 	if (next < 0)
 		return next == -2 ? END_ERROR : END_WAIT;
@@ -395,16 +477,13 @@ file_end(struct logfile *f)
 		close(next);
 		return more ? END_AGAIN : END_LINE;
 	}
-	if (!f->moved_on)
-		f->left = f->mark;
-	f->moved_on = true;
-	file_begin(f, next, &path_st);
+	file_move(f, next, &path_st);
 	return END_AGAIN;
 }
 
-/* True when the beginning is what it was. */
+/* True when the beginning and what was read last are what they were. */
 static bool
-head_same(const struct logfile *f)
+file_same(const struct logfile *f)
 {
 	char head[ROTATED_HEAD_MAX];
 	struct stat st;
@@ -412,7 +491,8 @@ head_same(const struct logfile *f)
 	return fstat(f->fd, &st) == 0 &&
 	    (uint64_t)st.st_size >= f->mark.offset &&
 	    pread(f->fd, head, f->mark.head, 0) == (ssize_t)f->mark.head &&
-	    memcmp(head, f->head, f->mark.head) == 0;
+	    memcmp(head, f->head, f->mark.head) == 0 &&
+	    rotated_tail_is(&f->mark.tail, f->fd, f->mark.offset);
 }
 
 /* What comes before a read: the buffer, and whether it is the same file. */
@@ -423,7 +503,7 @@ read_begin(struct logfile *f)
 	if (f->at_end) {
 		f->at_end = false;
 		f->given = f->len = 0;
-		if (f->fd < 0 || !head_same(f))
+		if (f->fd < 0 || !file_same(f))
 			return file_find(f);
 	}
 	f->len -= f->given;

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 struct logfile;
 
@@ -15,6 +16,8 @@ struct logfile *logfile_open(const char *path, const char *position,
 int logfile_read(struct logfile *f, const char **text, size_t *len,
     char *error, size_t size);
 void logfile_position(const struct logfile *f, char *out, size_t size);
+time_t logfile_after(const struct logfile *f);
+void logfile_counted(struct logfile *f, time_t when);
 
 /*
  * A descriptor that can be read from when the file or its directory changed,

@@ -4,6 +4,7 @@
 #include "logsource.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,19 @@
 
 #include "journal.h"
 #include "logfile.h"
+#include "unpack.h"
 
 #define BUFFER_SIZE 262144
 #define POLL_MS 1000 /* to look at a file that cannot be watched */
 #define SOURCES_MAX 64
 
-/* Standard input. */
+/* Standard input, or what a program prints that reads a compressed file. */
 struct stream {
+	int fd;
+	const struct unpack *unpack; /* NULL: standard input */
+	pid_t pid; /* of the program, 0 when it has ended */
+	char name[PATH_MAX];
+	bool begun;
 	bool follow;
 	bool over;
 	bool passing; /* the rest of a line that was cut */
@@ -34,28 +41,62 @@ struct logsource {
 	char error[LOGSOURCE_ERROR_MAX];
 };
 
-/* --- standard input --- */
+/* --- standard input, compressed files --- */
+
+/* An error; nothing comes any more. */
+static bool
+stream_fail(struct stream *t, char *error, size_t size, const char *why)
+{
+	snprintf(error, size, "%.300s: %s", t->name, why);
+	t->over = true;
+	return false;
+}
+
+/* The end: of a compressed file it is known only now if that was all. */
+static void
+stream_end(struct stream *t, char *error, size_t size)
+{
+	t->over = true;
+	if (t->pid > 0)
+		unpack_close(t->unpack, t->name, t->pid, false, error, size);
+	t->pid = 0;
+}
+
+/* Compressed bytes have no lines, and should not seem to be without offence. */
+static bool
+stream_begin(struct stream *t, char *error, size_t size)
+{
+	const struct unpack *u = unpack_match(t->buf, t->len, "");
+	char why[128];
+
+	t->begun = true;
+	if (u == NULL)
+		return true;
+	snprintf(why, sizeof(why), "compressed (%s): let `%s -dc' read it",
+	    unpack_name(u), unpack_name(u));
+	return stream_fail(t, error, size, why);
+}
 
 /* More bytes; false when there are none at present. */
 static bool
 stream_fill(struct stream *t, char *error, size_t size)
 {
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 	ssize_t n;
 
 	do {
 		if (t->over || (t->follow && poll(&p, 1, 0) == 0))
 			return false;
-		n = read(STDIN_FILENO, t->buf + t->len, BUFFER_SIZE - t->len);
+		n = read(t->fd, t->buf + t->len, BUFFER_SIZE - t->len);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return false;
 	if (n < 0)
-		snprintf(error, size, "standard input: %s", strerror(errno));
-	t->over = n <= 0;
-	if (n > 0)
-		t->len += (size_t)n;
-	return n > 0;
+		return stream_fail(t, error, size, strerror(errno));
+	if (n == 0)
+		stream_end(t, error, size);
+	t->len += (size_t)n;
+	return n > 0 && (t->begun || stream_begin(t, error, size));
 }
 
 /* Drops what is left of a line that was cut. */
@@ -106,34 +147,97 @@ stream_read(struct stream *t, const char **text, size_t *len, char *error,
 	error[0] = '\0';
 	while ((t->given = stream_lines(t)) == 0 && more)
 		more = stream_fill(t, error, size);
-	if (error[0] != '\0')
+	if (error[0] != '\0') { /* what is left is no whole line */
+		t->given = t->len = 0;
 		return -1;
+	}
 	*text = t->buf;
 	*len = t->given;
 	return t->given > 0;
 }
 
+static struct stream *
+stream_new(const char *name, int fd, bool follow)
+{
+	struct stream *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->fd = fd;
+	t->follow = follow;
+	snprintf(t->name, sizeof(t->name), "%s", name);
+	return t;
+}
+
+static void
+stream_free(struct stream *t)
+{
+	char error[LOGSOURCE_ERROR_MAX];
+
+	if (t->pid > 0)
+		unpack_close(t->unpack, t->name, t->pid, true, error,
+		    sizeof(error));
+	if (t->fd != STDIN_FILENO)
+		close(t->fd);
+	free(t);
+}
+
 /* --- all of them --- */
+
+const char *
+logsource_packed(const char *path)
+{
+	const struct unpack *u = path[0] == '/' ? unpack_find(path) : NULL;
+
+	return u != NULL ? unpack_name(u) : NULL;
+}
+
+struct logsource *
+logsource_unpack(const char *path, char *error, size_t size)
+{
+	const struct unpack *u = unpack_find(path);
+	struct logsource *s = calloc(1, sizeof(*s));
+
+	snprintf(error, size, "%s: %s", path, strerror(ENOMEM));
+	if (s != NULL)
+		s->stream = stream_new(path, STDIN_FILENO, false);
+	if (u == NULL)
+		snprintf(error, size, "%s: not compressed", path);
+	else if (s != NULL && s->stream != NULL) {
+		s->stream->unpack = u;
+		s->stream->begun = true;
+		s->stream->fd = unpack_open(u, path, &s->stream->pid, error,
+		    size);
+		if (s->stream->fd >= 0)
+			return s;
+	}
+	if (s != NULL)
+		free(s->stream);
+	free(s);
+	return NULL;
+}
 
 struct logsource *
 logsource_open(const char *what, const char *position, long since, bool follow,
     char *error, size_t size)
 {
 	struct logsource *s = calloc(1, sizeof(*s));
+	const char *packed = logsource_packed(what);
 
 	snprintf(error, size, "%s: %s", what, strerror(ENOMEM));
 	if (s == NULL)
 		return NULL;
-	if (strcmp(what, "-") == 0) {
-		s->stream = calloc(1, sizeof(*s->stream));
-		if (s->stream != NULL)
-			s->stream->follow = follow;
-	} else if (strcmp(what, "journal") == 0)
+	if (strcmp(what, "-") == 0)
+		s->stream = stream_new("standard input", STDIN_FILENO, follow);
+	else if (strcmp(what, "journal") == 0)
 		s->journal = journal_open(NULL, position, since, follow, error,
 		    size);
 	else if (strncmp(what, "journal:", 8) == 0)
 		s->journal = journal_open(what + 8, position, since, follow,
 		    error, size);
+	else if (packed != NULL)
+		snprintf(error, size, "%s: compressed (%s): only `scan "
+		    "--dry-run' reads it", what, packed);
 	else if (what[0] == '/')
 		s->file = logfile_open(what, position, error, size);
 	else
@@ -153,7 +257,8 @@ logsource_close(struct logsource *s)
 		logfile_close(s->file);
 	if (s->journal != NULL)
 		journal_close(s->journal);
-	free(s->stream);
+	if (s->stream != NULL)
+		stream_free(s->stream);
 	free(s);
 }
 
@@ -194,6 +299,19 @@ logsource_position(const struct logsource *s, char *out, size_t size)
 		snprintf(out, size, "%s", "");
 }
 
+time_t
+logsource_after(const struct logsource *s)
+{
+	return s->file != NULL ? logfile_after(s->file) : 0;
+}
+
+void
+logsource_counted(struct logsource *s, time_t when)
+{
+	if (s->file != NULL)
+		logfile_counted(s->file, when);
+}
+
 int
 logsource_wait(struct logsource *const *list, size_t count, long ms,
     const sigset_t *mask)
@@ -218,7 +336,7 @@ logsource_wait(struct logsource *const *list, size_t count, long ms,
 		} else if (list[i]->journal != NULL)
 			p[i].fd = journal_fd(list[i]->journal);
 		else if (!list[i]->stream->over)
-			p[i].fd = STDIN_FILENO;
+			p[i].fd = list[i]->stream->fd;
 	}
 	/* What came before the watch began is not told by it. */
 	if (look)

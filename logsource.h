@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 /* With NUL; the same as the store's STORE_TEXT_MAX. */
 #define LOGSOURCE_POSITION_MAX 256
@@ -32,12 +33,23 @@ struct logsource;
  * whatever name in its directory, or, if it was cut, by a copy with the same
  * beginning; it is read to its end, then those that were rotated after it
  * (called like PATH with digits behind or before the extension), then the file
- * that has its name now. What cannot be found any more is logged once.
+ * that has its name now. In one that was edited it goes on behind the last
+ * lines that were read. What cannot be found any more is logged once; then
+ * logsource_after() says what may have been read before.
  *
  * NULL with a message in error.
  */
 struct logsource *logsource_open(const char *what, const char *position,
     long since, bool follow, char *error, size_t size);
+
+/* "gzip" and so on, when a file is compressed; else NULL. */
+const char *logsource_packed(const char *path);
+
+/*
+ * Opens a compressed file, which logsource_open() refuses: it can be read from
+ * its beginning to its end, and has no position. NULL with a message in error.
+ */
+struct logsource *logsource_unpack(const char *path, char *error, size_t size);
 
 /*
  * Hands out whole lines, as many as there are: *text has *len bytes and ends
@@ -56,6 +68,16 @@ bool logsource_over(const struct logsource *s);
 
 /* Where it stands behind the lines that were handed out; printable. */
 void logsource_position(const struct logsource *s, char *out, size_t size);
+
+/*
+ * Of the lines that were handed out last, those up to this time have been
+ * counted before: what stands there cannot be told from what stood there. 0:
+ * all are new.
+ */
+time_t logsource_after(const struct logsource *s);
+
+/* To be told of each line that counts, before the position is asked for. */
+void logsource_counted(struct logsource *s, time_t when);
 
 /*
  * Waits until one of several sources may have more, for at most ms

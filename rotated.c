@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "text.h"
 
 #define ATTEMPTS 20
 #define SLACK 10 /* seconds by which times of files may be out of order */
@@ -72,69 +73,129 @@ rotated_is(int fd, const struct stat *st, const struct rotated_mark *m,
 	if (pread(fd, head, m->head, 0) != (ssize_t)m->head)
 		return false;
 	rotated_print(print, head, m->head);
-	return strcmp(print, m->print) == 0;
+	return strcmp(print, m->print) == 0 &&
+	    rotated_tail_is(&m->tail, fd, m->offset);
 }
 
 void
 rotated_mark_format(const struct rotated_mark *m, char *out, size_t size)
 {
-	snprintf(out, size,
-	    "file %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %s %lld.%09ld%s",
+	struct text t;
+
+	text_init(&t, out, size);
+	text_addf(&t,
+	    "file %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %s %lld.%09ld",
 	    m->dev, m->ino, m->offset, m->head, m->print,
-	    (long long)m->newest.tv_sec, m->newest.tv_nsec,
-	    m->finished ? " finished" : "");
+	    (long long)m->newest.tv_sec, m->newest.tv_nsec);
+	if (m->tail.len > 0)
+		text_addf(&t, " tail %zu %016" PRIx64 " %s", m->tail.len,
+		    m->tail.sum, m->tail.print);
+	if (m->last > 0)
+		text_addf(&t, " last %lld", (long long)m->last);
+	if (m->after > 0)
+		text_addf(&t, " after %lld", (long long)m->after);
+	if (m->finished)
+		text_add(&t, " finished");
 }
 
-/* A decimal number as printf writes it, and the byte behind it. */
+/* A decimal number as printf writes it, and the end or a blank behind it. */
 static bool
 number_read(const char **text, char end, uint64_t max, uint64_t *out)
 {
 	const char *p = *text;
 	uint64_t n = 0;
 
-	if (*p == '0' && p[1] != end)
-		return false;
 	while (*p >= '0' && *p <= '9') {
 		if (n > (max - (uint64_t)(*p - '0')) / 10)
 			return false;
 		n = n * 10 + (uint64_t)(*p++ - '0');
 	}
-	if (p == *text || *p != end)
+	if (p == *text || (*p != end && (end != ' ' || *p != '\0')))
 		return false;
 	*out = n;
-	*text = p + 1;
+	*text = p + (*p != '\0');
+	return true;
+}
+
+/* Hexadecimal digits, so many, and the end or a blank behind them. */
+static bool
+hex_read(const char **text, size_t len, char *out)
+{
+	const char *p = *text + len;
+
+	if (strspn(*text, "0123456789abcdef") != len ||
+	    (*p != ' ' && *p != '\0'))
+		return false;
+	memcpy(out, *text, len);
+	out[len] = '\0';
+	*text = p + (*p != '\0');
+	return true;
+}
+
+/* Is this word the next? Moves behind it and a blank. */
+static bool
+word_read(const char **text, const char *word)
+{
+	size_t len = strlen(word);
+
+	if (strncmp(*text, word, len) != 0 ||
+	    ((*text)[len] != ' ' && (*text)[len] != '\0'))
+		return false;
+	*text += len + ((*text)[len] != '\0');
+	return true;
+}
+
+/* What older releases have not written. */
+static bool
+additions_read(const char **p, struct rotated_mark *m)
+{
+	uint64_t len, last = 0, after = 0;
+	char sum[17];
+
+	if (word_read(p, "tail")) {
+		if (!number_read(p, ' ', ROTATED_TAIL_MAX, &len) ||
+		    !hex_read(p, 16, sum) ||
+		    !hex_read(p, ROTATED_PRINT_MAX - 1, m->tail.print) ||
+		    len == 0 || len > m->offset)
+			return false;
+		m->tail.len = len;
+		m->tail.sum = strtoull(sum, NULL, 16);
+	}
+	if ((word_read(p, "last") &&
+		!number_read(p, ' ', INT64_MAX, &last)) ||
+	    (word_read(p, "after") &&
+		!number_read(p, ' ', INT64_MAX, &after)))
+		return false;
+	m->last = (time_t)last;
+	m->after = (time_t)after;
+	m->finished = word_read(p, "finished");
 	return true;
 }
 
 bool
 rotated_mark_parse(const char *text, struct rotated_mark *m)
 {
-	uint64_t head, sec;
+	uint64_t head, sec, nsec;
 	const char *p = text;
 	char again[256];
 
 	memset(m, 0, sizeof(*m));
-	if (strlen(text) >= sizeof(again) || strncmp(p, "file ", 5) != 0)
-		return false;
-	p += 5;
-	if (!number_read(&p, ' ', UINT64_MAX, &m->dev) ||
+	if (strlen(text) >= sizeof(again) || !word_read(&p, "file") ||
+	    !number_read(&p, ' ', UINT64_MAX, &m->dev) ||
 	    !number_read(&p, ' ', UINT64_MAX, &m->ino) ||
 	    !number_read(&p, ' ', INT64_MAX, &m->offset) ||
-	    !number_read(&p, ' ', ROTATED_HEAD_MAX, &head))
+	    !number_read(&p, ' ', ROTATED_HEAD_MAX, &head) ||
+	    !hex_read(&p, ROTATED_PRINT_MAX - 1, m->print) ||
+	    !number_read(&p, '.', INT64_MAX, &sec) ||
+	    !number_read(&p, ' ', 999999999, &nsec))
 		return false;
 	m->head = head;
+	m->newest.tv_sec = (time_t)sec;
+	m->newest.tv_nsec = (long)nsec;
 	if (m->head != (m->offset < ROTATED_HEAD_MAX ? m->offset :
 						       ROTATED_HEAD_MAX) ||
-	    strspn(p, "0123456789abcdef") != ROTATED_PRINT_MAX - 1)
+	    !additions_read(&p, m))
 		return false;
-	memcpy(m->print, p, ROTATED_PRINT_MAX - 1);
-	p += ROTATED_PRINT_MAX - 1;
-	if (*p++ != ' ' || !number_read(&p, '.', INT64_MAX, &sec) ||
-	    strspn(p, "0123456789") != 9)
-		return false;
-	m->newest.tv_sec = (time_t)sec;
-	m->newest.tv_nsec = strtol(p, NULL, 10);
-	m->finished = p[9] == ' ';
 	/* Whatever was overlooked: it must come out as it went in. */
 	rotated_mark_format(m, again, sizeof(again));
 	return strcmp(again, text) == 0;

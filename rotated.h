@@ -12,6 +12,14 @@
 
 #define ROTATED_HEAD_MAX 256 /* bytes at the beginning that tell files apart */
 #define ROTATED_PRINT_MAX 33 /* of their fingerprint with NUL */
+#define ROTATED_TAIL_MAX 512 /* bytes of the last lines that were read */
+
+/* A fingerprint of the last lines that were read. */
+struct rotated_tail {
+	size_t len; /* 0: there is none */
+	uint64_t sum;
+	char print[ROTATED_PRINT_MAX]; /* as a mark's */
+};
 
 /* How far which file was read. */
 struct rotated_mark {
@@ -20,6 +28,9 @@ struct rotated_mark {
 	size_t head; /* bytes the fingerprint is made of: min(offset, 256) */
 	char print[ROTATED_PRINT_MAX]; /* 32 hex digits of SHA-256 */
 	struct timespec newest; /* last write that was seen in any file */
+	struct rotated_tail tail; /* what comes before offset */
+	time_t last;  /* of the lines that were counted, 0: none was */
+	time_t after; /* lines up to then are counted already, 0: none is */
 	bool finished; /* it was moved away, and read to its end */
 };
 
@@ -35,9 +46,18 @@ int rotated_time_order(const struct timespec *a, const struct timespec *b);
 /* The fingerprint of so many bytes. */
 void rotated_print(char *print, const void *head, size_t len);
 
+/* Takes the fingerprint of the last lines before end in the open file fd. */
+void rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end);
+
+/* True when they stand before end in fd, or if there are none. */
+bool rotated_tail_is(const struct rotated_tail *t, int fd, uint64_t end);
+
+/* Finds the last place in fd where they stand; *end is behind it. */
+bool rotated_tail_find(const struct rotated_tail *t, int fd, uint64_t *end);
+
 /*
  * True when the open file fd is the one of the mark, or, if copy is set, has
- * its beginning and is long enough.
+ * its beginning and is long enough; and the last lines are where they were.
  */
 bool rotated_is(int fd, const struct stat *st, const struct rotated_mark *m,
     bool copy);

@@ -286,6 +286,8 @@ judge(struct scan *s, struct maillog_hit *found, struct scan_hit *hit)
 	char name[256];
 	size_t n = 0;
 
+	if (s->only_after > 0 && found->when <= s->only_after)
+		return false;
 	if (s->rules.rule[found->rule].hits == 0)
 		return false;
 	if (is_distinct(found))

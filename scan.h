@@ -43,6 +43,7 @@ struct scan {
 	uint64_t number; /* of them */
 	unsigned again;  /* how often the last hit is still to come */
 	time_t now;      /* as scan_time() was told */
+	time_t only_after; /* lines up to then have been counted, 0: none */
 };
 
 /* An offence that counts. Valid until the next one is read. */

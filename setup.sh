@@ -32,7 +32,7 @@ packages_of()
 	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl ca-certificates procps
 	    libmaxmind-db-writer-perl postfix-lmdb systemd
-	    systemd-journal-remote $servers"
+	    systemd-journal-remote gzip xz-utils zstd bzip2 $servers"
 	fuzz='clang libclang-rt-dev'
 	case $1 in
 	all|build)	echo "$build" ;;

@@ -28,6 +28,7 @@ const char *tool_path = "/usr/sbin:/usr/bin:/sbin:/bin";
 /* What is known of a running program. */
 struct running {
 	pid_t pid;
+	int in;  /* its descriptor 0, the null device if that is 0 */
 	int out; /* reads what it prints, -1 when that has ended */
 	bool with_errors; /* descriptor 2 goes there, too */
 	char *output;
@@ -80,6 +81,8 @@ spawn_in(struct running *r, const char *path, const char *const argv[],
 	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
 	posix_spawn_file_actions_adddup2(&files, out, 1);
 	posix_spawn_file_actions_adddup2(&files, r->with_errors ? out : 0, 2);
+	if (r->in > 0)
+		posix_spawn_file_actions_adddup2(&files, r->in, 0);
 	if (keep_fd >= 0)
 		posix_spawn_file_actions_adddup2(&files, keep_fd, 3);
 	rc = posix_spawn(&r->pid, path, &files, &attr, (char *const *)argv,
@@ -166,28 +169,44 @@ judge(const char *name, struct running *r, bool ended, int status, int seconds,
 	return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
+/* Where children are ignored, nobody is told how one has ended. */
+static void
+sigchld_default(struct sigaction *old)
+{
+	struct sigaction act = { .sa_handler = SIG_DFL };
+
+	sigemptyset(&act.sa_mask);
+	sigaction(SIGCHLD, &act, old);
+}
+
+/* Where it is, and a pipe for what it prints. */
+static int
+prepare(const char *name, char *path, int ends[2], char *error, size_t size)
+{
+	if (!tool_find(name, path, PATH_MAX)) {
+		snprintf(error, size, "%s: not found in %s", name, tool_path);
+		return -1;
+	}
+	if (pipe2(ends, O_CLOEXEC) != 0) {
+		snprintf(error, size, "%s: %s", name, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
 static int
 run(const char *const argv[], struct running *r, int dir_fd, int keep_fd,
     int seconds, char *error, size_t size)
 {
-	struct sigaction act = { .sa_handler = SIG_DFL }, old_act;
+	struct sigaction old_act;
 	char path[PATH_MAX];
 	int ends[2], rc, status = 0;
 	bool ended;
 
-	if (!tool_find(argv[0], path, sizeof(path))) {
-		snprintf(error, size, "%s: not found in %s", argv[0],
-		    tool_path);
+	if (prepare(argv[0], path, ends, error, size) != 0)
 		return -1;
-	}
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		snprintf(error, size, "%s: %s", argv[0], strerror(errno));
-		return -1;
-	}
 	fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	/* Where children are ignored, nobody is told how one has ended. */
-	sigemptyset(&act.sa_mask);
-	sigaction(SIGCHLD, &act, &old_act);
+	sigchld_default(&old_act);
 	r->out = ends[0];
 	rc = spawn_in(r, path, argv, dir_fd, keep_fd, ends[1]);
 	close(ends[1]);
@@ -230,4 +249,39 @@ tool_read(const char *const argv[], int seconds, char *out, size_t room,
 		return 0;
 	snprintf(error, size, "%s: prints more than can be used", argv[0]);
 	return -1;
+}
+
+int
+tool_open(const char *const argv[], int in, pid_t *pid, char *error,
+    size_t size)
+{
+	struct running r = { .in = in };
+	char path[PATH_MAX];
+	int ends[2], rc;
+
+	if (prepare(argv[0], path, ends, error, size) != 0)
+		return -1;
+	sigchld_default(NULL);
+	rc = spawn_in(&r, path, argv, -1, -1, ends[1]);
+	close(ends[1]);
+	if (rc != 0) {
+		snprintf(error, size, "%s: %s", path, strerror(rc));
+		close(ends[0]);
+		return -1;
+	}
+	*pid = r.pid;
+	return ends[0];
+}
+
+int
+tool_close(const char *name, pid_t pid, bool stop, char *error, size_t size)
+{
+	struct running r = { .pid = pid };
+	int status = 0;
+
+	if (stop)
+		kill(-pid, SIGKILL);
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return stop ? 0 : judge(name, &r, true, status, 0, error, size);
 }

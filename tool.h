@@ -4,7 +4,9 @@
 #ifndef TOOL_H
 #define TOOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Where they are looked for; only tests change it. */
 extern const char *tool_path;
@@ -30,5 +32,21 @@ int tool_run(const char *const argv[], int dir_fd, int keep_fd, int seconds,
  */
 int tool_read(const char *const argv[], int seconds, char *out, size_t room,
     char *error, size_t size);
+
+/*
+ * Starts a program that reads the descriptor in and goes on while we read what
+ * it prints. Returns the descriptor for that, and its process in *pid; -1 with
+ * a message. What it says on descriptor 2 is dropped. SIGCHLD has its default
+ * action from then on, or nobody would be told how it has ended.
+ */
+int tool_open(const char *const argv[], int in, pid_t *pid, char *error,
+    size_t size);
+
+/*
+ * Waits until it has ended; with stop it is killed. 0 when it exits with 0, or
+ * was killed by us; else -1 and how it has ended in error.
+ */
+int tool_close(const char *name, pid_t pid, bool stop, char *error,
+    size_t size);
 
 #endif

@@ -1104,6 +1104,117 @@ class Positions(BlacklistTest):
         self.assert_accepted(site, GUILTY)
 
 
+class Edited(BlacklistTest):
+    """Lines are removed from the log, for privacy or by mistake: no line counts twice."""
+
+    def setUp(self):
+        self.place = self.site(**{"blacklist.rules": "relay-denied=100/30d"})
+        self.begin = time.time() - 80000
+        self.written = 0
+        self.counted = lambda: self.place.query("SELECT count(*) FROM abichecker_hits")[0][0]
+
+    def write(self, count):
+        """So many offences, seconds apart, a line of something else before each."""
+        text = []
+        for _ in range(count):
+            self.written += 1
+            when = self.begin + 3 * self.written
+            client = f"9.1.{self.written // 250 % 250}.{self.written % 250}"
+            text += line(f"connect from h[{OTHER}]", when - 1), relay(client, when)
+        self.place.write(*text)
+
+    def sed(self, *arguments):
+        subprocess.run(["sed", *arguments, self.place.maillog], check=True)
+        os.chmod(self.place.maillog, 0o644)
+
+    def assert_counted(self, hits):
+        self.assertEqual(self.place.scan()["hits"], hits)
+        self.assertEqual(self.place.scan()["hits"], 0)
+        self.assertEqual(self.counted(), self.written)
+
+    def test_at_its_beginning_in_the_middle_and_as_a_copy(self):
+        self.write(20)
+        self.assert_counted(20)
+        for change in (["-i", "1d"], ["-i", "1d"], ["-i", "1,4d"], ["-i", "5,8d"],
+                       ["-i.bak", "1d"], ["-i~", "3d"], ["-i", "/connect/d"]):
+            self.sed(*change)
+            self.assert_counted(0)
+            self.sed(*change)
+            self.write(2)
+            self.assert_counted(2)
+        self.assertEqual(self.place.log_lines("warning"), [])
+        self.assertTrue(self.place.log_lines("was edited"))
+
+    def test_the_last_line_is_gone(self):
+        self.write(20)
+        self.assert_counted(20)
+        for change in ("$d", "/connect/d", "s/mx1/mx2/", "$d"):
+            self.sed("-i", change)
+            if change != "/connect/d":  # what was read last is still there
+                self.assert_counted(0)
+            self.sed("-i", "$d")
+            self.write(2)
+            self.assert_counted(2)
+        self.assertTrue(self.place.log_lines(r"warning: .*lines up to 20.* are taken for counted"))
+
+    def test_by_an_editor_that_keeps_the_file(self):
+        self.write(20)
+        self.assert_counted(20)
+        for first in (1, 3, 0):
+            with open(self.place.maillog, encoding="utf-8") as file:
+                lines = file.readlines()
+            with open(self.place.maillog, "w", encoding="utf-8") as file:
+                file.writelines(lines[:5] + lines[5 + first:])
+            self.assert_counted(0)
+            self.write(first)
+            self.assert_counted(first)
+
+    def test_while_it_is_followed(self):
+        site = self.place
+        self.write(20)
+        process = site.start("scan", "--follow", "--json")
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        wait_until(lambda: os.path.exists(site.snapshot), "the first round")
+        for change in (["-i", "1d"], ["-i", "5,8d"], ["-i.bak", "1d"], ["-i", "$d"]):
+            self.sed(*change)
+            time.sleep(1.5)
+            self.write(2)
+            wait_until(lambda: self.counted() == self.written, "the next lines")
+        process.terminate()
+        out, err = process.communicate(timeout=testenv.PATIENCE)
+        self.assertEqual((process.returncode, err), (OK, ""))
+        self.assertEqual(sum(json.loads(each)["hits"] for each in out.splitlines()), self.written)
+        self.assert_counted(0)
+
+    def test_killed_at_any_moment(self):
+        """Of a log of which nothing is left that was read last, and that takes several steps."""
+        site = self.place
+        self.write(8000)
+        self.assertEqual(site.scan()["hits"], 8000)
+        random.seed(1)
+        for change in ("$d", "1d", "5d;$d"):
+            self.sed("-i", change)
+            self.write(6000)
+            for _ in range(6):
+                process = site.start("scan")
+                time.sleep(random.uniform(0.005, 0.15))
+                process.kill()
+                process.communicate()
+            site.scan()
+            self.assert_counted(0)
+
+    def test_what_is_really_new_all_counts(self):
+        """The old file is gone, all lines are later."""
+        self.write(20)
+        self.assert_counted(20)
+        os.unlink(self.place.maillog)
+        self.write(5)
+        self.assert_counted(5)
+        os.truncate(self.place.maillog, 0)
+        self.write(7)
+        self.assert_counted(7)
+
+
 class Following(BlacklistTest):
     def follow(self, site, *arguments):
         process = site.start("scan", "--follow", *arguments)
@@ -1149,7 +1260,7 @@ class Following(BlacklistTest):
         process = site.start("scan", "--follow")
         self.addCleanup(lambda: (process.kill(), process.communicate()))
         wait_until(lambda: site.log_lines("No such file"), "the complaint")
-        site.write(guesses(GUILTY))
+        site.write(guesses(GUILTY, when=time.time() - HOUR))
         wait_until(lambda: site.answer(GUILTY) == REFUSED, "the log to be found")
         os.unlink(site.maillog)
         site.write(guesses(OTHER))
@@ -1363,6 +1474,46 @@ class DryRun(BlacklistTest):
     def test_standard_input(self):
         site = self.site()
         done = site.command("scan", "--dry-run", "-", input=guesses(GUILTY))
+        self.assertRegex(done.stdout, rf"{GUILTY}/32 +unknown-recipient")
+
+    def test_compressed_logs(self):
+        site = self.site()
+        site.write(guesses(GUILTY))
+        for program_, suffix in (("gzip", "gz"), ("xz", "xz"), ("zstd", "zst"), ("bzip2", "bz2")):
+            packed = f"{site.maillog}.1.{suffix}"
+            with open(packed, "wb") as file:
+                subprocess.run([program_, "-c", site.maillog], stdout=file, check=True)
+            self.assertEqual(list(site.dry_run(packed)), [f"{GUILTY}/32"])
+            for arguments in ([packed], ["-o", f"blacklist.logs={packed}"]):
+                options, logs = (arguments, []) if arguments[0] == "-o" else ([], arguments)
+                self.assert_fails(site.command(*options, "scan", *logs), NO_INPUT,
+                                  f"{packed}: compressed ({program_}): only `scan --dry-run'")
+            done = site.command("-o", f"blacklist.logs={packed}", "selftest")
+            self.assertRegex(done.stdout, rf"FAIL +mail log: {packed}: compressed \({program_}\)")
+        self.assertEqual(site.query("SELECT count(*) FROM abichecker_hits"), [(0,)])
+        self.assertEqual(site.query("SELECT count(*) FROM abichecker_positions"), [(0,)])
+
+    def test_the_year_of_a_compressed_log_is_that_of_the_file(self):
+        site = self.site()
+        when = datetime.datetime(2021, 5, 4, 12, 0, 0)
+        packed = f"{site.maillog}.9.gz"
+        text = "".join(guesses(GUILTY)).replace("\n", "\n")
+        text = re.sub(r"(?m)^\S+ ", "May  4 12:00:00 ", text)
+        write_file(packed[:-3], text)
+        os.utime(packed[:-3], (when.timestamp() + DAY,) * 2)
+        subprocess.run(["gzip", packed[:-3]], check=True)
+        self.assertEqual(site.dry_run(packed)[f"{GUILTY}/32"]["last"], int(when.timestamp()))
+
+    def test_a_compressed_log_that_was_cut(self):
+        site = self.site()
+        packed = f"{site.maillog}.1.gz"
+        site.write(guesses(GUILTY), *[relay(f"9.{random.randrange(99)}.1.{i % 250}")
+                                      for i in range(3000)])
+        data = subprocess.run(["gzip", "-c", site.maillog], capture_output=True, check=True).stdout
+        with open(packed, "wb") as file:
+            file.write(data[:len(data) // 2])
+        done = site.command("scan", "--dry-run", packed)
+        self.assert_fails(done, NO_INPUT, f"{packed}: not all of it could be read, damaged or cut")
         self.assertRegex(done.stdout, rf"{GUILTY}/32 +unknown-recipient")
 
 

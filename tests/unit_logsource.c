@@ -6,12 +6,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "log.h"
 #include "logsource.h"
 #include "rotated.h"
 #include "store.h"
+#include "tool.h"
 
 _Static_assert(LOGSOURCE_POSITION_MAX == STORE_TEXT_MAX, "a position's size");
 
@@ -628,6 +630,359 @@ linked(void **state)
 	scan("two\nthree\n");
 }
 
+/* --- edited in place --- */
+
+/* Lines from..to, which are not alike, of a kind. */
+static const char *
+lines(const char *kind, int from, int to)
+{
+	static char out[4][8192];
+	static int turn;
+	char *p = out[turn = (turn + 1) % 4];
+	int n = 0;
+
+	*p = '\0';
+	for (; from <= to; from++)
+		n += snprintf(p + n, sizeof(out[0]) - (size_t)n,
+		    "%s %d is a line that is not very long\n", kind, from);
+	return p;
+}
+
+enum edit { EDIT_RENAME, EDIT_BACKUP, EDIT_COPY, EDIT_REWRITE, EDITS };
+
+/* Writes the log anew, as sed -i, sed -i.bak, or an editor does. */
+static void
+edit(enum edit how, const char *text)
+{
+	int fd;
+
+	remove(path("mail.log.bak"));
+	if (how == EDIT_BACKUP)
+		move("mail.log", "mail.log.bak");
+	if (how == EDIT_COPY)
+		copy("mail.log", "mail.log.bak");
+	if (how == EDIT_REWRITE) {
+		fd = open(mail, O_WRONLY | O_TRUNC);
+		assert_true(fd >= 0);
+		close(fd);
+		append("mail.log", text);
+		return;
+	}
+	append("sed0x1", text);
+	move("sed0x1", "mail.log");
+}
+
+/* Begins with so many lines, which are read. */
+static void
+edit_begin(int n)
+{
+	remove(mail);
+	position[0] = '\0';
+	append("mail.log", lines("old", 1, n));
+	scan(lines("old", 1, n));
+}
+
+static void
+edited(void **state)
+{
+	char text[16384];
+	int how, n;
+
+	(void)state;
+	for (how = 0; how < EDITS; how++)
+		for (n = 3; n <= 60; n += 19) {
+			/* At its beginning, twice; nothing is new. */
+			edit_begin(n);
+			edit((enum edit)how, lines("old", 2, n));
+			scan("");
+			edit((enum edit)how, lines("old", 3, n));
+			scan("");
+			append("mail.log", lines("new", 1, 2));
+			scan(lines("new", 1, 2));
+			scan("");
+		}
+	for (how = 0; how < EDITS; how++)
+		/* Something new came, so that it is shorter, or longer. */
+		for (n = 1; n < 40; n += 6) {
+			edit_begin(40);
+			snprintf(text, sizeof(text), "%s%s",
+			    lines("old", 11, 40), lines("new", 1, n));
+			edit((enum edit)how, text);
+			scan(lines("new", 1, n));
+			scan("");
+		}
+	assert_int_equal(warnings, 0);
+}
+
+/* In the middle, so that its beginning is still the same. */
+static void
+edited_in_the_middle(void **state)
+{
+	char text[16384];
+	int how, n;
+
+	(void)state;
+	for (how = 0; how < EDITS; how++)
+		for (n = 0; n < 12; n += 3) {
+			edit_begin(60);
+			snprintf(text, sizeof(text), "%s%s%s",
+			    lines("old", 1, 20), lines("old", 25, 60),
+			    lines("new", 1, n));
+			edit((enum edit)how, text);
+			scan(lines("new", 1, n));
+			/* And longer than it was, with the same beginning. */
+			snprintf(text, sizeof(text), "%s%s%s%s",
+			    lines("old", 1, 20), lines("more", 1, 9),
+			    lines("old", 25, 60), lines("new", 1, n));
+			edit((enum edit)how, text);
+			scan("");
+		}
+	assert_int_equal(warnings, 0);
+}
+
+/* Lines that are all alike: the last that can be the one is taken. */
+static void
+edited_equal(void **state)
+{
+	char text[8192] = "";
+	int how, i;
+
+	(void)state;
+	for (i = 0; i < 40; i++)
+		strcat(text, "the same line again and again and again\n");
+	for (how = 0; how < EDITS; how++) {
+		remove(mail);
+		position[0] = '\0';
+		append("mail.log", text);
+		scan(text);
+		edit((enum edit)how, text + 40);
+		scan("");
+		append("mail.log", "another one\n");
+		scan("another one\n");
+	}
+	assert_int_equal(warnings, 0);
+}
+
+/* While it is followed. */
+static void
+edited_meanwhile(void **state)
+{
+	struct logsource *s;
+	int how, first;
+
+	(void)state;
+	for (how = 0; how < EDITS; how++) {
+		remove(mail);
+		position[0] = '\0';
+		got_len = 0;
+		append("mail.log", lines("old", 1, 60));
+		s = source(true);
+		read_all(s);
+		got_len = 0;
+		/* At its beginning; in the middle. */
+		for (first = 2; first >= 1; first--) {
+			char text[8192];
+
+			snprintf(text, sizeof(text), "%s%s%s",
+			    lines("old", first, 20), lines("old", 25, 60),
+			    first == 1 ? lines("new", 1, 2) : "");
+			edit((enum edit)how, text);
+			read_all(s);
+			append("mail.log", first == 2 ? "" : "");
+			read_all(s);
+		}
+		keep_position(s);
+		logsource_close(s);
+		if (strcmp(got, lines("new", 1, 2)) != 0)
+			fail_msg("way %d: \"%s\"", how, got);
+		scan("");
+	}
+	assert_int_equal(warnings, 0);
+}
+
+/* A copy that was cut, after it was edited: both are found. */
+static void
+edited_and_rotated(void **state)
+{
+	int how;
+
+	(void)state;
+	for (how = 0; how < EDITS; how++) {
+		edit_begin(60);
+		edit((enum edit)how, lines("old", 2, 60));
+		append("mail.log", lines("new", 1, 1));
+		move("mail.log", "mail.log.1");
+		append("mail.log", lines("new", 2, 2));
+		scan(lines("new", 1, 2));
+		scan("");
+		append("mail.log", lines("new", 3, 3));
+		move("mail.log.1", "mail.log.2");
+		copytruncate("mail.log.1");
+		append("mail.log", lines("new", 4, 4));
+		scan(lines("new", 3, 4));
+		remove_file("mail.log.1");
+		remove_file("mail.log.2");
+	}
+	assert_int_equal(warnings, 0);
+}
+
+/* What was read last is gone, too: only what is newer counts. */
+static void
+edited_at_the_end(void **state)
+{
+	const time_t counted = time(NULL) - 100;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+	int how;
+
+	(void)state;
+	for (how = 0; how < EDITS; how++) {
+		if (how == EDIT_BACKUP || how == EDIT_COPY)
+			continue; /* is a rotation, as far as one can see */
+		remove(path("mail.log.bak"));
+		remove(mail);
+		position[0] = '\0';
+		append("mail.log", lines("old", 1, 60));
+		s = source(true);
+		read_all(s);
+		logsource_counted(s, counted);
+		logsource_counted(s, counted - 1);
+		logsource_counted(s, time(NULL) + 9999);
+		assert_int_equal(logsource_after(s), 0);
+		if (how == EDIT_RENAME) { /* as well while it is followed */
+			keep_position(s);
+			logsource_close(s);
+			s = NULL;
+		}
+		edit((enum edit)how, lines("old", 1, 59));
+		s = s == NULL ? source(false) : s;
+		assert_int_equal(logsource_read(s, &text, &len), 1);
+		assert_int_equal(len, strlen(lines("old", 1, 59)));
+		assert_int_equal(logsource_after(s), counted);
+		keep_position(s);
+		assert_non_null(strstr(position, " after "));
+		assert_int_equal(logsource_read(s, &text, &len), 0);
+		keep_position(s);
+		assert_null(strstr(position, " after "));
+		logsource_close(s);
+		append("mail.log", "new\n");
+		s = source(false);
+		assert_int_equal(logsource_read(s, &text, &len), 1);
+		assert_int_equal(logsource_after(s), 0);
+		logsource_close(s);
+		assert_int_equal(warnings, how == EDIT_RENAME ? 1 : 2);
+		assert_non_null(strstr(warning, " of it is not read, and "
+		    "lines up to 20"));
+	}
+}
+
+/* Replaced while it is followed, so that the old one has no name any more. */
+static void
+replaced_meanwhile(void **state)
+{
+	const time_t counted = time(NULL) - 100;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+
+	(void)state;
+	append("mail.log", lines("old", 1, 60));
+	s = source(true);
+	read_all(s);
+	logsource_counted(s, counted);
+	edit(EDIT_RENAME, lines("old", 1, 59));
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	assert_int_equal(logsource_after(s), counted);
+	assert_int_equal(logsource_read(s, &text, &len), 0);
+	/* Rotated and compressed at once: what comes then is new. */
+	move("mail.log", "mail.log.1");
+	assert_int_equal(logsource_read(s, &text, &len), 0);
+	remove_file("mail.log.1");
+	append("mail.log", "new\n");
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	assert_int_equal(logsource_after(s), 0);
+	logsource_close(s);
+	assert_int_equal(warnings, 0);
+}
+
+/* Killed before the end of the file that is read anew. */
+static void
+edited_and_killed(void **state)
+{
+	const time_t counted = time(NULL) - 100;
+	struct logsource *s;
+	const char *text;
+	char kept[sizeof(position)];
+	size_t len;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200; i++)
+		append("mail.log", lines("old", i * 100, i * 100 + 99));
+	s = source(false);
+	read_all(s);
+	logsource_counted(s, counted);
+	keep_position(s);
+	logsource_close(s);
+	edit(EDIT_RENAME, "");
+	for (i = 0; i < 200; i++)
+		append("mail.log", lines("other", i * 100, i * 100 + 99));
+	for (i = 0; i < 3; i++) {
+		s = source(false);
+		assert_int_equal(logsource_read(s, &text, &len), 1);
+		assert_int_equal(logsource_after(s), counted);
+		logsource_counted(s, counted + 1 + i);
+		keep_position(s);
+		logsource_close(s);
+		assert_int_equal(warnings, 1);
+	}
+	/* Edited before it came to its end, but where it stands is found. */
+	memcpy(kept, position, sizeof(kept));
+	copy("mail.log", "copy");
+	assert_int_equal(truncate(mail, 0), 0);
+	append("mail.log", "first\n");
+	copy("copy", "mail.log");
+	remove_file("copy");
+	s = source(false);
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	assert_int_equal(logsource_after(s), counted);
+	while (logsource_read(s, &text, &len) > 0)
+		;
+	assert_int_equal(logsource_after(s), 0);
+	logsource_close(s);
+	assert_int_equal(warnings, 1);
+	/* And if not, what was counted meanwhile is not counted anew. */
+	edit(EDIT_REWRITE, "nothing of it\n");
+	memcpy(position, kept, sizeof(kept));
+	s = source(false);
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	assert_int_equal(logsource_after(s), counted + 3);
+	logsource_close(s);
+	assert_int_equal(warnings, 2);
+}
+
+/* A position that an older release has written is as good as it was. */
+static void
+without_tail(void **state)
+{
+	char *tail;
+
+	(void)state;
+	edit_begin(60);
+	tail = strstr(position, " tail ");
+	assert_non_null(tail);
+	*tail = '\0';
+	append("mail.log", lines("new", 1, 1));
+	scan(lines("new", 1, 1));
+	assert_non_null(strstr(position, " tail "));
+	assert_int_equal(warnings, 0);
+	*strstr(position, " tail ") = '\0';
+	edit(EDIT_RENAME, lines("old", 2, 60));
+	scan(lines("old", 2, 60));
+	assert_int_equal(warnings, 1);
+}
+
 /* --- what is refused --- */
 
 static void
@@ -718,13 +1073,31 @@ positions(void **state)
 		"file 1 2 3 3 0123456789abcdef0123456789abcdef 1.0000000000",
 		"file 1 2 3 3 0123456789abcdef0123456789abcdef 1.000000000 f",
 		"file 1 2 3 3 0123456789abcdef0123456789abcdef 1",
+#define OLD "file 1 2 3 3 0123456789abcdef0123456789abcdef 1.000000000"
+#define SUMS " 0123456789abcdef 0123456789abcdef0123456789abcdef"
+		OLD " tail", OLD " tail 0" SUMS, OLD " tail 4" SUMS,
+		OLD " tail 3 0123456789abcde "
+		"0123456789abcdef0123456789abcdef",
+		OLD " tail 3" SUMS "0", OLD " tail 3" SUMS " ",
+		OLD " last 0", OLD " last", OLD " last -1", OLD " after 0",
+		OLD " last 01", OLD " after 1 last 1", OLD " last 1 last 1",
+		OLD " last 1 tail 3" SUMS, OLD " finished finished",
+		OLD " finished last 1", OLD " last 9223372036854775808",
+		"file 1 2 600 256 0123456789abcdef0123456789abcdef 1.000000000"
+		" tail 513" SUMS,
 		"journal s=1" };
 	static const char *const good[] = {
 		"file 1 2 3 3 0123456789abcdef0123456789abcdef 1.000000000",
 		"file 0 0 0 0 0123456789abcdef0123456789abcdef 0.000000001",
 		"file 18446744073709551615 18446744073709551615 "
 		"9223372036854775807 256 0123456789abcdef0123456789abcdef "
-		"9223372036854775807.999999999 finished" };
+		"9223372036854775807.999999999 finished",
+		OLD " tail 3" SUMS, OLD " last 1", OLD " after 1 finished",
+		"file 18446744073709551615 18446744073709551615 "
+		"9223372036854775807 256 0123456789abcdef0123456789abcdef "
+		"9223372036854775807.999999999 tail 512" SUMS
+		" last 9223372036854775807 after 9223372036854775807"
+		" finished" };
 	char long_one[1000], text[256];
 	struct rotated_mark m;
 	size_t i;
@@ -837,6 +1210,182 @@ standard_input_long(void **state)
 	assert_memory_equal(got, "a\nxxx", 5);
 	assert_true(got_len > 131072 && got_len < 300000);
 	assert_string_equal(got + got_len - 6, "\nb\ncd\n");
+}
+
+/* --- compressed --- */
+
+/* Runs a command in the scratch directory. */
+static void
+shell(const char *command)
+{
+	char line[512];
+
+	signal(SIGCHLD, SIG_DFL);
+	snprintf(line, sizeof(line), "cd %s && { %s; } 2>/dev/null", unit_dir,
+	    command);
+	assert_int_equal(system(line), 0);
+}
+
+/* Reads a compressed file; true when it was read to its end. */
+static bool
+unpacked(const char *name)
+{
+	struct logsource *s = logsource_unpack(path(name), error,
+	    sizeof(error));
+	const char *text;
+	size_t len;
+	int rc;
+
+	got_len = 0;
+	got[0] = '\0';
+	if (s == NULL)
+		return false;
+	while ((rc = logsource_read(s, &text, &len)) > 0) {
+		assert_true(len > 0 && text[len - 1] == '\n');
+		if (got_len + len < sizeof(got)) {
+			memcpy(got + got_len, text, len);
+			got_len += len;
+		}
+	}
+	got[got_len] = '\0';
+	assert_true(logsource_over(s));
+	if (rc < 0)
+		snprintf(error, sizeof(error), "%s", logsource_error(s));
+	logsource_close(s);
+	return rc == 0;
+}
+
+static void
+compressed(void **state)
+{
+	static const char *const kinds[][3] = {
+		{ "gzip", "mail.log.gz", "gzip" },
+		{ "xz", "mail.log.xz", "xz-utils" },
+		{ "zstd", "mail.log.zst", "zstd" },
+		{ "bzip2", "mail.log.bz2", "bzip2" } };
+	const char *paths = tool_path;
+	char command[256];
+	size_t i;
+
+	(void)state;
+	append("mail.log", lines("old", 1, 60));
+	append("mail.log", "without end");
+	shell("cat mail.log > expected; echo >> expected;"
+	      "yes 0123456789abcdef | awk '{print rand(), $0}' | head -30000 "
+	      "> large");
+	for (i = 0; i < COUNT(kinds); i++) {
+		snprintf(command, sizeof(command),
+		    "%s -c mail.log > %s; cp %s .odd; %s -c large | "
+		    "head -c 60000 > cut",
+		    kinds[i][0], kinds[i][1], kinds[i][1], kinds[i][0]);
+		shell(command);
+		assert_true(unpacked(kinds[i][1]));
+		assert_memory_equal(got, lines("old", 1, 60), got_len - 12);
+		assert_string_equal(got + got_len - 12, "without end\n");
+		/* By what is in it, not by its name. */
+		assert_string_equal(logsource_packed(path(".odd")),
+		    kinds[i][0]);
+		assert_true(unpacked(".odd"));
+		refused(path(kinds[i][1]), "only `scan --dry-run' reads it");
+		refused(path(".odd"), kinds[i][0]);
+		/* What was whole of one that was cut, or is damaged. */
+		assert_false(unpacked("cut"));
+		assert_non_null(strstr(error, "cut: not all of it could be "
+		    "read, damaged or cut short"));
+		assert_true(strcmp(kinds[i][0], "bzip2") == 0 ||
+		    got_len > 1000);
+		snprintf(command, sizeof(command), "head -c 1 %s > cut%s; "
+		    "head -c 60 %s > damaged; echo xxxxxxxxxx >> damaged",
+		    kinds[i][1], strchr(kinds[i][1] + 5, '.'), kinds[i][1]);
+		shell(command);
+		snprintf(command, sizeof(command), "cut%s",
+		    strchr(kinds[i][1] + 5, '.'));
+		assert_false(unpacked(command));
+		assert_false(unpacked("damaged"));
+		/* The program is not there. */
+		tool_path = unit_dir;
+		assert_false(unpacked(kinds[i][1]));
+		tool_path = paths;
+		snprintf(command, sizeof(command), "%s: not found in %s: is "
+		    "the package %s installed", kinds[i][0], unit_dir,
+		    kinds[i][2]);
+		assert_non_null(strstr(error, command));
+	}
+}
+
+/* Plain text is what it is, whatever its name. */
+static void
+not_compressed(void **state)
+{
+	static const char *const texts[] = { "one\n", "BZh9 is a word\n",
+		"\x1f", "BZ" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(texts); i++) {
+		remove(mail);
+		append("mail.log", texts[i]);
+		assert_null(logsource_packed(mail));
+	}
+	append("plain.gz", "one\n");
+	assert_null(logsource_packed(path("plain.gz")));
+	assert_null(logsource_packed(unit_dir));
+	assert_null(logsource_packed(path("none.gz")));
+	assert_null(logsource_packed("-"));
+	assert_int_equal(mkfifo(path("fifo.gz"), 0600), 0);
+	assert_null(logsource_packed(path("fifo.gz")));
+	assert_null(logsource_unpack(path("fifo.gz"), error, sizeof(error)));
+}
+
+/* Much more in it than memory should be taken for; a line without end. */
+static void
+compressed_bomb(void **state)
+{
+	struct rusage before, after;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+
+	(void)state;
+	shell("{ echo first; head -c 300000000 /dev/zero; echo; echo last; } |"
+	      "gzip -1 > bomb.gz");
+	getrusage(RUSAGE_SELF, &before);
+	assert_true(unpacked("bomb.gz"));
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 20000); /* kB */
+	assert_memory_equal(got, "first\n", 6);
+	assert_true(got_len < 400000);
+	assert_string_equal(got + got_len - 6, "\nlast\n");
+	/* Left in the middle: the program is ended, nothing stays. */
+	s = logsource_unpack(path("bomb.gz"), error, sizeof(error));
+	assert_non_null(s);
+	assert_int_equal(logsource_read(s, &text, &len), 1);
+	logsource_close(s);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+/* On standard input it cannot be looked for, only seen when it comes. */
+static void
+compressed_input(void **state)
+{
+	int out = stdin_pipe(), saved_null;
+	struct logsource *s;
+	const char *text;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(write(out, "\x1f\x8b\x08 x\n y", 8), 8);
+	close(out);
+	s = logsource_open("-", "", 0, false, error, sizeof(error));
+	assert_non_null(s);
+	assert_int_equal(logsource_read(s, &text, &len), -1);
+	assert_non_null(strstr(logsource_error(s),
+	    "standard input: compressed (gzip)"));
+	logsource_close(s);
+	saved_null = open("/dev/null", O_RDONLY);
+	dup2(saved_null, 0);
+	close(saved_null);
 }
 
 /* --- waiting --- */
@@ -1266,8 +1815,14 @@ main(void)
 		TEST(copied), TEST(copied_unread), TEST(cut_meanwhile),
 		TEST(gone), TEST(compressed_later), TEST(inode_used_again),
 		TEST(disappears), TEST(written_anew), TEST(linked),
+		TEST(edited), TEST(edited_in_the_middle), TEST(edited_equal),
+		TEST(edited_meanwhile), TEST(edited_and_rotated),
+		TEST(edited_at_the_end), TEST(replaced_meanwhile),
+		TEST(edited_and_killed), TEST(without_tail),
 		TEST(no_files), TEST(not_readable), TEST(positions),
-		TEST(standard_input), TEST(standard_input_long), TEST(waits),
+		TEST(standard_input), TEST(standard_input_long),
+		TEST(compressed), TEST(not_compressed), TEST(compressed_bomb),
+		TEST(compressed_input), TEST(waits),
 		TEST(wait_signal), TEST(at_random), TEST(race),
 		TEST(no_leaks),
 	};

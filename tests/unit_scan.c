@@ -652,6 +652,29 @@ a_name_from_elsewhere_exempts_nobody(void **state)
 	    "service not known"), "8.8.4.4/32 hostname-mismatch *");
 }
 
+/* What is taken for counted: it is no offence, and a second later it is one. */
+static void
+only_what_is_later_counts(void **state)
+{
+	struct config c;
+	struct scan s;
+
+	(void)state;
+	defaults(&c);
+	scan_init(&s, &c);
+	scan_time(&s, NOW);
+	s.only_after = NOW;
+	assert_string_equal(hit_of(&s, guess("h[8.8.4.4]", "a@b.example")),
+	    "");
+	assert_int_equal(s.counts.offences, 0);
+	assert_int_equal(s.counts.lines, 1);
+	s.only_after = NOW - 1;
+	assert_string_not_equal(hit_of(&s, guess("h[8.8.4.4]",
+	    "a@b.example")), "");
+	assert_int_equal(s.counts.hits, 1);
+	scan_free(&s);
+}
+
 /* The whitelist is read anew when asked for. */
 static void
 lists_are_read_when_told(void **state)
@@ -1113,6 +1136,7 @@ main(void)
 		cmocka_unit_test(former_texts_are_ours_for_a_while),
 		cmocka_unit_test(a_log_in_no_known_form_is_strange),
 		cmocka_unit_test(a_name_from_elsewhere_exempts_nobody),
+		cmocka_unit_test(only_what_is_later_counts),
 		cmocka_unit_test(lists_are_read_when_told),
 		cmocka_unit_test(a_recipient_is_one_key_whatever_its_case),
 		cmocka_unit_test(other_lines_are_each_their_own),

@@ -60,6 +60,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (rotated_mark_parse(text, &m)) {
 		HOLDS(m.head <= ROTATED_HEAD_MAX && m.head <= m.offset);
+		HOLDS(m.tail.len <= ROTATED_TAIL_MAX &&
+		    m.tail.len <= m.offset);
+		HOLDS(m.last >= 0 && m.after >= 0);
 		rotated_mark_format(&m, again, sizeof(again));
 		HOLDS(strcmp(again, text) == 0);
 	}
