@@ -47,7 +47,7 @@ is_understood(const char *path, char *line, size_t size)
 		from = memchr(buf, '\n', (size_t)n);
 	if (n <= 0 || from == NULL)
 		return true;
-	maillog_init(&m);
+	maillog_init(&m, NULL);
 	maillog_now(&m, time(NULL));
 	while (maillog_next(&m, from, (size_t)(buf + n - from), &pos, &hit))
 		;

@@ -121,19 +121,28 @@ skip_id(const char *p, const char *end)
 	return close + 2;
 }
 
+/* Failed logins are always read: they can tell of a SASL server in trouble. */
+static bool
+is_wanted(enum maillog_rule rule, const struct rules *wanted)
+{
+	return wanted == NULL || rule == MAILLOG_RULES ||
+	    rule == MAILLOG_AUTH_FAILURE || wanted->rule[rule].hits > 0;
+}
+
 void
-maillog_init(struct maillog *m)
+maillog_init(struct maillog *m, const struct rules *wanted)
 {
 	unsigned service;
-	uint32_t row;
+	const struct row *r;
 
 	memset(m, 0, sizeof(*m));
-	for (row = 0; row < ROW_COUNT; row++)
+	for (r = rows; r < rows + ROW_COUNT; r++)
 		for (service = 0; service < MAILLOG_SERVICES; service++)
-			if (rows[row].services & IN(service) ||
-			    service == MAILLOG_ANY)
-				m->rows[service][(unsigned char)*rows[row]
-					.pattern] |= 1U << row;
+			if (is_wanted(r->rule, wanted) &&
+			    (r->services & IN(service) ||
+				service == MAILLOG_ANY))
+				m->rows[service][(unsigned char)*r->pattern] |=
+				    1U << (r - rows);
 }
 
 void
@@ -237,7 +246,7 @@ unpack_repeated(struct maillog_message *m, unsigned *times)
 	const char *p = m->p + strlen(begins);
 	unsigned n = 0;
 
-	if (!maillog_begins(m->p, m->end, begins))
+	if (*m->p != 'm' || !maillog_begins(m->p, m->end, begins))
 		return false;
 	for (; p < m->end && maillog_digit(*p); p++)
 		n = n > REPEATED_MAX ? n : n * 10 + (unsigned)(*p - '0');
@@ -315,6 +324,8 @@ service_line(struct maillog *m, const struct maillog_head *head,
 
 	m->postscreen = m->postscreen || head->service == MAILLOG_POSTSCREEN;
 	message->p = skip_id(message->p, message->end);
+	if (message->p == message->end)
+		return false;
 	unpack_repeated(message, &times);
 	if (message->p == message->end)
 		return false;
@@ -350,7 +361,7 @@ maillog_line(struct maillog *m, const char *line, size_t len,
 	if (head.service == MAILLOG_OTHER || head.message == message.end)
 		return false;
 	message.p = head.message;
-	message.submission = head.submission;
+	message.program = head.program;
 	if (!service_line(m, &head, &message, hit))
 		return false;
 	hit->line = maillog_part(line, line + len);

@@ -98,8 +98,11 @@ struct maillog {
 	struct maillog_name names[MAILLOG_NAMES]; /* by hash of the address */
 };
 
-/* Starts a reader. */
-void maillog_init(struct maillog *m);
+/*
+ * Starts a reader. Lines of rules that are off in wanted may be passed over;
+ * NULL = all are wanted.
+ */
+void maillog_init(struct maillog *m, const struct rules *wanted);
 
 /*
  * Sets the time by which stamps are read. One without a year is taken for the

@@ -53,51 +53,55 @@ ends_with(const char *p, const char *end, const char *with)
 	return (size_t)(end - p) >= len && memcmp(end - len, with, len) == 0;
 }
 
-/*
- * Is that a service to which users submit mail, having logged in? from: the
- * beginning of "postfix/192.0.2.5:submission", whose end is end.
- */
-static bool
-is_submission(const char *from, const char *end)
+bool
+maillog_submission(const struct maillog_text *program)
 {
 	static const char *const names[] = { "submission", "submissions",
 		"smtps", "ssmtp", "urd", "465", "587", NULL };
 	const char *const *name;
-	const char *before;
+	const char *before, *end;
 
-	for (name = names; *name != NULL; name++) {
-		if (!ends_with(from, end, *name))
+	end = program->len == 0 ? NULL :
+	    memrchr(program->s, '/', program->len);
+	for (name = names; end != NULL && *name != NULL; name++) {
+		if (!ends_with(program->s, end, *name))
 			continue;
 		before = end - strlen(*name);
-		if (before == from || strchr("/:-_.", before[-1]) != NULL)
+		if (before == program->s || strchr("/:-_.", before[-1]) != NULL)
 			return true;
 	}
 	return false;
 }
 
-/* Which service "postfix/submission/smtpd" is. */
+static bool
+is_text(const char *p, size_t len, const char *text, size_t text_len)
+{
+	return len == text_len && memcmp(p, text, text_len) == 0;
+}
+
+#define IS(p, len, text) is_text(p, len, text, sizeof(text) - 1)
+
+/* Which service "postfix/submission/smtpd" is. This is done for each line. */
 static void
 read_program(const char *p, const char *end, struct maillog_head *h)
 {
-	static const char *const names[MAILLOG_SERVICES] = {
-		[MAILLOG_SMTPD] = "smtpd",
-		[MAILLOG_POSTSCREEN] = "postscreen",
-		[MAILLOG_CLEANUP] = "cleanup",
-	};
-	const char *slash = memrchr(p, '/', (size_t)(end - p));
+	const char *name = end;
 	size_t len;
-	int i;
 
-	if (slash == NULL || slash == p)
+	while (name > p && name[-1] != '/')
+		name--;
+	if (name - p < 2)
 		return;
-	len = (size_t)(end - slash) - 1;
-	for (i = 0; i < MAILLOG_SERVICES; i++) {
-		if (names[i] != NULL && strlen(names[i]) == len &&
-		    memcmp(slash + 1, names[i], len) == 0) {
-			h->service = (enum maillog_service)i;
-			h->submission = is_submission(p, slash);
-		}
-	}
+	len = (size_t)(end - name);
+	if (IS(name, len, "smtpd"))
+		h->service = MAILLOG_SMTPD;
+	else if (IS(name, len, "postscreen"))
+		h->service = MAILLOG_POSTSCREEN;
+	else if (IS(name, len, "cleanup"))
+		h->service = MAILLOG_CLEANUP;
+	else
+		return;
+	h->program = maillog_part(p, end);
 }
 
 /*
@@ -131,7 +135,7 @@ is_level(const char *p, const char *end)
 		".debug", NULL };
 	const char *const *level;
 
-	if (p == end || *p < 'a' || *p > 'z')
+	if (p == end || *p < 'a' || *p > 'z' || end[-1] == ':')
 		return false;
 	for (level = levels; *level != NULL; level++)
 		if (ends_with(p, end, *level))
@@ -227,7 +231,7 @@ maillog_head(const char *line, const char *end, struct maillog_head *h)
 	bool numbered = maillog_begins(p, end, "1 ");
 
 	h->service = MAILLOG_OTHER;
-	h->submission = false;
+	h->program = (struct maillog_text) { NULL, 0 };
 	if (numbered)
 		p += 2;
 	h->stamp = p;
@@ -236,8 +240,8 @@ maillog_head(const char *line, const char *end, struct maillog_head *h)
 		return false;
 	p = skip_blanks(p + h->stamp_len, end);
 	/* Docker writes its own before that of the program. */
-	p += maillog_stamp(p, (size_t)(end - p));
-	p = skip_blanks(p, end);
+	if (end - p > 4 && (p[3] == ' ' || p[4] == '-'))
+		p = skip_blanks(p + maillog_stamp(p, (size_t)(end - p)), end);
 	if (numbered) {
 		h->message = read_5424(next_word(p, end), end, h);
 		return h->message != NULL;

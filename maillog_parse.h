@@ -27,12 +27,18 @@ struct maillog_head {
 	const char *stamp; /* see maillog_stamp() */
 	size_t stamp_len;
 	enum maillog_service service;
-	bool submission;     /* users send their mail there, logged in */
+	struct maillog_text program; /* "postfix/smtpd", of one of ours */
 	const char *message; /* up to the line's end */
 };
 
 /* Reads the head of a line; false when that has no known form. */
 bool maillog_head(const char *line, const char *end, struct maillog_head *h);
+
+/*
+ * Is that a service to which users submit mail, having logged in? Its name says
+ * so: "postfix/192.0.2.5:submission/smtpd".
+ */
+bool maillog_submission(const struct maillog_text *program);
 
 /* --- patterns (maillog_match.c) --- */
 
@@ -41,7 +47,7 @@ struct maillog_message {
 	const char *p, *end; /* what is behind the pattern */
 	struct maillog_text stage;  /* "RCPT", where the pattern has one */
 	struct maillog_text client; /* "name[address]", as it stands there */
-	bool submission;
+	struct maillog_text program;
 };
 
 /*

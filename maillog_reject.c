@@ -462,7 +462,7 @@ read_plain(const struct refusal *r, struct maillog_hit *hit)
 static bool
 is_logged_in(const struct maillog_message *m, const struct attributes *a)
 {
-	return m->submission || (a->logged_in && m->client.len > 0 &&
+	return maillog_submission(&m->program) || (a->logged_in && m->client.len > 0 &&
 	    !text_is(&m->stage, "HELO") && !text_is(&m->stage, "EHLO"));
 }
 

@@ -196,7 +196,7 @@ scan_init(struct scan *s, const struct config *cfg)
 	own_add(s, cfg->accounts.action);
 	if (former_holds(cfg))
 		own_add(s, "REJECT");
-	maillog_init(&s->log);
+	maillog_init(&s->log, &s->rules);
 	if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) < 0)
 		nonce = (uint64_t)time(NULL);
 	snprintf(s->nonce, sizeof(s->nonce), "%016llx.",

@@ -35,7 +35,7 @@ static struct maillog reader;
 static void
 begin(struct maillog *m, time_t now)
 {
-	maillog_init(m);
+	maillog_init(m, NULL);
 	maillog_now(m, now);
 }
 

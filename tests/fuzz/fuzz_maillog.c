@@ -125,7 +125,7 @@ raw(struct maillog *m, const uint8_t *data, size_t size, size_t start)
 	if (size > 0)
 		memcpy(log + len, data, size);
 	len += size;
-	maillog_init(&single);
+	maillog_init(&single, NULL);
 	maillog_now(&single, NOW);
 	while (maillog_next(m, log, len, &pos, &hit)) {
 		/* The lines before it are no hits, one by one. */
@@ -170,7 +170,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
 		tzset();
 	}
-	maillog_init(&m);
+	maillog_init(&m, NULL);
 	maillog_now(&m, NOW);
 	kind = data[0];
 	if (kind < 128)
