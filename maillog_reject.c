@@ -15,6 +15,10 @@
 #include "maillog_parse.h"
 
 #define REPLY_MAX 4096 /* bytes of a reply that are looked at */
+#define PROTO_MAX 32   /* " proto=ESMTP" */
+#define BLOCKED "] blocked using "
+#define TRIES 80       /* places where the end of a line may begin: what has
+                        * room in a line, so that nothing can be hidden */
 #define CUT_MIN 800    /* no syslogd cuts a shorter reply */
 
 /* What stands behind a reply, and where. */
@@ -41,7 +45,7 @@ struct refusal {
 
 /* A place where X may end, and what follows it. */
 struct choice {
-	const struct maillog_reply *reply; /* NULL = the reply ends in X */
+	const struct maillog_reply *reply;
 	struct maillog_text object; /* X */
 	const char *begins;         /* where reply->begins stands */
 	const char *to;             /* where "to=<" stands, if X is R */
@@ -72,43 +76,73 @@ find_last(const char *p, const char *end, const char *text)
 	return NULL;
 }
 
-/* " helo=<H>", and what may follow it: " sasl_method=PLAIN ...". */
+/* Goes from the end of " proto=ESMTP" to where it begins; NULL = is none. */
 static const char *
-read_helo(const char *p, const char *end, struct attributes *a)
+proto_before(const char *p, const char *at)
 {
-	const char *helo = find_last(p, end, " helo=<"), *from = p, *close;
+	const char *proto;
 
-	if (helo == NULL)
+	if (at > p && at[-1] == ',')
+		at--;
+	proto = find_last(at - p > PROTO_MAX ? at - PROTO_MAX : p, at,
+	    " proto=");
+	if (proto == NULL || !all_letters(proto + strlen(" proto="), at))
 		return NULL;
-	p = helo + strlen(" helo=<");
-	close = memchr(p, '>', (size_t)(end - p));
-	if (close == NULL || memchr(p, ' ', (size_t)(close - p)) != NULL)
-		return NULL;
-	a->helo = maillog_part(p, close);
-	/* Of a line that may be cut, the end may be the client's. */
-	a->logged_in = end - from < CUT_MIN &&
-	    maillog_begins(close + 1, end, " sasl_method=");
-	a->whole = close + 1 == end || a->logged_in;
-	return a->whole ? helo : NULL;
+	return proto > p && proto[-1] == ',' ? proto - 1 : proto;
 }
 
-static void
-read_attributes(const char *p, const char *end, struct attributes *a)
+/*
+ * " helo=<H>" at a place between p and end, with " proto=" before it, and
+ * behind it the line's end or what Postfix 3.10 says of a login. A client that
+ * has not logged in can have a sasl_sender=, and write in it what it likes; and
+ * of a line that may be cut, the end may be the client's.
+ */
+static bool
+read_helo(const char *p, const char *helo, const char *end,
+    struct attributes *a)
 {
-	const char *helo, *proto;
+	const char *from = helo + strlen(" helo=<");
+	const char *close = memchr(from, '>', (size_t)(end - from));
+	bool method;
+
+	if (close == NULL || memchr(from, ' ', (size_t)(close - from)) != NULL)
+		return false;
+	method = maillog_begins(close + 1, end, " sasl_method=");
+	if (close + 1 != end && !method &&
+	    !maillog_begins(close + 1, end, " sasl_sender="))
+		return false;
+	a->proto = proto_before(p, helo);
+	a->helo = maillog_part(from, close);
+	a->whole = true;
+	a->logged_in = method && end - p < CUT_MIN &&
+	    maillog_find(p, close, "> sasl_sender=") == NULL;
+	return a->proto != NULL;
+}
+
+/*
+ * Finds what may be the attributes of a line, from *before to the left, and
+ * moves that to where HELO was.
+ */
+static bool
+next_attributes(const char *p, const char *end, const char **before,
+    struct attributes *a)
+{
+	const char *helo = *before;
 
 	memset(a, 0, sizeof(*a));
-	helo = read_helo(p, end, a);
-	if (helo == NULL)
-		helo = end;
-	else if (helo > p && helo[-1] == ',')
-		helo--;
-	proto = find_last(p, helo, " proto=");
-	if (proto == NULL ||
-	    !all_letters(proto + strlen(" proto="), helo))
-		return;
-	a->whole = true;
-	a->proto = proto > p && proto[-1] == ',' ? proto - 1 : proto;
+	while ((helo = find_last(p, helo, " helo=<")) != NULL)
+		if (read_helo(p, helo, end, a)) {
+			*before = helo;
+			return true;
+		}
+	if (*before != end)
+		return false;
+	/* None: no HELO was sent, or the line is cut. */
+	memset(a, 0, sizeof(*a));
+	*before = p;
+	a->proto = proto_before(p, end);
+	a->whole = a->proto != NULL;
+	return a->whole;
 }
 
 /* --- what was rejected --- */
@@ -245,17 +279,40 @@ is_helo(const struct refusal *r, const char *from, const struct maillog_text *x)
 	return attribute_before(from, r->m->end, "helo=<", x) != NULL;
 }
 
+/* Before there was a sender, and before anybody could log in. */
+static bool
+is_early(const struct maillog_message *m)
+{
+	return text_is(&m->stage, "CONNECT") || text_is(&m->stage, "HELO") ||
+	    text_is(&m->stage, "EHLO");
+}
+
+/*
+ * 5.1.1 is said of recipients only, that they do not exist, or by a table: if a
+ * table says it of something else, Postfix makes another code of it.
+ */
+static bool
+says_recipient(const struct refusal *r)
+{
+	return maillog_begins(r->codes + 4, r->text, "5.1.1 ") &&
+	    (text_is(&r->m->stage, "RCPT") || text_is(&r->m->stage, "VRFY"));
+}
+
 /* Can c->object be what the client sent as that? */
 static bool
 is_object(const struct refusal *r, enum maillog_object kind, struct choice *c)
 {
 	const char *from = c->begins;
 
+	if (kind != MAILLOG_RECIPIENT && says_recipient(r))
+		return false;
 	switch (kind) {
 	case MAILLOG_RECIPIENT:
-		return r->a.proto != NULL && is_recipient(r, c);
+		return r->a.proto != NULL && !text_is(&r->m->stage, "MAIL") &&
+		    !is_early(r->m) && is_recipient(r, c);
 	case MAILLOG_SENDER:
-		return r->a.proto != NULL && is_sender(r, from, &c->object);
+		return r->a.proto != NULL && !is_early(r->m) &&
+		    is_sender(r, from, &c->object);
 	case MAILLOG_HELO:
 		return is_helo(r, from, &c->object);
 	case MAILLOG_CLIENT:
@@ -372,30 +429,40 @@ reply_end(const char *p, const char *end)
 	return end;
 }
 
-/* Has something cut the line, in or behind what the client chose? */
+/* Sets where the reply ends at the latest. */
+static void
+limit_text(struct refusal *r)
+{
+	if (r->a.proto != NULL && r->a.proto < r->text)
+		r->a.proto = NULL;
+	r->text_max = r->a.proto != NULL ? r->a.proto : r->m->end;
+	if (r->text_max - r->codes > REPLY_MAX)
+		r->text_max = r->codes + REPLY_MAX;
+}
+
+/*
+ * Is it a recipient so long that the line was cut within or behind it? Then
+ * nothing in the line says for certain why it was refused.
+ */
 static bool
 is_cut(const struct refusal *r)
 {
-	return !r->a.whole && (r->m->end - r->codes >= CUT_MIN ||
-	    maillog_find(r->text, r->m->end,
+	if (r->status != '5' || !says_recipient(r))
+		return false;
+	return r->m->end - r->codes >= CUT_MIN ||
+	    (!r->a.whole && maillog_find(r->text, r->m->end,
 	    ">: Recipient address rejected: ") == NULL);
 }
 
 /*
  * No X is what the attributes say: the line is cut, or was made or rewritten
- * by something that we do not know. 5.1.1 is said of recipients only, that
- * they do not exist, or by a table; 454 4.7.1 of relaying.
+ * by something that we do not know.
  */
 static bool
 guess_object(const struct refusal *r, struct choice *c)
 {
-	bool unknown = maillog_begins(r->codes + 4, r->text, "5.1.1 ") &&
-	    (text_is(&r->m->stage, "RCPT") || text_is(&r->m->stage, "VRFY"));
-
-	if (unknown && find_first(r, MAILLOG_UNKNOWN_RECIPIENT, c))
-		return true;
-	if (unknown && r->status == '5' && is_cut(r))
-		return true;
+	if (says_recipient(r))
+		return find_first(r, MAILLOG_UNKNOWN_RECIPIENT, c);
 	if (maillog_begins(r->codes, r->text, "454 4.7.1 ") &&
 	    find_first(r, MAILLOG_RELAY_DENIED, c))
 		return true;
@@ -413,19 +480,79 @@ is_bounce(const struct refusal *r, const struct choice *c, const char *text_end)
 	return c->to == NULL || text_end + strlen(empty) == c->to;
 }
 
-/* A reply that begins with "<". */
+/*
+ * What a client that has logged in is refused is nobody's offence. At the stage
+ * of HELO nobody has, and in what postscreen logs HELO can say anything.
+ */
 static bool
-read_object(const struct refusal *r, struct maillog_hit *hit)
+is_logged_in(const struct maillog_message *m, const struct attributes *a)
 {
-	struct choice c = { NULL };
+	return maillog_submission(&m->program) ||
+	    (a->logged_in && m->client.len > 0 && !is_early(m));
+}
+
+/* Is a reading of an offence against recipients? */
+static bool
+is_weighty(const struct refusal *r, const struct choice *c)
+{
+	return c->reply->object == MAILLOG_RECIPIENT &&
+	    c->reply->rule != MAILLOG_RULES && c->object.len > 0 &&
+	    !is_logged_in(r->m, &r->a);
+}
+
+/*
+ * The end of a line may have several readings, since a recipient, a sender and
+ * a sasl_sender can hold what looks like it. Of those with which a reply that
+ * begins with "<" makes sense, the one counts in which most is the client's;
+ * but first one by which it has offended: nobody else writes such lines.
+ */
+static bool
+find_both(struct refusal *r, struct choice *c)
+{
+	struct refusal left = *r;
+	struct choice other;
+	const char *before = r->m->end;
+	bool found = false, weighty = false, more;
+	int tries = 0;
+
+	next_attributes(r->codes, r->m->end, &before, &r->a);
+	limit_text(r);
+	if (!maillog_begins(r->text, r->m->end, "<"))
+		return false;
+	for (before = r->m->end; tries < TRIES &&
+	     next_attributes(r->codes, r->m->end, &before, &left.a); tries++) {
+		limit_text(&left);
+		if (!find_object(&left, &other))
+			continue;
+		more = is_weighty(&left, &other);
+		if (found && (more != weighty ? weighty :
+			other.object.len <= c->object.len))
+			continue;
+		found = true;
+		weighty = more;
+		*c = other;
+		*r = left;
+	}
+	/* At its own stage HELO may look like anything. */
+	return found || (tries == 0 && find_object(r, c));
+}
+
+/* A reply that begins with "<"; found: c is what was rejected. */
+static bool
+read_object(const struct refusal *r, bool found, struct choice *choice,
+    struct maillog_hit *hit)
+{
+	struct choice c = *choice;
 	const char *text, *text_end;
 
-	if (!find_object(r, &c) && !guess_object(r, &c))
-		return false;
-	if (c.reply == NULL) {
+	if (!found)
+		found = guess_object(r, &c);
+	if (is_cut(r) && (!found || c.reply->rule == MAILLOG_RULES)) {
 		hit->rule = MAILLOG_UNKNOWN_RECIPIENT;
 		return true;
 	}
+	if (!found)
+		return false;
 	text = c.begins + (c.reply->whole ? 0 : strlen(c.reply->begins));
 	text_end = reply_end(text, r->m->end);
 	hit->rule = c.reply->rule;
@@ -455,17 +582,6 @@ read_plain(const struct refusal *r, struct maillog_hit *hit)
 	return true;
 }
 
-/*
- * What a client that has logged in is refused is nobody's offence. At the stage
- * of HELO nobody has, and in what postscreen logs HELO can say anything.
- */
-static bool
-is_logged_in(const struct maillog_message *m, const struct attributes *a)
-{
-	return maillog_submission(&m->program) || (a->logged_in && m->client.len > 0 &&
-	    !text_is(&m->stage, "HELO") && !text_is(&m->stage, "EHLO"));
-}
-
 /* What lists say who do not answer the server that asks them. */
 static bool
 refuses_us(const char *p, const char *end)
@@ -482,25 +598,43 @@ refuses_us(const char *p, const char *end)
 }
 
 /*
- * Where what a list says ends, which of "Sender address [X] blocked using LIST"
- * is behind an X that is the client's. p: behind the '['.
+ * Where the list is named, which of "Sender address [X] blocked using LIST" is
+ * behind the X that was listed. p: behind the '['. NULL = nowhere.
  */
 static const char *
 find_blocked(const struct refusal *r, enum maillog_object kind, const char *p)
 {
-	static const char blocked[] = "] blocked using ";
 	const char *at = p, *found = NULL;
 	struct choice c = { NULL };
 
-	while ((at = maillog_find(at, r->text_max, blocked)) != NULL) {
+	while ((at = maillog_find(at, r->text_max, BLOCKED)) != NULL) {
 		c.object = maillog_part(p, at);
-		c.begins = at += strlen(blocked);
-		if (found == NULL || is_object(r, kind, &c))
-			found = at;
+		c.begins = at += strlen(BLOCKED);
 		if (kind == MAILLOG_CLIENT)
-			break;
+			return at;
+		if (is_object(r, kind, &c))
+			found = at;
 	}
 	return found;
+}
+
+/* The same with each reading of the line's end; if none fits, the first. */
+static const char *
+find_blocked_any(const struct refusal *r, enum maillog_object kind,
+    const char *p)
+{
+	struct refusal left = *r;
+	const char *before = r->m->end, *found;
+	int tries;
+
+	for (tries = 0; tries < TRIES && next_attributes(r->codes, r->m->end,
+	     &before, &left.a); tries++) {
+		limit_text(&left);
+		found = find_blocked(&left, kind, p);
+		if (found != NULL)
+			return found;
+	}
+	return find_blocked(r, MAILLOG_CLIENT, p);
 }
 
 /* "Service unavailable; Client host [192.0.2.1] blocked using LIST; reason" */
@@ -522,7 +656,7 @@ read_blocked(const struct refusal *r, struct maillog_hit *hit)
 
 	while (i < 3 && !maillog_begins(r->text, r->text_max, kinds[i].begins))
 		i++;
-	list = find_blocked(r, kinds[i].kind,
+	list = find_blocked_any(r, kinds[i].kind,
 	    r->text + strlen(kinds[i].begins));
 	if (list == NULL)
 		return false;
@@ -537,21 +671,17 @@ bool
 maillog_reject(const struct maillog_message *m, struct maillog_hit *hit)
 {
 	struct refusal r = { .m = m, .codes = m->p };
+	struct choice c = { NULL };
 	bool found;
 
-	read_attributes(m->p, m->end, &r.a);
+	r.text = read_codes(m->p, m->end, &r.status);
+	found = find_both(&r, &c);
 	if (is_logged_in(m, &r.a))
 		return false;
-	r.text = read_codes(m->p, m->end, &r.status);
-	if (r.a.proto != NULL && r.a.proto < r.text)
-		r.a.proto = NULL;
-	r.text_max = r.a.proto != NULL ? r.a.proto : m->end;
-	if (r.text_max - m->p > REPLY_MAX)
-		r.text_max = m->p + REPLY_MAX;
 	if (maillog_begins(r.text, r.text_max, "Service unavailable; "))
 		found = read_blocked(&r, hit);
 	else if (maillog_begins(r.text, r.text_max, "<"))
-		found = read_object(&r, hit);
+		found = read_object(&r, found, &c, hit);
 	else
 		found = read_plain(&r, hit);
 	if (r.status == '4' && !(hit->rule == MAILLOG_RELAY_DENIED &&
@@ -568,11 +698,11 @@ maillog_reject(const struct maillog_message *m, struct maillog_hit *hit)
 bool
 maillog_milter(const struct maillog_message *m, struct maillog_hit *hit)
 {
-	const char *end = reply_end(m->p, m->end), *p;
+	const char *end = reply_end(m->p, m->end), *p, *before = m->end;
 	struct attributes a;
 	char status;
 
-	read_attributes(m->p, m->end, &a);
+	next_attributes(m->p, m->end, &before, &a);
 	if (is_logged_in(m, &a))
 		return false;
 	p = read_codes(m->p, end, &status);

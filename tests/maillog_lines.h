@@ -38,6 +38,8 @@ struct lines_made {
 	size_t len;
 	int rule; /* -1 = no offence */
 	bool temporary;
+	bool login;
+	bool auth; /* "MAIL FROM:<...> AUTH=word", without having logged in */
 	bool cut; /* then the rule is only sure of unknown recipients */
 	const char *address;
 	const char *recipient; /* NULL = not compared */
@@ -174,7 +176,8 @@ static const char *const lines_pieces[] = { ">: ",
 	">: Sender address rejected: Domain not found",
 	">: Helo command rejected: Host not found", ">: x", "; from=<",
 	"; from=<> to=<", "> to=<", "> proto=ESMTP helo=<", "; proto=SMTP",
-	"> sasl_method=PLAIN sasl_username=bob", "\"", "\\", "@", "<", ">",
+	"> sasl_method=PLAIN sasl_username=bob", "> sasl_sender=",
+	" proto=ESMTP helo=<h> sasl_method=PLAIN sasl_username=b", "\"", "\\", "@", "<", ">",
 	" ", "x[198.51.100.7]", "]: 550 5.1.1 <", "] blocked using y",
 	"; Error: open resolver", "Nov 20 15:41:07 mx1 postfix/smtpd[1]: ",
 	"NOQUEUE: reject: RCPT from ", "message repeated 5 times: [ ",
@@ -328,6 +331,10 @@ lines_place(struct lines_made *m, char what, bool external)
 		lines_tail(m, what == 'F', external);
 		lines_neuter(out, m->helo);
 		lines_add(out, LINES_MAX, ">");
+		if (m->auth) {
+			lines_add(out, LINES_MAX, " sasl_sender=");
+			lines_add(out, LINES_MAX, m->word);
+		}
 		break;
 	}
 }
@@ -365,6 +372,8 @@ lines_make(struct lines *l, struct lines_made *m)
 	lines_field(l, m->word, m->rcpt);
 	lines_add(m->text, LINES_MAX, heads[lines_choose(l, 3)]);
 	head = strlen(m->text);
+	m->login = strstr(lines_forms[form].text, "%F sasl_") != NULL;
+	m->auth = !m->login && lines_choose(l, 4) == 0;
 	for (f = lines_forms[form].text; *f != '\0'; f++) {
 		piece[0] = *f;
 		if (*f == '%')
@@ -397,9 +406,22 @@ lines_judge(const struct lines_made *m, bool found,
 	if (found && (hit->address.len != strlen(m->address) ||
 	    memcmp(hit->address.s, m->address, hit->address.len) != 0))
 		return "a stranger";
-	/* What is said of a login at the end of a long line is not believed. */
-	if (m->rule < 0 && m->len > LINES_LONG &&
-	    strstr(m->text, " sasl_method=") != NULL)
+	/* A login is not believed at the end of a long line, or behind that. */
+	if (m->login && (m->len > LINES_LONG ||
+	    strstr(m->text, "> sasl_sender=") != NULL))
+		return NULL;
+	/* A long line is taken to be cut: 5.1.1 is said of unknown ones. */
+	if (found && m->len > LINES_LONG &&
+	    hit->rule == MAILLOG_UNKNOWN_RECIPIENT &&
+	    strstr(m->text, ": 550 5.1.1 <") != NULL)
+		return NULL;
+	/* Of two readings, which only a client can bring about, the offence. */
+	if (found && m->auth && hit->recipient.len > 0 &&
+	    (hit->recipient.len != strlen(m->rcpt) ||
+	    memcmp(hit->recipient.s, m->rcpt, hit->recipient.len) != 0) &&
+	    (hit->rule == MAILLOG_UNKNOWN_RECIPIENT ||
+	    hit->rule == MAILLOG_UNKNOWN_BOUNCE ||
+	    hit->rule == MAILLOG_RELAY_DENIED))
 		return NULL;
 	if (m->cut)
 		return found || !unknown || m->temporary ? NULL : "hidden";
