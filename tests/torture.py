@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Long runs with random faults; `make torture` calls this.
 
-    tests/torture.py [--seconds N] [kill] [full] [store] [scan]
+    tests/torture.py [--seconds N] [--sessions N] [--seed N] [kill] [full] [store] [scan] [smtp]
 
 kill   filters under load while their processes and every abictl are killed at random, and the old
        cron line deletes what it likes: cache files and markers are always whole, nothing that
@@ -12,6 +12,8 @@ store  filters that count logins are killed at random: the database stays whole,
 scan   scans of a log that grows and is rotated are killed at random, also while they write the
        snapshot and the map, on disks that fill up and empty again: each line is counted once,
        snapshot and map are always whole, and one scan afterwards makes good what is missing
+smtp   a real Postfix with 10,000 hostile SMTP sessions: a scan of its log counts against each
+       client what this client was refused, and nothing against anybody else
 """
 import argparse
 import collections
@@ -34,6 +36,7 @@ import testenv  # noqa: E402
 from apistub import ApiStub, score  # noqa: E402
 from filter import DUNNO, REFUSED, Filter  # noqa: E402
 from testenv import Site, processes_of, wait_until  # noqa: E402
+from torture_smtp import torture_smtp  # noqa: E402
 
 # Each in a network of its own, of which none gets more than 20 calls.
 ADDRESSES = [str(ipaddress.ip_address("11.0.0.1") + 256 * n) for n in range(2000)]
@@ -446,17 +449,23 @@ def torture_scan(seconds):
 
 
 TORTURES = {"kill": torture_kill, "full": torture_full, "store": torture_store,
-            "scan": torture_scan}
+            "scan": torture_scan, "smtp": None}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--sessions", type=int, default=10000, help="of smtp")
+    parser.add_argument("--seed", default=str(random.randrange(1 << 32)), help="of smtp")
+    parser.add_argument("--keep", metavar="FILE", help="where the log of smtp is saved")
     parser.add_argument("which", nargs="*", default=list(TORTURES))
     options = parser.parse_args()
     failed = 0
     for name in options.which:
-        failures = TORTURES[name](options.seconds)
+        if name == "smtp":
+            failures = torture_smtp(options.sessions, options.seed, options.keep)
+        else:
+            failures = TORTURES[name](options.seconds)
         for failure in sorted(set(failures))[:20]:
             print(f"{name}: {failure}")
         failed += bool(failures)
