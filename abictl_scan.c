@@ -33,6 +33,7 @@
 #define RETRY 10000         /* after a failure, when following */
 #define OLD_LOG 86400       /* seconds: who writes it has ended */
 #define PURGE_EVERY 3600    /* seconds */
+#define ODD_MIN 20          /* new lines that nobody knows */
 #define TELL_EVERY 3600     /* seconds: that a log is not understood */
 
 /* A log and how far it has been counted. */
@@ -262,13 +263,15 @@ source_judge(struct run *r, const struct source *s)
 	time_t now = time(NULL);
 	struct statedir d;
 
-	if (!maillog_strange(m))
+	/* A single line may be the rest of another, or come from elsewhere. */
+	if (!maillog_strange(m) || (!r->ctl->dry_run && m->odd < ODD_MIN))
 		return;
 	text_printable(line, sizeof(line), m->odd_line);
 	snprintf(text, sizeof(text), "%.150s: %llu of %llu lines are in no "
 	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
 	    (unsigned long long)m->lines, line);
-	fprintf(stderr, "abictl: %s\n", text);
+	if (r->ctl->dry_run || isatty(STDERR_FILENO))
+		fprintf(stderr, "abictl: %s\n", text);
 	if (r->ctl->dry_run)
 		return;
 	rest_name(REST_TOLD, s->name, what, sizeof(what));
@@ -276,6 +279,8 @@ source_judge(struct run *r, const struct source *s)
 	if (rest_until(&d, what, now, why, sizeof(why)) == 0) {
 		rest_set(&d, what, now, now + TELL_EVERY, "told");
 		log_warning("scan: %s", text);
+		if (!isatty(STDERR_FILENO))
+			fprintf(stderr, "abictl: %s\n", text);
 	}
 	statedir_close(&d);
 }

@@ -44,9 +44,10 @@ is_understood(const char *path, char *line, size_t size)
 	n = pread(fd, buf, sizeof(buf), at);
 	close(fd);
 	if (n > 0 && at > 0) /* not with the end of a line */
-		from = memchr(buf, '\n', (size_t)n);
+		from = memchr(buf, '\n', (size_t)n - 1);
 	if (n <= 0 || from == NULL)
 		return true;
+	from += at > 0;
 	maillog_init(&m, NULL);
 	maillog_now(&m, time(NULL));
 	while (maillog_next(&m, from, (size_t)(buf + n - from), &pos, &hit))

@@ -24,7 +24,8 @@
 
 /*
  * Messages, from their first byte on; each may have a queue id and a colon
- * before it. All of it is as it stands there, but:
+ * before it, also behind the "warning: " for which a ! stands. All else is as
+ * it stands there, but:
  *   %c  name[address], the client of smtpd, and :port where that is logged
  *   %p  [address]:port, the client of postscreen
  *   %a  an address of its own
@@ -45,36 +46,36 @@ static const struct row {
 	{ POSTSCREEN, "reject: %r from %p: ", MAILLOG_RULES, maillog_reject },
 	{ SMTPD | CLEANUP, "milter-reject: %s from %c: ",
 	    MAILLOG_MILTER_REJECTED, maillog_milter },
-	{ SMTPD, "warning: %c: SASL %h authentication failed:",
+	{ SMTPD, "!%c: SASL %h authentication failed:",
 	    MAILLOG_AUTH_FAILURE, maillog_login },
-	{ SMTPD, "warning: hostname %h does not resolve to address %a",
+	{ SMTPD, "!hostname %h does not resolve to address %a",
 	    MAILLOG_HOSTNAME_MISMATCH, maillog_lookup },
 	{ SMTPD, "disconnect from %c ", MAILLOG_AUTH_REFUSED, maillog_counts },
 	{ SMTPD, "lost connection after AUTH from %c%$",
 	    MAILLOG_LOST_AFTER_AUTH, maillog_plain },
 	{ SMTPD, "too many errors after %s from %c%$", MAILLOG_PROTOCOL_ABUSE,
-	    maillog_plain },
+	    maillog_strangers },
 	{ SMTPD, "improper command pipelining after %s from %c%:",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ SMTPD, "warning: non-SMTP command from %c%:", MAILLOG_PROTOCOL_ABUSE,
+	{ SMTPD, "!non-SMTP command from %c%:", MAILLOG_PROTOCOL_ABUSE,
 	    maillog_plain },
-	{ SMTPD, "warning: Illegal address syntax from %c in ",
-	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
+	{ SMTPD, "!Illegal address syntax from %c in ",
+	    MAILLOG_PROTOCOL_ABUSE, maillog_strangers },
 	{ SMTPD, "null BDAT request from %c%$",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
 	{ SMTPD, "malformed BDAT command syntax from %c%:",
 	    MAILLOG_PROTOCOL_ABUSE, maillog_plain },
-	{ SMTPD, "warning: Connection concurrency limit exceeded: "
+	{ SMTPD, "!Connection concurrency limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
-	{ SMTPD, "warning: Connection rate limit exceeded: "
+	{ SMTPD, "!Connection rate limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
-	{ SMTPD, "warning: Message delivery request rate limit exceeded: "
+	{ SMTPD, "!Message delivery request rate limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
-	{ SMTPD, "warning: Recipient address rate limit exceeded: "
+	{ SMTPD, "!Recipient address rate limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
-	{ SMTPD, "warning: New TLS session rate limit exceeded: "
+	{ SMTPD, "!New TLS session rate limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
-	{ SMTPD, "warning: AUTH command rate limit exceeded: "
+	{ SMTPD, "!AUTH command rate limit exceeded: "
 	    "%n from %c for service ", MAILLOG_RATE_LIMIT, maillog_plain },
 	{ POSTSCREEN, "PREGREET %n after %n from %p%:", MAILLOG_PREGREET,
 	    maillog_plain },
@@ -129,6 +130,23 @@ is_wanted(enum maillog_rule rule, const struct rules *wanted)
 	    rule == MAILLOG_AUTH_FAILURE || wanted->rule[rule].hits > 0;
 }
 
+/* Rows are found by the first byte of a message, behind "warning: ". */
+static void
+row_enter(struct maillog *m, const struct row *r, unsigned service)
+{
+	bool warning = *r->pattern == '!';
+	unsigned char first = (unsigned char)r->pattern[warning];
+	uint32_t bit = 1U << (r - rows);
+	unsigned byte;
+
+	for (byte = 0; byte < 256; byte++)
+		if (first == '%' || first == byte) {
+			m->rows[1][service][byte] |= bit;
+			if (!warning)
+				m->rows[0][service][byte] |= bit;
+		}
+}
+
 void
 maillog_init(struct maillog *m, const struct rules *wanted)
 {
@@ -141,8 +159,7 @@ maillog_init(struct maillog *m, const struct rules *wanted)
 			if (is_wanted(r->rule, wanted) &&
 			    (r->services & IN(service) ||
 				service == MAILLOG_ANY))
-				m->rows[service][(unsigned char)*r->pattern] |=
-				    1U << (r - rows);
+				row_enter(m, r, service);
 }
 
 void
@@ -158,13 +175,13 @@ maillog_now(struct maillog *m, time_t now)
 void
 maillog_begin(struct maillog *m)
 {
-	m->lines = m->odd = 0;
+	m->lines = m->odd = m->known = 0;
 }
 
 bool
 maillog_strange(const struct maillog *m)
 {
-	return m->odd > 0 && (m->lines - m->odd) * STRANGE < m->lines;
+	return m->odd > 0 && m->known * STRANGE < m->odd;
 }
 
 /* --- names --- */
@@ -187,8 +204,13 @@ maillog_name_set(struct maillog *m, const struct address *a, const char *name,
 {
 	struct maillog_name *place = name_place(m, a);
 
-	if (len >= sizeof(place->name))
+	if (len >= sizeof(place->name) ||
+	    (m->name_wanted != NULL && len > 0 &&
+		!m->name_wanted(m->name_arg, name, len)))
 		len = 0;
+	/* A name that is of no use takes the place of none but its own. */
+	if (len == 0 && address_compare(&place->address, a) != 0)
+		return;
 	place->address = *a;
 	place->day = day;
 	place->len = (unsigned char)len;
@@ -220,19 +242,18 @@ name_find(struct maillog *m, struct maillog_hit *hit)
 
 /* --- messages --- */
 
-/* Goes behind "4F00D1A2B3: " or "NOQUEUE: ", with "warning: " before it. */
+/* Goes behind "4F00D1A2B3: " or "NOQUEUE: ". */
 static const char *
 skip_queue_id(const char *p, const char *end)
 {
-	const char *from = p, *id;
+	const char *from = p;
 
-	if (*p == 'w' && maillog_begins(p, end, "warning: "))
-		p += strlen("warning: ");
-	for (id = p; p < end && (maillog_digit(*p) || maillog_letter(*p)); p++)
-		;
+	if (p == end || (!maillog_digit(*p) && !maillog_upper(*p)))
+		return p;
+	while (p < end && (maillog_digit(*p) || maillog_letter(*p)))
+		p++;
 	return end - p > 2 && p[0] == ':' && p[1] == ' ' &&
-		p - id <= QUEUE_ID_MAX &&
-		(maillog_digit(*id) || maillog_upper(*id)) ? p + 2 : from;
+		p - from <= QUEUE_ID_MAX ? p + 2 : from;
 }
 
 /*
@@ -269,20 +290,28 @@ unpack_repeated(struct maillog_message *m, unsigned *times)
  */
 static bool
 read_message(const struct maillog *m, enum maillog_service service,
-    struct maillog_message *message, struct maillog_hit *hit)
+    const struct maillog_message *message, struct maillog_hit *hit)
 {
+	static const char warning[] = "warning: ";
+	const char *p = skip_queue_id(message->p, message->end);
 	struct maillog_message matched;
-	uint32_t left;
+	bool warned = maillog_begins(p, message->end, warning);
 	const struct row *row;
+	uint32_t left;
 
 	hit->rule = MAILLOG_RULES;
-	message->p = skip_queue_id(message->p, message->end);
-	left = m->rows[service][(unsigned char)*message->p];
+	if (warned)
+		p = skip_queue_id(p + strlen(warning), message->end);
+	if (p == message->end)
+		return false;
+	left = m->rows[warned][service][(unsigned char)*p];
 	for (; left != 0; left &= left - 1) {
 		row = &rows[__builtin_ctz(left)];
 		memset(hit, 0, sizeof(*hit));
 		matched = *message;
-		if (!maillog_match(row->pattern, &matched, hit))
+		matched.p = p;
+		if (!maillog_match(row->pattern + (*row->pattern == '!'),
+			&matched, hit))
 			continue;
 		hit->rule = row->rule;
 		return row->finish(&matched, hit);
@@ -292,7 +321,7 @@ read_message(const struct maillog *m, enum maillog_service service,
 
 /*
  * Whether a login failed because of the SASL server. Clients whose login fails
- * like that hang up, and are then lost after AUTH.
+ * like that hang up, and are then lost after AUTH; and none of theirs was good.
  */
 static bool
 sasl_trouble(const struct maillog_hit *hit)
@@ -304,11 +333,12 @@ sasl_trouble(const struct maillog_hit *hit)
 static bool
 odd_line(struct maillog *m, const char *line, size_t len)
 {
-	size_t room = sizeof(m->odd_line) - 1;
+	size_t room = sizeof(m->odd_line) - 1, i;
 
 	if (len > 0 && m->odd++ == 0) {
 		len = len < room ? len : room;
-		memcpy(m->odd_line, line, len);
+		for (i = 0; i < len; i++)
+			m->odd_line[i] = (char)(line[i] == '\0' ? '?' : line[i]);
 		m->odd_line[len] = '\0';
 	}
 	return false;
@@ -335,16 +365,33 @@ service_line(struct maillog *m, const struct maillog_head *head,
 	if (!found && !sasl_trouble(hit))
 		return false;
 	hit->times = times;
-	if (!maillog_time(&m->clock, head->stamp, head->stamp_len, &hit->when))
-		return false;
+	if (!maillog_time(&m->clock, head->stamp, head->stamp_len,
+		&hit->when)) {
+		m->known--;
+		return odd_line(m, head->stamp,
+		    (size_t)(message->end - head->stamp));
+	}
 	if (sasl_trouble(hit))
 		m->trouble = hit->when;
-	else if (hit->rule == MAILLOG_LOST_AFTER_AUTH && m->trouble != 0)
+	else if ((hit->rule == MAILLOG_LOST_AFTER_AUTH ||
+	    hit->rule == MAILLOG_AUTH_REFUSED) && m->trouble != 0)
 		hit->temporary = hit->when >= m->trouble &&
 		    hit->when - m->trouble <= TROUBLE_SECONDS;
 	if (found && head->service == MAILLOG_POSTSCREEN)
 		name_find(m, hit);
 	return found;
+}
+
+/*
+ * Has a line, or what is in it behind its head, the length at which it is cut?
+ * Postfix cuts a message at 2000 bytes, perhaps within a character; syslog
+ * daemons that know no longer lines cut these at 1024, with the head that the
+ * line had on its way.
+ */
+static bool
+is_cut(size_t line, size_t message)
+{
+	return message >= 1996 || (line >= 1000 && line <= 1040);
 }
 
 bool
@@ -358,10 +405,12 @@ maillog_line(struct maillog *m, const char *line, size_t len,
 		message.end--;
 	if (!maillog_head(line, message.end, &head))
 		return odd_line(m, line, (size_t)(message.end - line));
+	m->known++;
 	if (head.service == MAILLOG_OTHER || head.message == message.end)
 		return false;
 	message.p = head.message;
 	message.program = head.program;
+	message.cut = is_cut(len, (size_t)(message.end - head.message));
 	if (!service_line(m, &head, &message, hit))
 		return false;
 	hit->line = maillog_part(line, line + len);

@@ -91,10 +91,15 @@ struct maillog {
 	struct maillog_clock clock;
 	time_t trouble; /* when the SASL server was last said to have it */
 	uint64_t lines; /* whole lines seen by maillog_next() */
-	uint64_t odd;   /* of them those in no known form */
+	uint64_t known; /* of them those in a known form */
+	uint64_t odd;   /* and those in none; empty ones are neither */
 	char odd_line[120]; /* the first of these, as it is */
-	uint32_t rows[8][256]; /* of the patterns: by service, first byte */
+	uint32_t rows[2][8][256]; /* of the patterns: behind "warning: ", by
+	                           * service, by first byte */
 	bool postscreen;       /* it is used: so names are kept */
+	/* Which of them; NULL = all. name has no NUL. */
+	bool (*name_wanted)(void *arg, const char *name, size_t len);
+	void *name_arg;
 	struct maillog_name names[MAILLOG_NAMES]; /* by hash of the address */
 };
 

@@ -9,16 +9,7 @@
  */
 #include "maillog_reject.h"
 
-#define PROTO_MAX 32 /* " proto=ESMTP" */
-
-static bool
-all_letters(const char *p, const char *end)
-{
-	for (; p < end; p++)
-		if (!maillog_upper(*p))
-			return false;
-	return true;
-}
+#define PROTO " proto="
 
 /* Where a text stands last between p and end; NULL = nowhere. */
 static const char *
@@ -34,69 +25,53 @@ find_last(const char *p, const char *end, const char *text)
 	return NULL;
 }
 
-/* Goes from the end of " proto=ESMTP" to where it begins; NULL = is none. */
-static const char *
-proto_before(const char *p, const char *at)
-{
-	const char *proto;
-
-	if (at > p && at[-1] == ',')
-		at--;
-	proto = find_last(at - p > PROTO_MAX ? at - PROTO_MAX : p, at,
-	    " proto=");
-	if (proto == NULL || !all_letters(proto + strlen(" proto="), at))
-		return NULL;
-	return proto > p && proto[-1] == ',' ? proto - 1 : proto;
-}
-
 /*
- * " helo=<H>" at a place between p and end, with " proto=" before it, and
- * behind it the line's end or what Postfix 3.10 says of a login. A client that
- * has not logged in can have a sasl_sender=, and write in it what it likes; and
- * of a line that may be cut, the end may be the client's.
+ * " proto=ESMTP helo=<H>" at a place, or without the second if no HELO was
+ * sent, and behind it the line's end or what Postfix 3.10 says of a login. A
+ * client that has not logged in can have a sasl_sender=, and write in it what
+ * it likes; and of a line that may be cut, the end may be the client's.
  */
 static bool
-read_helo(const char *p, const char *helo, const char *end,
+read_proto(const struct maillog_message *m, const char *proto,
     struct maillog_attributes *a)
 {
-	const char *from = helo + strlen(" helo=<");
-	const char *close = memchr(from, '>', (size_t)(end - from));
-	bool method;
+	static const char helo[] = " helo=<";
+	const char *p = proto + strlen(PROTO), *close;
 
-	if (close == NULL || memchr(from, ' ', (size_t)(close - from)) != NULL)
-		return false;
-	method = maillog_begins(close + 1, end, " sasl_method=");
-	if (close + 1 != end && !method &&
-	    !maillog_begins(close + 1, end, " sasl_sender="))
-		return false;
-	a->proto = proto_before(p, helo);
-	a->helo = maillog_part(from, close);
-	a->whole = true;
-	a->logged_in = method && end - p < MAILLOG_CUT_MIN &&
-	    maillog_find(p, close, "> sasl_sender=") == NULL;
-	return a->proto != NULL;
+	memset(a, 0, sizeof(*a));
+	while (p < m->end && maillog_upper(*p))
+		p++;
+	a->proto = proto > m->p && proto[-1] == ',' ? proto - 1 : proto;
+	if (a->proto < proto && p < m->end && *p == ',')
+		p++; /* of postscreen */
+	if (maillog_begins(p, m->end, helo)) {
+		p += strlen(helo);
+		close = memchr(p, '>', (size_t)(m->end - p));
+		if (close == NULL || memchr(p, ' ', (size_t)(close - p)))
+			return false;
+		a->helo = maillog_part(p, close);
+		p = close + 1;
+	}
+	a->whole = !m->cut;
+	a->logged_in = !m->cut && maillog_begins(p, m->end, " sasl_method=") &&
+	    maillog_find(m->p, p, " sasl_sender=") == NULL;
+	return p == m->end || maillog_begins(p, m->end, " sasl_method=") ||
+	    maillog_begins(p, m->end, " sasl_sender=");
 }
 
 bool
-maillog_attributes(const char *p, const char *end, const char **before,
+maillog_attributes(const struct maillog_message *m, const char **before,
     struct maillog_attributes *a)
 {
-	const char *helo = *before;
+	const char *proto = *before;
 
-	memset(a, 0, sizeof(*a));
-	while ((helo = find_last(p, helo, " helo=<")) != NULL)
-		if (read_helo(p, helo, end, a)) {
-			*before = helo;
+	while ((proto = find_last(m->p, proto, PROTO)) != NULL)
+		if (read_proto(m, proto, a)) {
+			*before = proto;
 			return true;
 		}
-	if (*before != end)
-		return false;
-	/* None: no HELO was sent, or the line is cut. */
 	memset(a, 0, sizeof(*a));
-	*before = p;
-	a->proto = proto_before(p, end);
-	a->whole = a->proto != NULL;
-	return a->whole;
+	return false;
 }
 
 /*
@@ -154,20 +129,39 @@ quoted_before(const char *p, const char *at, const struct maillog_text *sent)
 	    (size_t)(end - domain)) == q + 1 ? at - len : NULL;
 }
 
+/*
+ * The same of a route, as @a.example:user@b.example, of which only what is
+ * behind the colon is quoted.
+ */
+static const char *
+route_before(const char *p, const char *at, const struct maillog_text *sent)
+{
+	const char *colon = sent->len > 0 && *sent->s == '@' ?
+	    memchr(sent->s, ':', sent->len) : NULL;
+	struct maillog_text rest;
+
+	if (colon == NULL)
+		return NULL;
+	rest = maillog_part(colon + 1, sent->s + sent->len);
+	at = quoted_before(p, at, &rest);
+	return at == NULL ? NULL :
+	    same_before(p, at, sent->s, sent->len - rest.len);
+}
+
 const char *
 maillog_attribute_before(const char *p, const char *at, const char *name,
     const struct maillog_text *value)
 {
 	size_t len = strlen(name);
-	const char *plain, *found[2];
+	const char *found[3];
 	int i;
 
 	if (at == p || *--at != '>')
 		return NULL;
-	plain = same_before(p, at, value->s, value->len);
-	found[0] = plain;
+	found[0] = same_before(p, at, value->s, value->len);
 	found[1] = quoted_before(p, at, value);
-	for (i = 0; i < 2; i++)
+	found[2] = route_before(p, at, value);
+	for (i = 0; i < 3; i++)
 		if (found[i] != NULL && (size_t)(found[i] - p) > len &&
 		    memcmp(found[i] - len, name, len) == 0 &&
 		    found[i][-(long)len - 1] == ' ')

@@ -59,15 +59,23 @@ maillog_submission(const struct maillog_text *program)
 	static const char *const names[] = { "submission", "submissions",
 		"smtps", "ssmtp", "urd", "465", "587", NULL };
 	const char *const *name;
-	const char *before, *end;
+	const char *before, *part, *end;
 
 	end = program->len == 0 ? NULL :
 	    memrchr(program->s, '/', program->len);
+	for (part = end; part != NULL && part > program->s &&
+	     part[-1] != '/' && part[-1] != ':';
+	     part--)
+		;
 	for (name = names; end != NULL && *name != NULL; name++) {
-		if (!ends_with(program->s, end, *name))
-			continue;
 		before = end - strlen(*name);
-		if (before == program->s || strchr("/:-_.", before[-1]) != NULL)
+		if (ends_with(program->s, end, *name) &&
+		    (before == program->s ||
+			strchr("/:-_.", before[-1]) != NULL))
+			return true;
+		/* "submission-auth", "smtps2" */
+		if (maillog_begins(part, end, *name) &&
+		    !maillog_letter(part[strlen(*name)]))
 			return true;
 	}
 	return false;
@@ -224,21 +232,47 @@ is_syslogd(const char *p, const char *end)
 	    maillog_begins(p, end, "-- MARK --");
 }
 
+/* Goes behind "Wed ", which journalctl -o short-full writes. */
+static const char *
+skip_weekday(const char *p, const char *end)
+{
+	return end - p > 5 && p[3] == ' ' && maillog_digit(p[4]) &&
+		maillog_upper(p[0]) && end - p > 9 && p[8] == '-' ? p + 4 : p;
+}
+
+/*
+ * Goes behind what stands between a stamp and what is said: "stdout F " of the
+ * container runtime interface, "<mail.info> " of FreeBSD's syslogd -v.
+ */
+static const char *
+skip_stream(const char *p, const char *end)
+{
+	if (maillog_begins(p, end, "stdout F ") ||
+	    maillog_begins(p, end, "stderr F "))
+		return p + strlen("stdout F ");
+	return p < end && *p == '<' && !maillog_digit(p[1 < end - p]) ?
+	    next_word(p, end) : p;
+}
+
 bool
 maillog_head(const char *line, const char *end, struct maillog_head *h)
 {
-	const char *p = skip_priority(line, end), *rest;
+	const char *p = skip_priority(line, end), *rest, *weekday;
 	bool numbered = maillog_begins(p, end, "1 ");
 
 	h->service = MAILLOG_OTHER;
 	h->program = (struct maillog_text) { NULL, 0 };
 	if (numbered)
 		p += 2;
-	h->stamp = p;
-	h->stamp_len = maillog_stamp(p, (size_t)(end - p));
+	weekday = skip_weekday(p, end);
+	h->stamp = weekday;
+	h->stamp_len = maillog_stamp(weekday, (size_t)(end - weekday));
 	if (h->stamp_len == 0)
 		return false;
-	p = skip_blanks(p + h->stamp_len, end);
+	rest = skip_blanks(h->stamp + h->stamp_len, end);
+	if (weekday > p) /* behind it is the name of the zone */
+		rest = next_word(rest, end);
+	p = skip_stream(rest, end);
 	/* Docker writes its own before that of the program. */
 	if (end - p > 4 && (p[3] == ' ' || p[4] == '-'))
 		p = skip_blanks(p + maillog_stamp(p, (size_t)(end - p)), end);

@@ -206,13 +206,13 @@ maillog_object_find(struct maillog_refusal *r, struct maillog_choice *c)
 	bool found = false, weighty = false, more;
 	int tries = 0;
 
-	maillog_attributes(r->codes, r->m->end, &before, &r->a);
+	maillog_attributes(r->m, &before, &r->a);
 	limit_text(r);
 	if (!maillog_begins(r->text, r->m->end, "<"))
 		return false;
 	before = r->m->end;
-	for (; tries < TRIES && maillog_attributes(r->codes, r->m->end,
-	     &before, &left.a); tries++) {
+	for (; tries < TRIES && maillog_attributes(r->m, &before, &left.a);
+	     tries++) {
 		limit_text(&left);
 		if (!find_object(&left, &other))
 			continue;
@@ -259,8 +259,8 @@ maillog_object_listed(const struct maillog_refusal *r, enum maillog_object kind,
 	const char *before = r->m->end, *found;
 	int tries;
 
-	for (tries = 0; tries < TRIES && maillog_attributes(r->codes, r->m->end,
-	     &before, &left.a); tries++) {
+	for (tries = 0; tries < TRIES &&
+	     maillog_attributes(r->m, &before, &left.a); tries++) {
 		limit_text(&left);
 		found = find_blocked(&left, kind, p);
 		if (found != NULL)

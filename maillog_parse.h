@@ -48,6 +48,7 @@ struct maillog_message {
 	struct maillog_text stage;  /* "RCPT", where the pattern has one */
 	struct maillog_text client; /* "name[address]", as it stands there */
 	struct maillog_text program;
+	bool cut; /* it has the length at which Postfix or a syslogd cuts */
 };
 
 /*
@@ -72,6 +73,7 @@ typedef bool maillog_finish(const struct maillog_message *m,
     struct maillog_hit *hit);
 
 maillog_finish maillog_plain;  /* nothing that matters */
+maillog_finish maillog_strangers; /* the same; users do that, too */
 maillog_finish maillog_login;  /* the reason of a failed login, and who */
 maillog_finish maillog_lookup; /* why a name has not that address */
 maillog_finish maillog_counts; /* the commands of a session, at its end */

@@ -63,8 +63,7 @@ is_cut(const struct maillog_refusal *r)
 {
 	if (r->status != '5' || !maillog_says_recipient(r))
 		return false;
-	return r->m->end - r->codes >= MAILLOG_CUT_MIN ||
-	    (!r->a.whole && maillog_find(r->text, r->m->end,
+	return r->m->cut || (!r->a.whole && maillog_find(r->text, r->m->end,
 	    ">: Recipient address rejected: ") == NULL);
 }
 
@@ -144,9 +143,8 @@ read_plain(const struct maillog_refusal *r, struct maillog_hit *hit)
 static bool
 refuses_us(const char *p, const char *end)
 {
-	static const char *const texts[] = { "; Error: ", "open resolver",
-		"excessive number of queries", "uery refused", "uery Refused",
-		"/returnc/", NULL };
+	static const char *const texts[] = { "; Error: ", "uery refused",
+		"uery Refused", "/returnc/", NULL };
 	const char *const *text;
 
 	for (text = texts; *text != NULL; text++)
@@ -220,7 +218,7 @@ maillog_milter(const struct maillog_message *m, struct maillog_hit *hit)
 	struct maillog_attributes a;
 	char status;
 
-	maillog_attributes(m->p, m->end, &before, &a);
+	maillog_attributes(m, &before, &a);
 	if (maillog_logged_in(m, &a))
 		return false;
 	p = read_codes(m->p, end, &status);

@@ -7,11 +7,9 @@
 
 #include "maillog_parse.h"
 
-#define MAILLOG_CUT_MIN 800 /* bytes: a longer message may have been cut */
-
 /* What stands behind a reply, and where. */
 struct maillog_attributes {
-	bool whole;     /* the line was not cut */
+	bool whole;     /* they are there, and nothing is cut */
 	bool logged_in; /* as Postfix 3.10 says of a client */
 	struct maillog_text helo;
 	/*
@@ -22,10 +20,11 @@ struct maillog_attributes {
 };
 
 /*
- * Finds what may be the attributes of a message between p and end, from *before
- * to the left, and moves that to where HELO was; *before is end to begin.
+ * Finds what may be the attributes of a message, from *before to the left, and
+ * moves that to where they are; *before is m->end to begin with. False: there
+ * is nothing like that, and *a is empty.
  */
-bool maillog_attributes(const char *p, const char *end, const char **before,
+bool maillog_attributes(const struct maillog_message *m, const char **before,
     struct maillog_attributes *a);
 
 /*

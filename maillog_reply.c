@@ -78,6 +78,13 @@ maillog_plain(const struct maillog_message *m, struct maillog_hit *hit)
 	return true;
 }
 
+bool
+maillog_strangers(const struct maillog_message *m, struct maillog_hit *hit)
+{
+	(void)hit;
+	return !maillog_submission(&m->program);
+}
+
 /*
  * "ehlo=1 auth=0/2 quit=1 commands=2/4": of the commands of a session, how many
  * were good, and if that is not all, how many there were. An offence if none

@@ -43,6 +43,42 @@ traditional_time(const char *s)
 	return s[5] == ' ' ? 6 : 7;
 }
 
+#define NAME(a, b, c) ((a) << 16 | (b) << 8 | (c))
+
+/* 1 to 12; 0 = not the name of a month. */
+static int
+month_number(const char *s)
+{
+	switch (NAME(s[0], s[1], s[2])) {
+	case NAME('J', 'a', 'n'):
+		return 1;
+	case NAME('F', 'e', 'b'):
+		return 2;
+	case NAME('M', 'a', 'r'):
+		return 3;
+	case NAME('A', 'p', 'r'):
+		return 4;
+	case NAME('M', 'a', 'y'):
+		return 5;
+	case NAME('J', 'u', 'n'):
+		return 6;
+	case NAME('J', 'u', 'l'):
+		return 7;
+	case NAME('A', 'u', 'g'):
+		return 8;
+	case NAME('S', 'e', 'p'):
+		return 9;
+	case NAME('O', 'c', 't'):
+		return 10;
+	case NAME('N', 'o', 'v'):
+		return 11;
+	case NAME('D', 'e', 'c'):
+		return 12;
+	default:
+		return 0;
+	}
+}
+
 size_t
 maillog_stamp(const char *line, size_t len)
 {
@@ -53,7 +89,8 @@ maillog_stamp(const char *line, size_t len)
 	if (line[3] == ' ') {
 		n = traditional_time(line);
 		if (line[n + 2] != ':' || line[n + 5] != ':' ||
-		    line[n - 1] != ' ' || len <= n + 8)
+		    line[n - 1] != ' ' || len <= n + 8 ||
+		    month_number(line) == 0)
 			return 0;
 		n += 8;
 		n += fraction(line + n, len - n);
@@ -200,19 +237,6 @@ wall_changing(const struct maillog_clock *c, time_t wall)
 	if (first_is || second_is)
 		return first_is ? first : second;
 	return change_between(second - 1, first);
-}
-
-static int
-month_number(const char *s)
-{
-	static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int i;
-
-	for (i = 0; i < 12; i++) {
-		if (memcmp(s, names + i * 3, 3) == 0)
-			return i + 1;
-	}
-	return 0;
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "text.h"
 
 #define OWN_FIXED 8 /* bytes of an action's text */
+#define VARIABLE_MAX 300 /* bytes that a variable may stand for */
 #define DAY 86400L
 #define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
 #define SINCE ".scan-since" /* when this release has first scanned */
@@ -111,8 +112,10 @@ own_matches(const char *own, const char *text, size_t len)
 		}
 		n = 1 + strcspn(own + 1, "$");
 		if (own[n] == '\0' && anywhere) /* the last piece, at the end */
-			return len >= n && memcmp(text + len - n, own, n) == 0;
-		found = anywhere ? memmem(text, len, own, n) :
+			return len >= n && len - n <= VARIABLE_MAX &&
+			    memcmp(text + len - n, own, n) == 0;
+		found = anywhere ? memmem(text,
+		    len < VARIABLE_MAX + n ? len : VARIABLE_MAX + n, own, n) :
 		    len >= n && memcmp(text, own, n) == 0 ? text : NULL;
 		if (found == NULL)
 			return false;
@@ -121,7 +124,7 @@ own_matches(const char *own, const char *text, size_t len)
 		own += n;
 		anywhere = false;
 	}
-	return anywhere || len == 0;
+	return len <= (anywhere ? VARIABLE_MAX : 0);
 }
 
 /* Never of a milter or HELO: there is no action of ours there. */
@@ -129,13 +132,16 @@ static bool
 is_own(const struct scan *s, const struct maillog_hit *hit)
 {
 	const struct maillog_text *t = &hit->text;
+	bool free_text = hit->rule == MAILLOG_POLICY_REJECTED ||
+	    hit->rule == MAILLOG_SENDER_REJECTED;
 	int i;
 
 	if (t->len == 0 || hit->rule == MAILLOG_MILTER_REJECTED ||
 	    hit->rule == MAILLOG_HELO_REJECTED)
 		return false;
 	for (i = 0; i < s->own_count; i++)
-		if (own_is_vague(s->own[i]) ? reason_matches(t->s, t->len) :
+		if (own_is_vague(s->own[i]) ?
+			free_text && reason_matches(t->s, t->len) :
 			own_matches(s->own[i], t->s, t->len))
 			return true;
 	return false;
@@ -201,6 +207,8 @@ scan_init(struct scan *s, const struct config *cfg)
 		nonce = (uint64_t)time(NULL);
 	snprintf(s->nonce, sizeof(s->nonce), "%016llx.",
 	    (unsigned long long)nonce);
+	s->log.name_wanted = scan_name_wanted;
+	s->log.name_arg = s;
 	scan_time(s, time(NULL));
 }
 
@@ -209,6 +217,7 @@ scan_forget(struct scan *s)
 {
 	exempt_free(&s->exempt);
 	s->exempt_known = false;
+	scan_names_forget(s);
 }
 
 void

@@ -36,6 +36,8 @@ struct scan {
 	struct exempt exempt;
 	bool exempt_known; /* it is read when somebody offends */
 	struct maillog log;
+	struct whitelist *names; /* NULL = not read, or none */
+	bool names_read;
 	struct scan_counts counts;
 	char own[SCAN_OWN_MAX][ACTION_MAX];
 	int own_count;
@@ -65,8 +67,10 @@ void scan_settle(const struct config *cfg);
  * Names of clients that the whitelist has: read from where they were kept, and
  * kept for the next scan. See scan_names.c.
  */
+bool scan_name_wanted(void *scan, const char *name, size_t len);
+void scan_names_forget(struct scan *s); /* the whitelist is read anew */
 void scan_names_load(struct scan *s);
-void scan_names_save(const struct scan *s);
+void scan_names_save(struct scan *s);
 
 /* Prepares a scan. */
 void scan_init(struct scan *s, const struct config *cfg);

@@ -20,6 +20,40 @@
 #define FILE_MAX 65536 /* bytes */
 #define KEEP 30        /* days */
 
+static const struct whitelist *
+list_of(struct scan *s)
+{
+	if (!s->names_read && s->cfg->whitelist.file != NULL &&
+	    whitelist_load(s->cfg->whitelist.file, &s->names, NULL, NULL,
+		NULL) != 0)
+		s->names = NULL;
+	s->names_read = true;
+	return s->names;
+}
+
+void
+scan_names_forget(struct scan *s)
+{
+	if (s->names != NULL)
+		whitelist_free(s->names);
+	s->names = NULL;
+	s->names_read = false;
+}
+
+/* Only names that the whitelist has are of use. */
+bool
+scan_name_wanted(void *scan, const char *name, size_t len)
+{
+	const struct whitelist *list = list_of(scan);
+	char copy[MAILLOG_NAME_MAX], entry[128];
+
+	if (list == NULL || len >= sizeof(copy))
+		return false;
+	memcpy(copy, name, len);
+	copy[len] = '\0';
+	return whitelist_name(list, copy, entry, sizeof(entry));
+}
+
 /* "20421 192.0.2.1 mx.example.org" */
 static void
 line_read(struct scan *s, char *line)
@@ -59,39 +93,34 @@ scan_names_load(struct scan *s)
 
 /* All names that the whitelist has, as many as there is room for. */
 static void
-names_format(const struct scan *s, const struct whitelist *list, struct text *t)
+names_format(struct scan *s, struct text *t)
 {
-	char address[ADDRESS_TEXT_MAX], name[MAILLOG_NAME_MAX], entry[128];
+	char address[ADDRESS_TEXT_MAX];
 	const struct maillog_name *n = s->log.names;
 	size_t i;
 
 	for (i = 0; i < MAILLOG_NAMES; i++, n++) {
 		if (n->len == 0 || t->len + 256 > FILE_MAX)
 			continue;
-		memcpy(name, n->name, n->len);
-		name[n->len] = '\0';
-		if (!whitelist_name(list, name, entry, sizeof(entry)))
+		if (!scan_name_wanted(s, n->name, n->len))
 			continue;
 		address_text(&n->address, address, sizeof(address));
-		text_addf(t, "%ld %s %s\n", n->day, address, name);
+		text_addf(t, "%ld %s %.*s\n", n->day, address, n->len,
+		    n->name);
 	}
 }
 
 void
-scan_names_save(const struct scan *s)
+scan_names_save(struct scan *s)
 {
 	static char text[FILE_MAX], there[FILE_MAX];
-	struct whitelist *list = NULL;
 	struct statedir d;
 	struct text t;
 
-	if (!s->log.postscreen || s->cfg->whitelist.file == NULL ||
-	    whitelist_load(s->cfg->whitelist.file, &list, NULL, NULL, NULL) !=
-		0)
+	if (!s->log.postscreen || list_of(s) == NULL)
 		return;
 	text_init(&t, text, sizeof(text));
-	names_format(s, list, &t);
-	whitelist_free(list);
+	names_format(s, &t);
 	statedir_init(&d, s->cfg->reputation.cache_dir);
 	if (statedir_usable(&d) &&
 	    (statedir_read(&d, FILE_NAME, there, sizeof(there), NULL) != 1 ||

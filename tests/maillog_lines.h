@@ -24,8 +24,6 @@
 #define LINES_MAX 16384
 #define LINES_CUT 2000 /* bytes of a message: see msg_syslog.c of Postfix */
 
-#define LINES_LONG 800 /* bytes: the end may be the client's */
-
 struct lines {
 	const uint8_t *data;
 	size_t size;
@@ -39,7 +37,9 @@ struct lines_made {
 	int rule; /* -1 = no offence */
 	bool temporary;
 	bool login;
+	bool no_helo; /* none was sent */
 	bool auth; /* "MAIL FROM:<...> AUTH=word", without having logged in */
+	bool maybe_cut; /* it has the length of a line that is */
 	bool cut; /* then the rule is only sure of unknown recipients */
 	const char *address;
 	const char *recipient; /* NULL = not compared */
@@ -176,7 +176,8 @@ static const char *const lines_pieces[] = { ">: ",
 	">: Sender address rejected: Domain not found",
 	">: Helo command rejected: Host not found", ">: x", "; from=<",
 	"; from=<> to=<", "> to=<", "> proto=ESMTP helo=<", "; proto=SMTP",
-	"> sasl_method=PLAIN sasl_username=bob", "> sasl_sender=",
+	"> sasl_method=PLAIN sasl_username=bob", " sasl_sender=",
+	" proto=SMTP", " sasl_method=PLAIN sasl_username=bob",
 	" proto=ESMTP helo=<h> sasl_method=PLAIN sasl_username=b", "\"", "\\", "@", "<", ">",
 	" ", "x[198.51.100.7]", "]: 550 5.1.1 <", "] blocked using y",
 	"; Error: open resolver", "Nov 20 15:41:07 mx1 postfix/smtpd[1]: ",
@@ -278,7 +279,8 @@ lines_tail(struct lines_made *m, bool recipient, bool external)
 		else
 			lines_add(out, LINES_MAX, m->rcpt);
 	}
-	lines_add(out, LINES_MAX, "> proto=ESMTP helo=<");
+	lines_add(out, LINES_MAX, m->no_helo ? "> proto=SMTP" :
+						"> proto=ESMTP helo=<");
 }
 
 /* HELO after its own stage; see NEUTER_CHARACTERS in smtpd.c. */
@@ -329,8 +331,10 @@ lines_place(struct lines_made *m, char what, bool external)
 		break;
 	default:
 		lines_tail(m, what == 'F', external);
-		lines_neuter(out, m->helo);
-		lines_add(out, LINES_MAX, ">");
+		if (!m->no_helo) {
+			lines_neuter(out, m->helo);
+			lines_add(out, LINES_MAX, ">");
+		}
 		if (m->auth) {
 			lines_add(out, LINES_MAX, " sasl_sender=");
 			lines_add(out, LINES_MAX, m->word);
@@ -374,6 +378,8 @@ lines_make(struct lines *l, struct lines_made *m)
 	head = strlen(m->text);
 	m->login = strstr(lines_forms[form].text, "%F sasl_") != NULL;
 	m->auth = !m->login && lines_choose(l, 4) == 0;
+	m->no_helo = !m->login && lines_choose(l, 8) == 0 &&
+	    strstr(lines_forms[form].text, "%h") == NULL;
 	for (f = lines_forms[form].text; *f != '\0'; f++) {
 		piece[0] = *f;
 		if (*f == '%')
@@ -388,6 +394,8 @@ lines_make(struct lines *l, struct lines_made *m)
 	m->len = strlen(m->text);
 	end = strstr(m->text + head, "]: ");
 	head = (size_t)(end + 3 - m->text);
+	m->maybe_cut = m->len >= head + LINES_CUT - 4 ||
+	    (m->len >= 1000 && m->len <= 1040);
 	if (m->len > head + LINES_CUT) {
 		m->len = head + LINES_CUT;
 		m->text[m->len] = '\0';
@@ -406,12 +414,12 @@ lines_judge(const struct lines_made *m, bool found,
 	if (found && (hit->address.len != strlen(m->address) ||
 	    memcmp(hit->address.s, m->address, hit->address.len) != 0))
 		return "a stranger";
-	/* A login is not believed at the end of a long line, or behind that. */
-	if (m->login && (m->len > LINES_LONG ||
-	    strstr(m->text, "> sasl_sender=") != NULL))
+	/* A login is not believed where a line may be cut, or behind that. */
+	if (m->login && (m->maybe_cut ||
+	    strstr(m->text, " sasl_sender=") != NULL))
 		return NULL;
-	/* A long line is taken to be cut: 5.1.1 is said of unknown ones. */
-	if (found && m->len > LINES_LONG &&
+	/* 5.1.1 of a line that may be cut is said of unknown ones. */
+	if (found && m->maybe_cut &&
 	    hit->rule == MAILLOG_UNKNOWN_RECIPIENT &&
 	    strstr(m->text, ": 550 5.1.1 <") != NULL)
 		return NULL;
