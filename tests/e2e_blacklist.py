@@ -749,8 +749,11 @@ class Innocent(BlacklistTest):
             moved = relay(GUILTY, self.start + i)
             lines += [text.replace("helo=<h>", "helo=<h> sasl_method=PLAIN sasl_username=ann")
                       for text in (old, moved)]
+            errors = line("too many errors after RCPT from h.example[" + GUILTY + "]",
+                          self.start + i)
             for service in ("submission/smtpd", "smtps/smtpd", "[::]:465/smtpd",
-                            "192.0.2.25:submission/smtpd"):
+                            "192.0.2.25:submission/smtpd", "submission-auth/smtpd"):
+                lines.append(errors.replace("postfix/smtpd", f"postfix/{service}"))
                 lines += [text.replace("postfix/smtpd", f"postfix/{service}")
                           for text in (old, moved)]
         site.write(*lines)
@@ -1548,9 +1551,13 @@ class Faults(BlacklistTest):
             self.assertRegex(done.stderr, told)
         self.assertEqual(len(site.log_lines(f"warning: scan: {told}")), 1)
         self.assertRegex(site.command("selftest").stdout, rf"FAIL +mail log.*{site.maillog}: .*form")
-        site.write(odd * 10)
-        self.assertRegex(site.command("scan").stderr, "10 of 10 lines")
-        self.assertEqual(len(site.log_lines("warning: scan: .* in no form")), 1)  # once an hour
+        site.write(odd * 40)
+        self.assertEqual(site.command("scan").stderr, "")  # once an hour
+        self.assertEqual(len(site.log_lines("warning: scan: .* in no form")), 1)
+        few = self.site()
+        few.write(odd * 19)  # the rest of a longer line, or what somebody has written there
+        self.assertEqual(few.command("scan").stderr, "")
+        self.assertIn("19 of 19 lines", few.command("scan", "--dry-run").stderr)
         site.write(line("connect from h.example[8.8.4.1]") * 20, odd)
         self.assertEqual(site.command("scan").stderr, "")
 
