@@ -338,7 +338,7 @@ odd_line(struct maillog *m, const char *line, size_t len)
 	if (len > 0 && m->odd++ == 0) {
 		len = len < room ? len : room;
 		for (i = 0; i < len; i++)
-			m->odd_line[i] = (char)(line[i] == '\0' ? '?' : line[i]);
+			m->odd_line[i] = (char)(line[i] ? line[i] : '?');
 		m->odd_line[len] = '\0';
 	}
 	return false;

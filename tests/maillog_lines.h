@@ -372,6 +372,8 @@ lines_make(struct lines *l, struct lines_made *m)
 	lines_address(l, m->sender);
 	lines_field(l, m->rcpt, external ? m->sender : "");
 	lines_address(l, m->rcpt);
+	if (m->rcpt[0] == '\0') /* smtpd takes no empty one */
+		lines_add(m->rcpt, LINES_FIELD_MAX, "@example.org");
 	lines_field(l, m->helo, external ? m->rcpt : "");
 	lines_field(l, m->word, m->rcpt);
 	lines_add(m->text, LINES_MAX, heads[lines_choose(l, 3)]);
