@@ -2,6 +2,7 @@
  * abictl - the administration command: a table of subcommands.
  */
 #include "abictl.h"
+#include "suggest.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -168,6 +169,20 @@ static bool
 command_maps(const struct command *c)
 {
 	return c->run == abictl_scan || c->run == abictl_blacklist;
+}
+
+static int
+command_unknown(const char *noun)
+{
+	char text[192];
+	struct suggest s;
+	size_t i;
+
+	suggest_init(&s, noun);
+	for (i = 0; i < COMMAND_COUNT; i++)
+		suggest_try(&s, commands[i].noun);
+	return abictl_fail(EX_USAGE, "`%.60s' is an %s; see abictl --help",
+	    noun, suggest_say(&s, "unknown command", text, sizeof(text)));
 }
 
 static bool
@@ -354,8 +369,7 @@ main(int argc, char **argv)
 	}
 	command = command_find(argv[optind]);
 	if (command == NULL)
-		return abictl_fail(EX_USAGE, "unknown command `%s'; see "
-		    "abictl --help", argv[optind]);
+		return command_unknown(argv[optind]);
 	for (i = 0; i < given_count; i++)
 		if (!command_takes(command, given[i]))
 			return abictl_fail(EX_USAGE,

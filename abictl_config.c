@@ -15,7 +15,8 @@ option_print(const struct config *cfg, int row)
 	const struct config_option *o = &config_options[row];
 
 	if (config_hidden(cfg, row))
-		printf("# %s = (hidden)\n", o->key);
+		printf("# %s = (hidden, %zu characters)\n", o->key,
+		    strlen(config_get(cfg, row)));
 	else
 		printf("%s =%s%s\n", o->key,
 		    *config_get(cfg, row) != '\0' ? " " : "",
@@ -56,7 +57,8 @@ named_print(const struct config *cfg, int argc, char **argv)
 		row = config_find(argv[i]);
 		if (row < 0)
 			status = abictl_fail(
-			    EX_USAGE, "%s: unknown option", argv[i]);
+			    EX_USAGE, "%s: %s", argv[i],
+			    config_unknown(argv[i], "unknown option"));
 		else
 			puts(config_hidden(cfg, row) ? "(hidden)" :
 						       config_get(cfg, row));

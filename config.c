@@ -14,6 +14,7 @@
 #include "dnszone.h"
 #include "file.h"
 #include "store_url.h"
+#include "suggest.h"
 #include "text.h"
 
 #define DAY 86400L
@@ -238,6 +239,33 @@ config_find(const char *name)
 	return -1;
 }
 
+const char *
+config_unknown(const char *name, const char *what)
+{
+	static char wrong[192];
+	const char *dot = strchr(name, '.');
+	const struct config_option *o;
+	struct suggest s;
+	char full[SUGGEST_WORD_MAX];
+	int pass;
+
+	suggest_init(&s, name);
+	/* The right key in a wrong section comes before a wrong key. */
+	for (pass = 0; pass < 2 && s.best[0] == '\0'; pass++)
+		for (o = config_options;
+		     o < config_options + config_option_count; o++) {
+			snprintf(full, sizeof(full), "%s.%s", o->section,
+			    o->key);
+			if (pass == 0 && dot != NULL &&
+			    strcmp(dot + 1, o->key) == 0 &&
+			    s.best[0] == '\0')
+				snprintf(s.best, sizeof(s.best), "%s", full);
+			else if (pass == 1)
+				suggest_try(&s, full);
+		}
+	return suggest_say(&s, what, wrong, sizeof(wrong));
+}
+
 int
 config_override(struct config *cfg, const char *arg, char *error, size_t size)
 {
@@ -263,7 +291,7 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	if (value == NULL)
 		wrong = "`section.key=value' expected";
 	else if (row < 0)
-		wrong = "unknown option";
+		wrong = config_unknown(s, "unknown option");
 	else if (config_options[row].type == CONFIG_SECRET)
 		wrong = "a secret has no place on a command line";
 	else

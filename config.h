@@ -231,6 +231,12 @@ bool config_hidden(const struct config *cfg, int row);
 int config_find(const char *name);
 
 /*
+ * What is to be said of a name that is no option: what, and which one was
+ * probably meant. A text that is valid until the next call.
+ */
+const char *config_unknown(const char *name, const char *what);
+
+/*
  * Calls fn for everything that is allowed but probably not meant: secrets
  * that others can read, a key sent over plain HTTP.
  */

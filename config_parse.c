@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "config_values.h"
+#include "suggest.h"
 #include "text.h"
 
 #define SECTION_ERRORS 8 /* of one section that are noted */
@@ -38,6 +39,20 @@ section_find(const char *name, size_t len)
 	return NULL;
 }
 
+/* "unknown section", and which one was meant. */
+static const char *
+section_unknown(const char *name)
+{
+	static char wrong[128];
+	struct suggest s;
+	int i;
+
+	suggest_init(&s, name);
+	for (i = 0; i < config_option_count; i++)
+		suggest_try(&s, config_options[i].section);
+	return suggest_say(&s, "unknown section", wrong, sizeof(wrong));
+}
+
 /* "[name]" */
 static const char *
 section_begin(struct reader *r, char *line)
@@ -52,7 +67,7 @@ section_begin(struct reader *r, char *line)
 	line[n - 1] = '\0';
 	name = text_trim(line + 1);
 	r->section = section_find(name, strlen(name));
-	return r->section != NULL ? NULL : "unknown section";
+	return r->section != NULL ? NULL : section_unknown(name);
 }
 
 /* Is a line without `=' one that should have begun a section? */
@@ -94,7 +109,7 @@ assignment_parse(struct reader *r, char *line)
 		return "key before the first [section]";
 	row = config_find(r->subject);
 	if (row < 0)
-		return "unknown key";
+		return config_unknown(r->subject, "unknown key");
 	if (cfg->line[row] != 0) {
 		snprintf(wrong, sizeof(wrong), "already set in line %d",
 		    cfg->line[row]);

@@ -13,6 +13,7 @@
 #include "dnszone.h"
 #include "rules.h"
 #include "store_url.h"
+#include "suggest.h"
 #include "text.h"
 
 #define URL_MAX 1024
@@ -23,12 +24,42 @@ field(struct config *cfg, const struct config_option *o)
 	return (char *)cfg + o->offset;
 }
 
+#define PLACEHOLDER                                                            \
+	"YOUR_KEY stands for the key that you were given: write that in its "  \
+	"place"
+
+/* As it is in our documentation, or half changed. */
+static bool
+is_placeholder(const char *v)
+{
+	return strcasestr(v, "YOUR_KEY") != NULL ||
+	    strcasestr(v, "YOUR-KEY") != NULL;
+}
+
 /* --- each function returns NULL or what is wrong with v --- */
+
+/* Appends to what is wrong with a word which of the allowed ones was meant. */
+static const char *
+word_meant(const char *allowed, const char *word, char *wrong, size_t size)
+{
+	char what[96], candidate[64];
+	struct suggest s;
+	size_t n;
+
+	snprintf(what, sizeof(what), "%.90s", wrong);
+	suggest_init(&s, word);
+	for (; *allowed != '\0'; allowed += n + (allowed[n] == ' ')) {
+		n = strcspn(allowed, " ");
+		snprintf(candidate, sizeof(candidate), "%.*s", (int)n, allowed);
+		suggest_try(&s, candidate);
+	}
+	return suggest_say(&s, what, wrong, size);
+}
 
 static const char *
 words_check(const char *allowed, const char *v)
 {
-	static char wrong[128];
+	static char wrong[192];
 	char seen[256] = " ", word[64], padded[66], known[256];
 	size_t n;
 
@@ -40,7 +71,7 @@ words_check(const char *allowed, const char *v)
 		if (strstr(known, padded) == NULL) {
 			snprintf(wrong, sizeof(wrong), "unknown word `%s'",
 			    word);
-			return wrong;
+			return word_meant(allowed, word, wrong, sizeof(wrong));
 		}
 		if (strstr(seen, padded) != NULL)
 			return "a word is there twice";
@@ -214,7 +245,8 @@ text_check(const struct config_option *o, const char *v)
 	case CONFIG_BLOCKS:
 		return blocks_check(v);
 	case CONFIG_ZONES:
-		return dnszone_parse(v, NULL, NULL, &count);
+		return is_placeholder(v) ? PLACEHOLDER :
+		    dnszone_parse(v, NULL, NULL, &count);
 	case CONFIG_SERVER:
 		return server_check(v);
 	case CONFIG_LOGS:
@@ -229,6 +261,8 @@ text_check(const struct config_option *o, const char *v)
 		return text_rate(v, &limit, &period) ? NULL :
 		    "must be N/PERIOD, as in 1/1h, or 0";
 	case CONFIG_SECRET:
+		if (is_placeholder(v))
+			return PLACEHOLDER;
 		if (o->max > 0 && (strlen(v) > (size_t)o->max ||
 			strpbrk(v, "_.~+/=") != NULL))
 			return "this key is a label of a DNS name: letters, "

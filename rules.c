@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "suggest.h"
 #include "text.h"
 
 static const char *const names[MAILLOG_RULES] = {
@@ -48,6 +49,19 @@ maillog_rule_find(const char *name)
 	return -1;
 }
 
+static const char *
+rule_unknown(const char *word)
+{
+	static char wrong[128];
+	struct suggest s;
+	int i;
+
+	suggest_init(&s, word);
+	for (i = 0; i < MAILLOG_RULES; i++)
+		suggest_try(&s, names[i]);
+	return suggest_say(&s, "no such rule", wrong, sizeof(wrong));
+}
+
 const char *
 rules_parse(const char *text, struct rules *r)
 {
@@ -69,7 +83,7 @@ rules_parse(const char *text, struct rules *r)
 		*equals++ = '\0';
 		rule = maillog_rule_find(word);
 		if (rule < 0)
-			return "no such rule";
+			return rule_unknown(word);
 		if (r->rule[rule].hits != 0)
 			return "a rule is there twice";
 		if (!text_rate(equals, &limit, &period) || limit < 1 ||

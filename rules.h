@@ -43,7 +43,7 @@ struct rules {
 
 /*
  * Reads `rule=N/PERIOD ...', periods with Postfix's time units. A rule that is
- * not named is off. NULL, or what is wrong, a constant text.
+ * not named is off. NULL, or what is wrong, a text valid until the next call.
  */
 const char *rules_parse(const char *text, struct rules *r);
 

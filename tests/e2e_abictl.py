@@ -525,9 +525,9 @@ class Config(AbictlTest):
             first = self.run_abictl(site, "config")
             for secret in (site.key, "geheim"):
                 self.assertNotIn(secret, first + self.run_abictl(site, "config", "--json"))
-            self.assertIn("\n# token = (hidden)\n", first)
+            self.assertIn(f"\n# token = (hidden, {len(site.key)} characters)\n", first)
             testenv.write_file(site.conf, first)
-            without = re.sub(r"# (token|proxy) = \(hidden\)\n", r"\1 =\n", first)
+            without = re.sub(r"# (token|proxy) = \(hidden, \d+ characters\)\n", r"\1 =\n", first)
             self.assertEqual(self.run_abictl(site, "config"), without)
             testenv.write_file(site.conf, without)
             self.assertEqual(self.run_abictl(site, "config"), without)

@@ -1110,7 +1110,7 @@ class Secret(AccountTest):
         site = self.main_site
         done = site.abictl("config")
         self.assertEqual((done.returncode, done.stderr), (OK, ""))
-        self.assertIn("# apikey = (hidden)", done.stdout)
+        self.assertRegex(done.stdout, r"# apikey = \(hidden, \d+ characters\)")
         self.assert_secret(done.stdout, "config")
         done = subprocess.run(
             [testenv.program("abichecker"), "-c", site.conf, "-o", f"authbl.apikey={'k' * 32}"],
