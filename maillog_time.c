@@ -49,7 +49,9 @@ traditional_time(const char *s)
 static int
 month_number(const char *s)
 {
-	switch (NAME(s[0], s[1], s[2])) {
+	const unsigned char *u = (const unsigned char *)s;
+
+	switch (NAME(u[0], u[1], u[2])) {
 	case NAME('J', 'a', 'n'):
 		return 1;
 	case NAME('F', 'e', 'b'):
