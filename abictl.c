@@ -2,7 +2,6 @@
  * abictl - the administration command: a table of subcommands.
  */
 #include "abictl.h"
-#include "suggest.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -16,6 +15,7 @@
 #include "log.h"
 #include "mapper.h"
 #include "process.h"
+#include "suggest.h"
 #include "text.h"
 
 #define BAN_MAX (3650 * 86400L) /* seconds */
@@ -171,6 +171,7 @@ command_maps(const struct command *c)
 	return c->run == abictl_scan || c->run == abictl_blacklist;
 }
 
+/* Fails, and says which command was probably meant. */
 static int
 command_unknown(const char *noun)
 {

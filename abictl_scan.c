@@ -260,6 +260,7 @@ source_judge(struct run *r, const struct source *s)
 	const struct maillog *m = &r->scan.log;
 	char line[sizeof(m->odd_line)], why[REST_REASON_MAX];
 	char what[REST_WHAT_MAX], text[512];
+	bool tell = r->ctl->dry_run || isatty(STDERR_FILENO);
 	time_t now = time(NULL);
 	struct statedir d;
 
@@ -270,19 +271,18 @@ source_judge(struct run *r, const struct source *s)
 	snprintf(text, sizeof(text), "%.150s: %llu of %llu lines are in no "
 	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
 	    (unsigned long long)m->lines, line);
-	if (r->ctl->dry_run || isatty(STDERR_FILENO))
-		fprintf(stderr, "abictl: %s\n", text);
-	if (r->ctl->dry_run)
-		return;
-	rest_name(REST_TOLD, s->name, what, sizeof(what));
-	statedir_init(&d, r->ctl->cfg.reputation.cache_dir);
-	if (rest_until(&d, what, now, why, sizeof(why)) == 0) {
-		rest_set(&d, what, now, now + TELL_EVERY, "told");
-		log_warning("scan: %s", text);
-		if (!isatty(STDERR_FILENO))
-			fprintf(stderr, "abictl: %s\n", text);
+	if (!r->ctl->dry_run) {
+		rest_name(REST_TOLD, s->name, what, sizeof(what));
+		statedir_init(&d, r->ctl->cfg.reputation.cache_dir);
+		if (rest_until(&d, what, now, why, sizeof(why)) == 0) {
+			rest_set(&d, what, now, now + TELL_EVERY, "told");
+			log_warning("scan: %s", text);
+			tell = true;
+		}
+		statedir_close(&d);
 	}
-	statedir_close(&d);
+	if (tell)
+		fprintf(stderr, "abictl: %s\n", text);
 }
 
 /* One look at a log: everything that is new in it is counted. */

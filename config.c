@@ -247,22 +247,17 @@ config_unknown(const char *name, const char *what)
 	const struct config_option *o;
 	struct suggest s;
 	char full[SUGGEST_WORD_MAX];
-	int pass;
 
 	suggest_init(&s, name);
-	/* The right key in a wrong section comes before a wrong key. */
-	for (pass = 0; pass < 2 && s.best[0] == '\0'; pass++)
-		for (o = config_options;
-		     o < config_options + config_option_count; o++) {
-			snprintf(full, sizeof(full), "%s.%s", o->section,
-			    o->key);
-			if (pass == 0 && dot != NULL &&
-			    strcmp(dot + 1, o->key) == 0 &&
-			    s.best[0] == '\0')
-				snprintf(s.best, sizeof(s.best), "%s", full);
-			else if (pass == 1)
-				suggest_try(&s, full);
-		}
+	for (o = config_options; o < config_options + config_option_count;
+	     o++) {
+		snprintf(full, sizeof(full), "%s.%s", o->section, o->key);
+		/* The right key in a wrong section comes before others. */
+		if (dot != NULL && strcmp(dot + 1, o->key) == 0)
+			suggest_prefer(&s, full);
+		else
+			suggest_try(&s, full);
+	}
 	return suggest_say(&s, what, wrong, sizeof(wrong));
 }
 

@@ -38,28 +38,28 @@ is_placeholder(const char *v)
 
 /* --- each function returns NULL or what is wrong with v --- */
 
-/* Appends to what is wrong with a word which of the allowed ones was meant. */
+/* What is wrong with a word, and which of the allowed ones was meant. */
 static const char *
-word_meant(const char *allowed, const char *word, char *wrong, size_t size)
+word_unknown(const char *allowed, const char *word)
 {
+	static char wrong[192];
 	char what[96], candidate[64];
 	struct suggest s;
 	size_t n;
 
-	snprintf(what, sizeof(what), "%.90s", wrong);
+	snprintf(what, sizeof(what), "unknown word `%s'", word);
 	suggest_init(&s, word);
 	for (; *allowed != '\0'; allowed += n + (allowed[n] == ' ')) {
 		n = strcspn(allowed, " ");
 		snprintf(candidate, sizeof(candidate), "%.*s", (int)n, allowed);
 		suggest_try(&s, candidate);
 	}
-	return suggest_say(&s, what, wrong, size);
+	return suggest_say(&s, what, wrong, sizeof(wrong));
 }
 
 static const char *
 words_check(const char *allowed, const char *v)
 {
-	static char wrong[192];
 	char seen[256] = " ", word[64], padded[66], known[256];
 	size_t n;
 
@@ -68,11 +68,8 @@ words_check(const char *allowed, const char *v)
 		n = strcspn(v, " \t,");
 		snprintf(word, sizeof(word), "%.*s", n > 60 ? 60 : (int)n, v);
 		snprintf(padded, sizeof(padded), " %s ", word);
-		if (strstr(known, padded) == NULL) {
-			snprintf(wrong, sizeof(wrong), "unknown word `%s'",
-			    word);
-			return word_meant(allowed, word, wrong, sizeof(wrong));
-		}
+		if (strstr(known, padded) == NULL)
+			return word_unknown(allowed, word);
 		if (strstr(seen, padded) != NULL)
 			return "a word is there twice";
 		strncat(seen, padded + 1, sizeof(seen) - strlen(seen) - 1);

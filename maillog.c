@@ -257,10 +257,10 @@ skip_queue_id(const char *p, const char *end)
 }
 
 /*
- * Goes behind "message repeated 5 times: [ ", of what is to be read the end
- * goes before " ]" or "]". False when there is none.
+ * Goes behind "message repeated 5 times: [ ", if that is there, and takes the
+ * "]" off the end.
  */
-static bool
+static void
 unpack_repeated(struct maillog_message *m, unsigned *times)
 {
 	static const char begins[] = "message repeated ";
@@ -268,11 +268,11 @@ unpack_repeated(struct maillog_message *m, unsigned *times)
 	unsigned n = 0;
 
 	if (*m->p != 'm' || !maillog_begins(m->p, m->end, begins))
-		return false;
+		return;
 	for (; p < m->end && maillog_digit(*p); p++)
 		n = n > REPEATED_MAX ? n : n * 10 + (unsigned)(*p - '0');
 	if (n == 0 || !maillog_begins(p, m->end, " times: ["))
-		return false;
+		return;
 	p += strlen(" times: [");
 	while (p < m->end && *p == ' ')
 		p++;
@@ -280,7 +280,6 @@ unpack_repeated(struct maillog_message *m, unsigned *times)
 	if (m->end > p && m->end[-1] == ']')
 		m->end--;
 	*times = n < REPEATED_MAX ? n : REPEATED_MAX;
-	return true;
 }
 
 /*

@@ -191,6 +191,17 @@ limit_text(struct maillog_refusal *r)
 		r->text_max = r->codes + REPLY_MAX;
 }
 
+/* The next reading of a line's end, to the left; tries: how many there were. */
+static bool
+next_reading(struct maillog_refusal *r, const char **before, int *tries)
+{
+	if (*tries == TRIES || !maillog_attributes(r->m, before, &r->a))
+		return false;
+	++*tries;
+	limit_text(r);
+	return true;
+}
+
 /*
  * The end of a line may have several readings, since a recipient, a sender and
  * a sasl_sender can hold what looks like it. Of those with which a reply that
@@ -203,18 +214,15 @@ maillog_object_find(struct maillog_refusal *r, struct maillog_choice *c)
 	struct maillog_refusal left = *r;
 	struct maillog_choice other;
 	const char *before = r->m->end;
+	bool angle = maillog_begins(r->text, r->m->end, "<");
 	bool found = false, weighty = false, more;
 	int tries = 0;
 
-	maillog_attributes(r->m, &before, &r->a);
 	limit_text(r);
-	if (!maillog_begins(r->text, r->m->end, "<"))
-		return false;
-	before = r->m->end;
-	for (; tries < TRIES && maillog_attributes(r->m, &before, &left.a);
-	     tries++) {
-		limit_text(&left);
-		if (!find_object(&left, &other))
+	while ((angle || tries == 0) && next_reading(&left, &before, &tries)) {
+		if (tries == 1)
+			*r = left; /* if none makes sense */
+		if (!angle || !find_object(&left, &other))
 			continue;
 		more = is_weighty(&left, &other);
 		if (found && (more != weighty ? weighty :
@@ -226,7 +234,7 @@ maillog_object_find(struct maillog_refusal *r, struct maillog_choice *c)
 		*r = left;
 	}
 	/* At its own stage HELO may look like anything. */
-	return found || (tries == 0 && find_object(r, c));
+	return found || (angle && tries == 0 && find_object(r, c));
 }
 
 /*
@@ -257,11 +265,9 @@ maillog_object_listed(const struct maillog_refusal *r, enum maillog_object kind,
 {
 	struct maillog_refusal left = *r;
 	const char *before = r->m->end, *found;
-	int tries;
+	int tries = 0;
 
-	for (tries = 0; tries < TRIES &&
-	     maillog_attributes(r->m, &before, &left.a); tries++) {
-		limit_text(&left);
+	while (next_reading(&left, &before, &tries)) {
 		found = find_blocked(&left, kind, p);
 		if (found != NULL)
 			return found;

@@ -6,9 +6,7 @@
  * offset of the local zone is applied afterwards: once a day, and for each
  * stamp on the few days on which it changes.
  */
-#include "maillog.h"
-
-#include <string.h>
+#include "maillog_parse.h"
 
 #define DAY 86400
 #define HOUR 3600
@@ -16,12 +14,6 @@
 
 #define SHORTEST 14 /* "Nov 2 15:41:07" */
 #define LONGEST 40
-
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 /* How many bytes ".896580" or ",896" has at a place; 0 = no such thing. */
 static size_t
@@ -31,7 +23,7 @@ fraction(const char *s, size_t len)
 
 	if (len < 2 || (*s != '.' && *s != ','))
 		return 0;
-	while (n < len && is_digit(s[n]))
+	while (n < len && maillog_digit(s[n]))
 		n++;
 	return n == 1 ? 0 : n;
 }

@@ -93,7 +93,7 @@ reason_matches(const char *text, size_t len)
 
 /*
  * Is all of a text of the log what an action says? Each variable stands for
- * any text; whole is at most ACTION_MAX bytes.
+ * any text of at most VARIABLE_MAX bytes.
  */
 static bool
 own_matches(const char *own, const char *text, size_t len)

@@ -61,6 +61,15 @@ suggest_try(struct suggest *s, const char *candidate)
 	snprintf(s->best, sizeof(s->best), "%s", candidate);
 }
 
+void
+suggest_prefer(struct suggest *s, const char *candidate)
+{
+	if (s->distance == 0)
+		return;
+	s->distance = 0;
+	snprintf(s->best, sizeof(s->best), "%s", candidate);
+}
+
 const char *
 suggest_say(const struct suggest *s, const char *what, char *out, size_t size)
 {

@@ -20,6 +20,9 @@ void suggest_init(struct suggest *s, const char *word);
 /* One that would be right; the first of the nearest is kept. */
 void suggest_try(struct suggest *s, const char *candidate);
 
+/* One that is meant, however far it is; the first such is kept. */
+void suggest_prefer(struct suggest *s, const char *candidate);
+
 /*
  * Writes what, and if one of the words is near, "; did you mean WORD?".
  * Returns out.

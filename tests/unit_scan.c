@@ -62,6 +62,15 @@ defaults(struct config *c)
 	    "was compromised.";
 }
 
+/* The same, and a whitelist of these lines. */
+static void
+defaults_with(struct config *c, const char *list)
+{
+	unit_file("whitelist.txt", list, strlen(list));
+	defaults(c);
+	c->whitelist.file = whitelist;
+}
+
 /*
  * What a line gives: "BLOCK RULE KEY", the keys of lines that are each their
  * own as "*"; "" when it does not count.
@@ -419,9 +428,7 @@ some_are_never_counted(void **state)
 	size_t i;
 
 	(void)state;
-	unit_file("whitelist.txt", list, sizeof(list) - 1);
-	defaults(&c);
-	c.whitelist.file = whitelist;
+	defaults_with(&c, list);
 	for (i = 0; i < COUNT(rows); i++) {
 		hit = hit_with(&c, guess(rows[i].client, "x@y"));
 		if ((hit[0] != '\0') != rows[i].counts)
@@ -469,9 +476,7 @@ the_name_of_a_screened_client_is_the_latest(void **state)
 	size_t i;
 
 	(void)state;
-	unit_file("whitelist.txt", list, sizeof(list) - 1);
-	defaults(&c);
-	c.whitelist.file = whitelist;
+	defaults_with(&c, list);
 	scan_init(&s, &c);
 	scan_time(&s, NOW);
 	for (i = 0; i < COUNT(rows); i++) {
@@ -639,9 +644,7 @@ a_name_from_elsewhere_exempts_nobody(void **state)
 	struct config c;
 
 	(void)state;
-	unit_file("whitelist.txt", list, sizeof(list) - 1);
-	defaults(&c);
-	c.whitelist.file = whitelist;
+	defaults_with(&c, list);
 	assert_string_equal(hit_with(&c, STAMP "NOQUEUE: reject: RCPT from "
 	    "unknown[8.8.4.4]: 550 5.1.1 <x@partner.example>: Recipient "
 	    "address rejected: " UNKNOWN "; from=<a@partner.example> "
