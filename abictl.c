@@ -15,6 +15,7 @@
 #include "log.h"
 #include "mapper.h"
 #include "process.h"
+#include "selftest.h"
 #include "suggest.h"
 #include "text.h"
 
@@ -341,6 +342,8 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
 	map_override(ctl, argc, argv);
+	if (c->run == abictl_selftest)
+		selftest_postfix_look();
 	if (command_maps(c) && !ctl->dry_run && mapper_start(&ctl->cfg) != 0)
 		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
 	if (process_take_identity(
@@ -348,6 +351,8 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 		config_certain(&ctl->cfg, "store.url"), log_fd()) != 0)
 		return abictl_fail(EX_OSERR, "cannot give up root: %s",
 		    strerror(errno));
+	if (c->run == abictl_selftest)
+		selftest_user_take();
 	return EX_OK;
 }
 

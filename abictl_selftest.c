@@ -4,12 +4,9 @@
  * Looks at what the filter needs and at how Postfix calls it, a line per
  * finding. Makes one API call, of an address that is certainly known.
  */
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,10 +15,7 @@
 #include "abuseipdb.h"
 #include "budget.h"
 #include "fetch.h"
-#include "file.h"
-#include "userlimits.h"
 #include "log.h"
-#include "place.h"
 #include "process.h"
 #include "rest.h"
 #include "selftest.h"
@@ -29,47 +23,6 @@
 #include "text.h"
 #include "whitelist.h"
 
-#define PROBE_ADDRESS "1.1.1.1" /* a public resolver */
-#define LIMITS_FILE_MAX (16 * 1024 * 1024)
-
-static struct {
-	cJSON *json; /* NULL: print lines */
-	bool failed;
-} report;
-
-void
-say(enum selftest_level level, const char *subject, const char *fmt, ...)
-{
-	static const char *const words[] = { "ok", "skip", "warn", "FAIL" };
-	char raw[1024], text[1024];
-	cJSON *o;
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
-	va_end(ap);
-	text_printable(text, sizeof(text), raw);
-	report.failed |= level == FAIL;
-	if (report.json == NULL) {
-		printf("%-4s  %s: %s\n", words[level], subject, text);
-		fflush(stdout);
-		return;
-	}
-	o = cJSON_CreateObject();
-	cJSON_AddStringToObject(o, "result", words[level]);
-	cJSON_AddStringToObject(o, "subject", subject);
-	cJSON_AddStringToObject(o, "text", text);
-	cJSON_AddItemToArray(report.json, o);
-}
-
-bool
-selftest_can(const struct config *cfg, const char *sections, const char *what)
-{
-	if (config_error(cfg, sections) == NULL)
-		return true;
-	say(SKIP, what, "left out: see the configuration");
-	return false;
-}
 
 static void
 config_warn(void *arg, const char *text)
@@ -98,6 +51,28 @@ test_paths(const struct config *cfg)
 	}
 }
 
+/* We may have read it as root; can the filter read it? */
+static void
+test_config_readable(const struct config *cfg, const char *name)
+{
+	char directory[PATH_MAX];
+	const char *user = selftest_user(), *command;
+
+	if (cfg->file_mode == 0 || access(name, R_OK) == 0)
+		return;
+	snprintf(directory, sizeof(directory), "%.*s",
+	    (int)(strrchr(name, '/') != NULL ? strrchr(name, '/') - name : 0),
+	    name);
+	if (directory[0] != '\0' && access(directory, X_OK) != 0)
+		command = selftest_command_line("sudo chgrp %s %s && "
+		    "sudo chmod 750 %s", user, directory, directory);
+	else
+		command = selftest_command_line("sudo chgrp %s %s && "
+		    "sudo chmod 640 %s", user, name, name);
+	say_try(FAIL, "configuration", command, "%s: user %s cannot read it, "
+	    "so every filter answers DUNNO", name, user);
+}
+
 static void
 test_config(const struct config *cfg)
 {
@@ -105,8 +80,12 @@ test_config(const struct config *cfg)
 	int warnings = 0, i;
 
 	for (i = 0; i < cfg->error_count; i++)
-		say(FAIL, "configuration", "%s", cfg->errors[i].text);
-
+		say_try(FAIL, "configuration", selftest_edit(cfg), "%s",
+		    cfg->errors[i].text);
+	test_config_readable(cfg, name);
+	if (cfg->filter.dry_run)
+		say_try(WARN, "configuration", selftest_edit(cfg),
+		    "filter.dry_run is yes: nobody is refused");
 	config_warnings(cfg, config_warn, &warnings);
 	if (cfg->file_mode == 0)
 		say(WARN, "configuration", "%s: no such file, so the defaults "
@@ -122,12 +101,6 @@ whitelist_complain(void *arg, int line, const char *what)
 }
 
 static void
-geocount_complain(void *arg, int line, const char *what)
-{
-	say(WARN, "geocount", "%s:%d: %s", (const char *)arg, line, what);
-}
-
-static void
 test_whitelist(const struct config *cfg)
 {
 	const char *path = cfg->whitelist.file;
@@ -137,8 +110,8 @@ test_whitelist(const struct config *cfg)
 		say(SKIP, "whitelist", "whitelist.file is not set");
 	else if (whitelist_load(path, &w, NULL, whitelist_complain,
 		     (void *)path) != 0)
-		say(errno == ENOENT ? WARN : FAIL, "whitelist", "%s: %s", path,
-		    strerror(errno));
+		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
+		    selftest_readable(errno, path), "%s: %s", path, strerror(errno));
 	else {
 		say(OK, "whitelist", "%s: %zu entries", path,
 		    whitelist_size(w));
@@ -154,11 +127,11 @@ test_log(const struct config *cfg)
 	if (path[0] != '/')
 		say(OK, "log", "%s", path);
 	else if (access(path, W_OK) == 0)
-		say(OK, "log", "%s: user %u can write", path,
-		    (unsigned)geteuid());
+		say(OK, "log", "%s: user %s can write", path, selftest_user());
 	else
-		say(FAIL, "log", "%s: user %u: %s", path, (unsigned)geteuid(),
-		    strerror(errno));
+		say_try(FAIL, "log", selftest_command_line("sudo install "
+		    "-o %s -m 640 /dev/null %s", selftest_user(), path),
+		    "%s: user %s: %s", path, selftest_user(), strerror(errno));
 }
 
 /* Can this identity, which is the filter's, work with the cache? */
@@ -174,87 +147,47 @@ test_cache(struct statedir *d)
 		return false;
 	}
 	if (!statedir_usable(d)) {
-		say(FAIL, "cache", "%s", d->problem);
+		say_try(FAIL, "cache", selftest_own_directory(d->path), "%s",
+		    d->problem);
 		return false;
 	}
 	if (geteuid() == 0)
-		say(WARN, "cache", "%s belongs to root; it should belong to "
-		    "the user of the spawn service", d->path);
+		say_try(WARN, "cache", selftest_own_directory(d->path), "%s belongs to "
+		    "root; it should belong to the user of the spawn service",
+		    d->path);
 	if (statedir_write(d, name, "", 0, 0) != 0 ||
 	    statedir_remove(d, name) < 0) {
-		say(FAIL, "cache", "%s: cannot write: %s", d->path,
+		say_try(FAIL, "cache", selftest_own_directory(d->path), "%s: user %s "
+		    "cannot write: %s", d->path, selftest_user(),
 		    strerror(errno));
 		return false;
 	}
 	lock = statedir_lock(d, STATEDIR_LOCK_PROBE, 1000);
 	if (lock < 0)
-		say(FAIL, "cache", "%s/" STATEDIR_LOCK ": %s", d->path,
-		    strerror(errno));
+		say_try(FAIL, "cache", selftest_command_line("sudo rm -f %s/"
+		    STATEDIR_LOCK, d->path), "%s/" STATEDIR_LOCK ": %s",
+		    d->path, strerror(errno));
 	else {
 		close(lock);
-		say(OK, "cache", "%s: user %u can write", d->path,
-		    (unsigned)geteuid());
+		say(OK, "cache", "%s: user %s can write", d->path,
+		    selftest_user());
 	}
 	return lock >= 0;
 }
 
-/* What geocount needs: countries, lists, the store. */
-static void
-test_geocount(const struct config *cfg)
+/* The command that may mend a store, or else tells more. */
+static const char *
+store_command(const struct config *cfg)
 {
-	const char *path = cfg->geocount.database;
-	char text[256];
-	struct address a;
-	struct place p;
+	const char *path = cfg->store.url + strcspn(cfg->store.url, "/");
+	char directory[PATH_MAX];
 
-	address_parse(PROBE_ADDRESS, &a);
-	if (path == NULL)
-		say(WARN, "geocount", "geocount.database is not set: countries "
-		    "are not known");
-	else if (place_find(path, &a, &p) == PLACE_ERROR)
-		say(WARN, "geocount", "%s: countries are not known",
-		    place_problem());
-	else {
-		place_describe(text, sizeof(text));
-		say(OK, "geocount", "%s: %s", path, text);
-	}
-	place_close();
-}
-
-static void
-test_blocks(const char *path)
-{
-	struct whitelist *w;
-
-	if (path == NULL)
-		return;
-	if (whitelist_load(path, &w, NULL, geocount_complain, (void *)path) !=
-	    0) {
-		say(FAIL, "geocount", "%s: %s", path, strerror(errno));
-		return;
-	}
-	say(OK, "geocount", "%s: %zu entries", path, whitelist_size(w));
-	whitelist_free(w);
-}
-
-static void
-test_limits(const char *path)
-{
-	struct limits *l;
-	size_t len;
-	char *text;
-
-	if (path == NULL)
-		return;
-	text = file_slurp(path, LIMITS_FILE_MAX, &len, NULL);
-	l = text != NULL ? limits_parse(text, len, geocount_complain,
-	    (void *)path) : NULL;
-	if (l == NULL)
-		say(FAIL, "geocount", "%s: %s", path, strerror(errno));
-	else
-		say(OK, "geocount", "%s: %zu lines", path, limits_size(l));
-	limits_free(l);
-	free(text);
+	snprintf(directory, sizeof(directory), "%.*s",
+	    (int)(strrchr(cfg->store.url, '/') - path), path);
+	if (strncmp(cfg->store.url, "sqlite:", 7) != 0 ||
+	    access(directory, W_OK) == 0)
+		return "sudo abictl store status";
+	return selftest_own_directory(directory);
 }
 
 static void
@@ -266,11 +199,11 @@ test_store(const struct config *cfg)
 
 	s = store_open(cfg, cfg->store.url, error, sizeof(error));
 	if (s == NULL) {
-		say(FAIL, "store", "%s", error);
+		say_try(FAIL, "store", store_command(cfg), "%s", error);
 		return;
 	}
 	if (s->driver->status(s, &status) == STORE_ERROR)
-		say(FAIL, "store", "%s", s->error);
+		say_try(FAIL, "store", store_command(cfg), "%s", s->error);
 	else
 		say(OK, "store", "%s: %ld logins, schema %ld", status.where,
 		    status.rows[STORE_LOGIN], status.schema);
@@ -285,13 +218,17 @@ test_abictl(const struct config *cfg)
 	if (cfg->filter.abictl != NULL)
 		snprintf(path, sizeof(path), "%s", cfg->filter.abictl);
 	else if (process_sibling("abictl", path, sizeof(path)) != 0) {
-		say(FAIL, "abictl", "/proc/self/exe: %s", strerror(errno));
+		say_try(FAIL, "abictl", "sudo mount -t proc proc /proc",
+		    "/proc/self/exe: %s", strerror(errno));
 		return;
 	}
 	if (access(path, X_OK) == 0)
 		say(OK, "abictl", "%s", path);
 	else
-		say(FAIL, "abictl", "%s: %s", path, strerror(errno));
+		say_try(FAIL, "abictl", cfg->filter.abictl != NULL ?
+		    selftest_edit(cfg) : selftest_command_line(
+		    "sudo chmod 755 %s", path), "%s: %s", path,
+		    strerror(errno));
 }
 
 /* Takes one of the day's calls; false, and said why, when that fails. */
@@ -333,10 +270,13 @@ test_api(const struct config *cfg, struct statedir *d)
 		return;
 	}
 	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & 07) != 0)
-		say(WARN, "AbuseIPDB", "%s: everybody can read this secret "
-		    "(chmod o-rwx)", path);
+		say_try(WARN, "AbuseIPDB", selftest_command_line(
+		    "sudo chmod o-rwx %s", path), "%s: everybody can read this "
+		    "secret", path);
 	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
-		say(FAIL, "AbuseIPDB", "%s", reason);
+		say_try(FAIL, "AbuseIPDB", path != NULL && access(path,
+		    R_OK) != 0 ? selftest_readable(errno, path) : selftest_edit(cfg),
+		    "%s", reason);
 		return;
 	}
 	/* After a wrong key this is how to try the new one. */
@@ -349,11 +289,15 @@ test_api(const struct config *cfg, struct statedir *d)
 	}
 	if (!call_take(cfg, d, now))
 		return;
-	address_parse(PROBE_ADDRESS, &a);
+	address_parse(SELFTEST_ADDRESS, &a);
 	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
 	    &answer);
 	if (!answer.ok)
-		say(FAIL, "AbuseIPDB", "%s: %s", cfg->reputation.url,
+		say_try(FAIL, "AbuseIPDB", answer.only_this ||
+		    strstr(answer.reason, "401") == NULL ?
+		    selftest_command_line("curl -sS -o /dev/null -w "
+		    "'%%{http_code}\\n' %s", cfg->reputation.url) :
+		    selftest_edit(cfg), "%s: %s", cfg->reputation.url,
 		    answer.reason);
 	else if (answer.remaining >= 0)
 		say(OK, "AbuseIPDB", "%s answers, %ld calls left today",
@@ -380,7 +324,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 		return EX_USAGE;
 	log_open("abictl", "none", LOG_LEVEL_ERROR); /* said below */
 	if (ctl->json)
-		report.json = cJSON_CreateArray();
+		selftest_json();
 	statedir_init(&dir, cfg->reputation.cache_dir);
 	test_config(cfg);
 	test_paths(cfg);
@@ -389,23 +333,17 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 		test_whitelist(cfg);
 	if (selftest_can(cfg, "reputation", "cache"))
 		test_cache(&dir);
-	if (strstr(cfg->filter.checks, "geocount") != NULL &&
-	    selftest_can(cfg, "geocount", "geocount")) {
-		test_geocount(cfg);
-		test_blocks(cfg->geocount.whitelist_file);
-		test_limits(cfg->geocount.users_file);
-	}
+	selftest_geocount(cfg);
 	if (selftest_can(cfg, "store", "store"))
 		test_store(cfg);
 	test_abictl(cfg);
-	if (selftest_can(cfg, "reputation", "AbuseIPDB"))
+	if (selftest_checks(cfg, "reputation") &&
+	    selftest_can(cfg, "reputation", "AbuseIPDB"))
 		test_api(cfg, &dir);
 	selftest_zones(cfg, &dir);
 	if (selftest_can(cfg, "accounts", "accounts.command"))
 		selftest_command(cfg);
 	selftest_blacklist(cfg, &dir);
-	selftest_postfix();
-	if (report.json != NULL)
-		abictl_json(report.json);
-	return report.failed ? 1 : EX_OK;
+	selftest_postfix(cfg);
+	return selftest_end();
 }

@@ -53,20 +53,20 @@ is_listed(const struct point *p)
 
 /* Says what is wrong with a zone as a whole. True if nothing is. */
 static bool
-usable(const struct point *p, const char *subject)
+usable(const struct point *p, const char *subject, const char *command)
 {
 	const struct dnslist_question *q = &p->said;
 
 	if (q->status == DNSQUERY_REFUSED)
-		say(FAIL, subject, "REFUSED: is the key right, and is the "
+		say_try(FAIL, subject, command, "REFUSED: is the key right, and is the "
 		    "resolver allowed to ask?");
 	else if (q->status != DNSQUERY_ANSWER)
-		say(FAIL, subject, "%s: %s", p->what, q->why);
+		say_try(FAIL, subject, command, "%s: %s", p->what, q->why);
 	else if (q->verdict == DNSZONE_WRONG)
-		say(FAIL, subject, "%s: answer %s is an error code, or not of "
+		say_try(FAIL, subject, command, "%s: answer %s is an error code, or not of "
 		    "a DNS list", p->what, q->answer);
 	else if (!q->nxdomain)
-		say(FAIL, subject, "%s: no address, but not NXDOMAIN, so that "
+		say_try(FAIL, subject, command, "%s: no address, but not NXDOMAIN, so that "
 		    "no hit is acted upon", p->what);
 	else
 		return true;
@@ -116,12 +116,13 @@ test_address_zone(const struct config *cfg, struct statedir *d,
 		snprintf(why, sizeof(why), "%.100s lists 127.0.0.1", z->shown);
 		rest_set(d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD,
 		    why);
-		say(FAIL, subject, "%s is listed (%s), which no working list "
+		say_try(FAIL, subject, selftest_edit(cfg),
+		    "%s is listed (%s), which no working list "
 		    "does; not asked for a day", points[i].what,
 		    points[i].said.answer);
 		return;
 	}
-	if (!usable(&points[0], subject))
+	if (!usable(&points[0], subject, selftest_edit(cfg)))
 		return;
 	rest_clear(d, rest);
 	if (!points[1].said.nxdomain)
@@ -143,9 +144,9 @@ test_recipient_zone(const struct config *cfg, const struct dnszone *z)
 	snprintf(subject, sizeof(subject), "zone %s", z->shown);
 	ask(cfg, z, which, p, 1);
 	if (is_listed(p))
-		say(FAIL, subject, "%s is listed (%s), which cannot be",
-		    p->what, p->said.answer);
-	else if (usable(p, subject))
+		say_try(FAIL, subject, selftest_edit(cfg), "%s is listed (%s), "
+		    "which cannot be", p->what, p->said.answer);
+	else if (usable(p, subject, selftest_edit(cfg)))
 		say(OK, subject, "answers");
 }
 
@@ -155,7 +156,7 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 	struct dnszone zones[DNSZONE_MAX];
 	int count = 0, total = 0, i;
 
-	if (strstr(cfg->filter.checks, "authbl") == NULL ||
+	if (!selftest_checks(cfg, "authbl") ||
 	    !selftest_can(cfg, "authbl", "authbl"))
 		return;
 	if (cfg->authbl.zones != NULL)
@@ -184,5 +185,7 @@ selftest_command(const struct config *cfg)
 	if (access(path, X_OK) == 0)
 		say(OK, "accounts.command", "%s", path);
 	else
-		say(FAIL, "accounts.command", "%s: %s", path, strerror(errno));
+		say_try(FAIL, "accounts.command", errno == EACCES ?
+		    selftest_command_line("sudo chmod a+rx %s", path) :
+		    selftest_edit(cfg), "%s: %s", path, strerror(errno));
 }

@@ -48,6 +48,34 @@ group_add(const char *name, gid_t *list, size_t *count)
 		list[(*count)++] = g->gr_gid;
 }
 
+/* The last step of root: the user, its group, and those that read logs. */
+static int
+become(uid_t uid, gid_t gid)
+{
+	gid_t groups[3];
+	size_t count = 0;
+
+	groups[count++] = gid;
+	group_add("adm", groups, &count);
+	group_add("systemd-journal", groups, &count);
+	if (setgroups(count, groups) != 0 || setresgid(gid, gid, gid) != 0 ||
+	    setresuid(uid, uid, uid) != 0)
+		return -1;
+	return 0;
+}
+
+int
+process_become(const char *user)
+{
+	const struct passwd *pw;
+
+	if (geteuid() != 0)
+		return 0;
+	errno = ENOENT;
+	pw = getpwnam(user);
+	return pw != NULL ? become(pw->pw_uid, pw->pw_gid) : -1;
+}
+
 int
 process_take_identity(const char *cache_dir, const char *store_url,
     int log_fd)
@@ -59,9 +87,9 @@ process_take_identity(const char *cache_dir, const char *store_url,
 	const char *const dirs[] = { cache_dir, store,
 		LOCALSTATEDIR "/lib/abichecker" };
 	const struct passwd *pw;
-	gid_t groups[3], gid;
-	size_t count = 0, i;
 	struct stat st, log;
+	gid_t gid;
+	size_t i;
 
 	if (geteuid() != 0)
 		return 0;
@@ -78,13 +106,7 @@ process_take_identity(const char *cache_dir, const char *store_url,
 	    log.st_uid == 0 && log.st_size == 0 && log.st_nlink == 1 &&
 	    fchown(log_fd, st.st_uid, gid) != 0)
 		return -1;
-	groups[count++] = gid;
-	group_add("adm", groups, &count);
-	group_add("systemd-journal", groups, &count);
-	if (setgroups(count, groups) != 0 || setresgid(gid, gid, gid) != 0 ||
-	    setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
-		return -1;
-	return 0;
+	return become(st.st_uid, gid);
 }
 
 int

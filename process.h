@@ -25,6 +25,12 @@ int process_take_identity(const char *cache_dir, const char *store_url,
     int log_fd);
 
 /*
+ * When run by root: becomes this user, with its group and the same groups. 0,
+ * or -1 with errno (ENOENT: there is no such user).
+ */
+int process_become(const char *user);
+
+/*
  * The path of a program in the directory of the running one. 0, or -1 with
  * errno.
  */

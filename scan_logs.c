@@ -45,15 +45,13 @@ scan_logs_journal(void)
 	    holds_something("/run/log/journal");
 }
 
-/* One of the usual files: taken if there is nothing better. */
+/* Is this one of the usual files, and in use? */
 static bool
-usable(const char *path)
+in_use(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) != 0)
-		return false;
-	return !scan_logs_journal() || (access(path, R_OK) == 0 &&
+	return stat(path, &st) == 0 && (!scan_logs_journal() ||
 	    time(NULL) - st.st_mtime < STALE);
 }
 
@@ -64,9 +62,14 @@ find_usual(struct scan_logs *logs)
 		"/var/log/maillog" };
 	size_t i;
 
-	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
-		if (usable(usual[i]))
+	for (i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
+		if (!in_use(usual[i]))
+			continue;
+		if (access(usual[i], R_OK) == 0 || !scan_logs_journal())
 			scan_logs_add(logs, usual[i], strlen(usual[i]));
+		else
+			logs->passed[logs->passed_count++] = usual[i];
+	}
 	if (logs->count == 0)
 		scan_logs_add(logs, "journal", strlen("journal"));
 }
@@ -77,7 +80,7 @@ scan_logs_find(struct scan_logs *logs, const struct config *cfg)
 	const char *s = cfg->blacklist.logs;
 	size_t n;
 
-	logs->count = 0;
+	logs->count = logs->passed_count = 0;
 	logs->dropped = false;
 	if (strcmp(s, "auto") == 0) {
 		find_usual(logs);

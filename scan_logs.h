@@ -16,6 +16,10 @@ struct scan_logs {
 	char what[SCAN_LOGS_MAX][SCAN_LOG_MAX]; /* see logsource_open() */
 	size_t count;
 	bool dropped; /* too many, or too long a path */
+
+	/* Usual files that are in use, but cannot be read. */
+	const char *passed[2];
+	size_t passed_count;
 };
 
 /*

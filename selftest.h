@@ -7,11 +7,46 @@
 #include "config.h"
 #include "statedir.h"
 
+#define SELFTEST_ADDRESS "1.1.1.1" /* a public resolver, for lookups */
+
 enum selftest_level { OK, SKIP, WARN, FAIL };
 
-/* One finding. A FAIL makes the exit status 1. */
+/* One finding that is no FAIL. */
 void say(enum selftest_level level, const char *subject, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/*
+ * One finding, and the command to run next, which mends it or tells more. A
+ * FAIL has always one, and makes the exit status 1.
+ */
+void say_try(enum selftest_level level, const char *subject,
+    const char *command, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A command of up to 1023 bytes for say_try(). Valid until the next call. */
+const char *selftest_command_line(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2)));
+
+/* The command that opens the configuration in an editor, as above. */
+const char *selftest_edit(const struct config *cfg);
+
+/* The command that lets the filter read a file, after this error. */
+const char *selftest_readable(int error, const char *path);
+
+/* The command that gives it a directory. */
+const char *selftest_own_directory(const char *path);
+
+/* Findings shall be JSON. */
+void selftest_json(void);
+
+/* Behind the last one: the closing line, or the JSON. The exit status. */
+int selftest_end(void);
+
+/* The name of the filter's user, for whom all is tried. */
+const char *selftest_user(void);
+
+/* Is a check named in filter.checks? */
+bool selftest_checks(const struct config *cfg, const char *name);
 
 /*
  * Can something be tested that relies on these sections of the configuration?
@@ -19,6 +54,9 @@ void say(enum selftest_level level, const char *subject, const char *fmt, ...)
  */
 bool selftest_can(const struct config *cfg, const char *sections,
     const char *what);
+
+/* Country database, lists and limits. */
+void selftest_geocount(const struct config *cfg);
 
 /* The DNS zones: RFC 5782's test points. d: where the markers are. */
 void selftest_zones(const struct config *cfg, struct statedir *d);
@@ -29,7 +67,17 @@ void selftest_command(const struct config *cfg);
 /* Logs, snapshot, map. */
 void selftest_blacklist(const struct config *cfg, struct statedir *d);
 
-/* main.cf and master.cf. */
-void selftest_postfix(void);
+/*
+ * main.cf and master.cf: first, while we are root, it is looked and asked
+ * there; then, as the filter's user, that is judged.
+ */
+void selftest_postfix_look(void);
+void selftest_postfix(const struct config *cfg);
+
+/*
+ * Where nothing that is the filter's tells who it is, since all is root's:
+ * becomes the user whom master.cf names, if it does.
+ */
+void selftest_user_take(void);
 
 #endif

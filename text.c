@@ -158,6 +158,21 @@ text_trim(char *s)
 	return s;
 }
 
+bool
+text_listed(const char *list, const char *word, size_t n)
+{
+	static const char separators[] = ", \t\r\n";
+	size_t len;
+
+	for (list += strspn(list, separators); *list != '\0';
+	     list += len, list += strspn(list, separators)) {
+		len = strcspn(list, separators);
+		if (len == n && strncmp(list, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 void
 text_lower(char *s)
 {

@@ -56,6 +56,11 @@ const char *text_inner(const char *s, size_t *n);
 /* Cuts that white space off, in place; returns the new beginning. */
 char *text_trim(char *s);
 
+/*
+ * Is the word of n bytes one of a list with white space or commas between them?
+ */
+bool text_listed(const char *list, const char *word, size_t n);
+
 /* Folds A-Z to a-z in place. Bytes above 0x7f stay. */
 void text_lower(char *s);
 

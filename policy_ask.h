@@ -1,0 +1,27 @@
+/*
+ * policy_ask - a request at a policy service, as smtpd(8) makes it.
+ */
+#ifndef POLICY_ASK_H
+#define POLICY_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define POLICY_ASK_MAX 1024
+
+/* What came of it. */
+struct policy_asked {
+	bool answered;
+	char text[POLICY_ASK_MAX]; /* the action, or what went wrong */
+	long ms;
+};
+
+/*
+ * Asks at a socket (path) or, if path is NULL, at HOST:PORT, about a client
+ * that is nobody's, 192.0.2.1 of RFC 5737, without a user: so nothing is
+ * counted, cached or looked up.
+ */
+void policy_ask(const char *path, const char *host_port, int wait_ms,
+    struct policy_asked *asked);
+
+#endif
