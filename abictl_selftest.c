@@ -56,7 +56,7 @@ static void
 test_config_readable(const struct config *cfg, const char *name)
 {
 	char directory[PATH_MAX];
-	const char *user = selftest_user(), *command;
+	const char *group = selftest_group(), *command;
 
 	if (cfg->file_mode == 0 || access(name, R_OK) == 0)
 		return;
@@ -65,12 +65,12 @@ test_config_readable(const struct config *cfg, const char *name)
 	    name);
 	if (directory[0] != '\0' && access(directory, X_OK) != 0)
 		command = selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod 750 %s", user, directory, directory);
+		    "sudo chmod 750 %s", group, directory, directory);
 	else
 		command = selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod 640 %s", user, name, name);
+		    "sudo chmod 640 %s", group, name, name);
 	say_try(FAIL, "configuration", command, "%s: user %s cannot read it, "
-	    "so every filter answers DUNNO", name, user);
+	    "so every filter answers DUNNO", name, selftest_user());
 }
 
 static void
@@ -251,6 +251,27 @@ call_take(const struct config *cfg, struct statedir *d, time_t now)
 	}
 }
 
+/* The command for a key that cannot be used. */
+static const char *
+token_command(const struct config *cfg)
+{
+	const char *path = cfg->reputation.token_file;
+
+	if (path == NULL)
+		return selftest_edit(cfg);
+	return access(path, R_OK) != 0 ? selftest_readable(errno, path) :
+					 selftest_edit_file(path);
+}
+
+/* The command after a call that has failed for this reason. */
+static const char *
+api_command(const struct config *cfg, const char *reason)
+{
+	return strstr(reason, "status 401") != NULL ? token_command(cfg) :
+	    selftest_command_line("curl -sS -o /dev/null -w "
+		"'%%{http_code}\\n' %s", cfg->reputation.url);
+}
+
 /* The key, and with it one call. */
 static void
 test_api(const struct config *cfg, struct statedir *d)
@@ -274,9 +295,7 @@ test_api(const struct config *cfg, struct statedir *d)
 		    "sudo chmod o-rwx %s", path), "%s: everybody can read this "
 		    "secret", path);
 	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
-		say_try(FAIL, "AbuseIPDB", path != NULL && access(path,
-		    R_OK) != 0 ? selftest_readable(errno, path) : selftest_edit(cfg),
-		    "%s", reason);
+		say_try(FAIL, "AbuseIPDB", token_command(cfg), "%s", reason);
 		return;
 	}
 	/* After a wrong key this is how to try the new one. */
@@ -293,12 +312,8 @@ test_api(const struct config *cfg, struct statedir *d)
 	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
 	    &answer);
 	if (!answer.ok)
-		say_try(FAIL, "AbuseIPDB", answer.only_this ||
-		    strstr(answer.reason, "401") == NULL ?
-		    selftest_command_line("curl -sS -o /dev/null -w "
-		    "'%%{http_code}\\n' %s", cfg->reputation.url) :
-		    selftest_edit(cfg), "%s: %s", cfg->reputation.url,
-		    answer.reason);
+		say_try(FAIL, "AbuseIPDB", api_command(cfg, answer.reason),
+		    "%s: %s", cfg->reputation.url, answer.reason);
 	else if (answer.remaining >= 0)
 		say(OK, "AbuseIPDB", "%s answers, %ld calls left today",
 		    cfg->reputation.url, answer.remaining);

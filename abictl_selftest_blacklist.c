@@ -58,23 +58,23 @@ is_understood(const char *path, char *line, size_t size)
 
 /* The command that lets this user read a log. */
 static const char *
-log_command(const char *path)
+log_command(const char *path, int error)
 {
-	return errno == EACCES ? selftest_command_line("sudo chgrp %s %s && "
-	    "sudo chmod 640 %s", selftest_user(), path, path) :
-	    selftest_command_line("ls -l %s", path);
+	return error == EACCES ? selftest_readable(error, path) :
+				 selftest_command_line("ls -l %s", path);
 }
 
 /* A log that is a file. */
 static void
 test_file(const char *path)
 {
+	int error = access(path, R_OK) != 0 ? errno : 0;
 	const char *packed;
 	char line[120];
 
-	if (access(path, R_OK) != 0)
-		say_try(FAIL, "mail log", log_command(path), "%s: user %s: %s",
-		    path, selftest_user(), strerror(errno));
+	if (error != 0)
+		say_try(FAIL, "mail log", log_command(path, error),
+		    "%s: user %s: %s", path, selftest_user(), strerror(error));
 	else if ((packed = logsource_packed(path)) != NULL)
 		say_try(FAIL, "mail log", selftest_command_line("sudo abictl "
 		    "scan --dry-run %s", path), "%s: compressed (%s): only "

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "process.h"
@@ -46,22 +45,44 @@ selftest_worth_asking(const struct instance *in, const char *target)
 	return s != NULL ? postfix_is_ours(s) : !in->ours && is_remote(target);
 }
 
+/* What an earlier service got there, if that was no answer: once will do. */
+static const struct policy_asked *
+silent_before(const struct instance *in, const char *target)
+{
+	const struct asker *a;
+	size_t i;
+
+	for (a = in->askers; a < in->askers + in->count; a++)
+		for (i = 0; i < a->count; i++)
+			if (strcmp(a->asks[i].target, target) == 0 &&
+			    a->answers[i].text[0] != '\0' &&
+			    !a->answers[i].answered)
+				return &a->answers[i];
+	return NULL;
+}
+
 static void
 asker_ask(const struct instance *in, struct asker *a)
 {
+	const struct policy_asked *silent;
 	char path[PATH_MAX];
 	const char *target;
 	bool is_socket;
-	struct stat st;
 	size_t i;
 
 	for (i = 0; i < a->count; i++) {
 		target = a->asks[i].target;
 		is_socket = postfix_socket(&in->conf, target, path,
 		    sizeof(path));
-		a->there[i] = is_socket && stat(path, &st) == 0 &&
-		    S_ISSOCK(st.st_mode);
-		if (in->running && selftest_worth_asking(in, target))
+		/* One that is left over is nobody's. */
+		a->there[i] = is_socket && in->root &&
+		    policy_listens(path, ANSWER_MS);
+		if (!in->running || !selftest_worth_asking(in, target))
+			continue;
+		silent = silent_before(in, target);
+		if (silent != NULL)
+			a->answers[i] = *silent;
+		else
 			policy_ask(is_socket ? path : NULL,
 			    is_socket ? NULL : target + strlen("inet:"),
 			    ANSWER_MS, &a->answers[i]);

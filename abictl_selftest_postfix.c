@@ -91,7 +91,7 @@ test_ask(const struct instance *in, const struct asker *a, size_t i)
 	char who[160];
 
 	if (!selftest_worth_asking(in, ask->target)) {
-		if (!socket || a->there[i] ||
+		if (!socket || !in->root || a->there[i] ||
 		    postfix_listener(&in->conf, ask->target) != NULL)
 			return false;
 		target_tell(in, a, ask->target);
@@ -189,7 +189,7 @@ static bool
 test_asker(const struct instance *in, const struct asker *a,
     const struct config *cfg)
 {
-	bool asks = false, users = false, strangers = false, early = true;
+	bool asks = false, users = false, strangers = false, late = false;
 	char delay[16], who[160];
 	size_t i;
 
@@ -199,12 +199,12 @@ test_asker(const struct instance *in, const struct asker *a,
 		asks = true;
 		users |= a->asks[i].users;
 		strangers |= a->asks[i].strangers;
-		early &= a->asks[i].early;
+		late |= a->asks[i].users_late;
 		test_default(in, a, &a->asks[i]);
 	}
 	postfix_value(&in->conf, a->service, "smtpd_delay_reject", delay,
 	    sizeof(delay));
-	if (asks && early && users && is_for_users(in, a->service) &&
+	if (users && !late && is_for_users(in, a->service) &&
 	    strcmp(delay, "yes") != 0)
 		say_try(WARN, selftest_subject(in),
 		    selftest_change(in, "-e", "smtpd_delay_reject=yes"), "%s: "

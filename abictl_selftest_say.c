@@ -3,6 +3,7 @@
  */
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <grp.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,24 +85,57 @@ selftest_command_line(const char *fmt, ...)
 }
 
 const char *
+selftest_edit_file(const char *path)
+{
+	return selftest_command_line("sudo ${EDITOR:-vi} %s", path);
+}
+
+const char *
 selftest_edit(const struct config *cfg)
 {
-	return selftest_command_line("sudo ${EDITOR:-vi} %s",
+	return selftest_edit_file(
 	    cfg->file != NULL ? cfg->file : CONFIG_DEFAULT_FILE);
+}
+
+/* A name, or the number if it has none; what goes into errno is dropped. */
+static void
+name_or_number(char *out, size_t size, const char *name, unsigned number,
+    int saved)
+{
+	if (name != NULL)
+		snprintf(out, size, "%s", name);
+	else
+		snprintf(out, size, "%u", number);
+	errno = saved;
 }
 
 const char *
 selftest_user(void)
 {
 	static char name[64];
-	const struct passwd *pw = geteuid() != 0 ? getpwuid(geteuid()) : NULL;
+	int saved = errno;
+	const struct passwd *pw;
 
-	if (pw != NULL)
-		snprintf(name, sizeof(name), "%s", pw->pw_name);
-	else if (geteuid() != 0)
-		snprintf(name, sizeof(name), "%u", (unsigned)geteuid());
-	else
-		snprintf(name, sizeof(name), "abichecker");
+	if (geteuid() == 0)
+		return "abichecker";
+	pw = getpwuid(geteuid());
+	name_or_number(name, sizeof(name), pw != NULL ? pw->pw_name : NULL,
+	    (unsigned)geteuid(), saved);
+	return name;
+}
+
+const char *
+selftest_group(void)
+{
+	static char name[64];
+	int saved = errno;
+	const struct group *g;
+
+	if (geteuid() == 0)
+		return "abichecker";
+	g = getgrgid(getegid());
+	name_or_number(name, sizeof(name), g != NULL ? g->gr_name : NULL,
+	    (unsigned)getegid(), saved);
 	return name;
 }
 
@@ -123,24 +157,20 @@ selftest_can(const struct config *cfg, const char *sections, const char *what)
 const char *
 selftest_readable(int error, const char *path)
 {
-	const char *user = selftest_user();
-
 	if (error == ENOENT)
 		return selftest_command_line("sudo install -m 640 -g %s "
-		    "/dev/null %s", user, path);
+		    "/dev/null %s", selftest_group(), path);
 	if (error == EACCES)
 		return selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod g+r %s", user, path, path);
+		    "sudo chmod g+r %s", selftest_group(), path, path);
 	return selftest_command_line("ls -ld %s", path);
 }
 
 const char *
 selftest_own_directory(const char *path)
 {
-	const char *user = selftest_user();
-
 	return selftest_command_line("sudo install -d -o %s -g %s -m 750 %s",
-	    user, user, path);
+	    selftest_user(), selftest_group(), path);
 }
 
 void

@@ -145,6 +145,16 @@ answer_read(int fd, char *buf, size_t size, long end)
 	}
 }
 
+bool
+policy_listens(const char *path, int wait_ms)
+{
+	int fd = connect_socket(path, now_ms() + wait_ms);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 void
 policy_ask(const char *path, const char *host_port, int wait_ms,
     struct policy_asked *asked)

@@ -24,4 +24,7 @@ struct policy_asked {
 void policy_ask(const char *path, const char *host_port, int wait_ms,
     struct policy_asked *asked);
 
+/* Does anybody listen at a socket? */
+bool policy_listens(const char *path, int wait_ms);
+
 #endif

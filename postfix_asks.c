@@ -79,12 +79,11 @@ walk_ask(struct walk *w, const char *text, size_t n)
 	a = &w->asks[i];
 	if (i == w->count) {
 		w->count++;
-		*a = (struct postfix_ask){ .has_default = true,
-			.early = true };
+		*a = (struct postfix_ask){ .has_default = true };
 		snprintf(a->target, sizeof(a->target), "%s", target);
 	}
 	a->has_default &= has_setting(text, n, "default_action");
-	a->early &= w->early;
+	a->users_late |= w->users && !w->early;
 	a->users |= w->users;
 	a->strangers |= w->strangers;
 }

@@ -66,7 +66,7 @@ struct postfix_ask {
 	bool has_default; /* default_action is set for it */
 	bool users;       /* comes to it for clients that have logged in */
 	bool strangers;   /* and for others */
-	bool early;       /* in client or HELO restrictions only */
+	bool users_late;  /* for users behind MAIL, however early smtpd asks */
 };
 
 /*

@@ -27,7 +27,8 @@ void say_try(enum selftest_level level, const char *subject,
 const char *selftest_command_line(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
 
-/* The command that opens the configuration in an editor, as above. */
+/* The commands that open a file, or the configuration, in an editor. */
+const char *selftest_edit_file(const char *path);
 const char *selftest_edit(const struct config *cfg);
 
 /* The command that lets the filter read a file, after this error. */
@@ -42,8 +43,9 @@ void selftest_json(void);
 /* Behind the last one: the closing line, or the JSON. The exit status. */
 int selftest_end(void);
 
-/* The name of the filter's user, for whom all is tried. */
+/* The names of the filter's user and group, for whom all is tried. */
 const char *selftest_user(void);
+const char *selftest_group(void);
 
 /* Is a check named in filter.checks? */
 bool selftest_checks(const struct config *cfg, const char *name);

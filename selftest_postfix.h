@@ -18,7 +18,7 @@ struct asker {
 	const struct postfix_service *service;
 	struct postfix_ask asks[POSTFIX_ASKS_MAX];
 	struct policy_asked answers[POSTFIX_ASKS_MAX];
-	bool there[POSTFIX_ASKS_MAX]; /* a socket, whoever made it */
+	bool there[POSTFIX_ASKS_MAX]; /* somebody listens, whoever */
 	size_t count;
 };
 
