@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "lock.h"
+#include "log.h"
 #include "store_sqlite.h"
 
 #define RANGE_END "\xff" /* behind every text that is UTF-8 */
@@ -374,18 +375,61 @@ sqlite_close(struct store *store)
 	free(s);
 }
 
-/* Brings the tables to our version. False on failure, told in s->error. */
 static bool
-schema_prepare(struct sqlite_store *s)
+plain_run(struct sqlite_store *s, const char *sql)
 {
-	char set[96];
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* Are the logins of the postfwd plugin in it, and nothing of ours? */
+static bool
+plugin_found(struct sqlite_store *s)
+{
+	return sqlite_query_number(s, "PRAGMA user_version") == 0 &&
+	    sqlite_query_number(s, sqlite_plugin_look) == 5;
+}
+
+static bool
+plugin_merge(struct sqlite_store *s)
+{
+	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
+	    "%ld rows", s->path,
+	    sqlite_query_number(s, "SELECT count(*) FROM postfwd_logins"));
+	return plain_run(s, sqlite_plugin_merge);
+}
+
+/* In a transaction: from the version that is there to ours. */
+static bool
+migrate(struct sqlite_store *s)
+{
 	long version = sqlite_query_number(s, "PRAGMA user_version");
-	bool good = true;
+	bool plugin = plugin_found(s), good = version >= 0;
+	char set[32];
+
+	if (plugin)
+		good = plugin_merge(s) && plain_run(s, sqlite_plugin_drop);
+	for (; good && version < STORE_SCHEMA; version++)
+		good = plain_run(s, sqlite_migrations[version]);
+	if (plugin)
+		good = good && plain_run(s, sqlite_plugin_keep);
+	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
+	return good && version == STORE_SCHEMA && plain_run(s, set);
+}
+
+/*
+ * Brings the tables to our version, or with `create' not set only reads what
+ * is not ours. False on failure, told in s->error.
+ */
+static bool
+schema_prepare(struct sqlite_store *s, bool create)
+{
+	char why[96];
+	long version = sqlite_query_number(s, "PRAGMA user_version");
 
 	if (version < 0 || version > STORE_SCHEMA) {
-		snprintf(set, sizeof(set), "schema %ld is of a later version "
+		snprintf(why, sizeof(why), "schema %ld is of a later version "
 		    "of abichecker, or not ours", version);
-		return failed(s, STORE_BROKEN, "", set);
+		return failed(s, STORE_BROKEN, "", why);
 	}
 	/* A view or trigger could compute for ever. */
 	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
@@ -395,17 +439,16 @@ schema_prepare(struct sqlite_store *s)
 		    "has triggers, or views instead of our tables");
 	if (version == STORE_SCHEMA)
 		return true;
+	if (!create && plugin_found(s)) {
+		s->store.logins_only = true;
+		return plain_run(s, sqlite_plugin_merge) ||
+		    sqlite_failed(s) != STORE_ERROR;
+	}
 	if (sqlite_begin(s) == STORE_ERROR)
 		return false;
 	/* Somebody else may have been first. */
-	version = sqlite_query_number(s, "PRAGMA user_version");
-	for (; good && version >= 0 && version < STORE_SCHEMA; version++)
-		good = sqlite3_exec(s->db, sqlite_migrations[version], NULL,
-			   NULL, NULL) == SQLITE_OK;
-	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
-	good = good && version == STORE_SCHEMA &&
-	    sqlite3_exec(s->db, set, NULL, NULL, NULL) == SQLITE_OK;
-	return sqlite_end(s, good ? STORE_FOUND : STORE_ERROR) != STORE_ERROR;
+	return sqlite_end(s, migrate(s) ? STORE_FOUND : STORE_ERROR) !=
+	    STORE_ERROR;
 }
 
 /* For who writes without our lock: sqlite3(1), or a checkpoint. */
@@ -555,7 +598,7 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
 		failed(s, STORE_BROKEN, "", "not the absolute path of a file");
 	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    schema_prepare(s) && stat(s->path, &s->file) == 0)
+	    schema_prepare(s, create) && stat(s->path, &s->file) == 0)
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
 	*failure = s->store.failure;

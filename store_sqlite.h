@@ -32,6 +32,14 @@ extern const char *const sqlite_statements[STATEMENT_COUNT];
 /* Step N makes version N + 1 of the schema of version N. */
 extern const char *const sqlite_migrations[STORE_SCHEMA];
 
+/*
+ * Is there a table of logins as the postfwd plugin made it? Puts its rows in
+ * our form beside it, in a table that others do not see and that has its name
+ * here; and, after the migrations, into ours.
+ */
+extern const char sqlite_plugin_look[], sqlite_plugin_merge[];
+extern const char sqlite_plugin_drop[], sqlite_plugin_keep[];
+
 struct sqlite_store {
 	struct store store; /* first */
 	sqlite3 *db;
