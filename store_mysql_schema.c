@@ -9,8 +9,8 @@
  * brought to our form in its place: locked against its other users, its merged
  * rows are made in abichecker_upgrade, and replace its own in one transaction;
  * the key comes after that. Killed anywhere, it has all logins, and the next
- * one begins again. Who may only read has the merged rows in a temporary table
- * that has its name for this connection.
+ * one begins again. Who may only read has the merged rows in a temporary
+ * abichecker_upgrade.
  */
 #include <mysqld_error.h>
 #include <stdio.h>
@@ -267,11 +267,9 @@ static bool
 plugin_read(struct maria_store *s)
 {
 	s->store.logins_only = true;
-	return maria_text_run(s, LOGINS("TEMPORARY TABLE",
-		   "abichecker_upgrade")) &&
-	    logins_merge(s) &&
-	    maria_text_run(s, "ALTER TABLE abichecker_upgrade "
-		"RENAME TO postfwd_logins");
+	return maria_text_run(s,
+		   LOGINS("TEMPORARY TABLE", "abichecker_upgrade")) &&
+	    logins_merge(s);
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
