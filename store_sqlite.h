@@ -57,6 +57,19 @@ struct sqlite_store {
 /* Notes what SQLite says of the last failure. STORE_ERROR. */
 enum store_result sqlite_failed(struct sqlite_store *s);
 
+/* Notes a failure that SQLite knows nothing about. False. */
+bool sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
+    const char *what, const char *why);
+
+/* A number that a query gives; -1 on failure. */
+long sqlite_query_number(struct sqlite_store *s, const char *sql);
+
+/*
+ * Brings the tables to our version; if `create' is not set, only reads those
+ * of the postfwd plugin. False on failure, noted.
+ */
+bool sqlite_schema_prepare(struct sqlite_store *s, bool create);
+
 /* The statement, ready to be bound; NULL when it cannot be prepared. */
 sqlite3_stmt *sqlite_statement(struct sqlite_store *s, enum statement which);
 

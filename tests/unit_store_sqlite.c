@@ -453,6 +453,25 @@ a_take_over_that_is_killed_loses_nothing(void **state)
 	}
 }
 
+/* Who cannot have finished in time does not begin. */
+static void
+a_table_that_is_too_large_waits_for_somebody_with_time(void **state)
+{
+	(void)state;
+	cfg.store.timeout = 1;
+	plugin_fill();
+	sql("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
+	    "WHERE i < 59999) INSERT INTO postfwd_logins SELECT 'ann', "
+	    "'192.0.2.' || (i % 9), 'GB', 1, '2026-10-21 12:00:00' FROM n");
+	open_fails(store_url, "store.timeout=60s");
+	assert_string_equal(query("SELECT count(*) FROM postfwd_logins"),
+	    "60015\n");
+	cfg.store.timeout = 60;
+	store_end(store_again());
+	assert_string_equal(query("SELECT count(*) FROM postfwd_logins"),
+	    "13\n");
+}
+
 /* --- all operations on a file with which something is wrong --- */
 
 struct tried {
@@ -1314,6 +1333,7 @@ main(void)
 		TEST(what_is_not_a_regular_file_is_refused),
 		TEST(a_table_of_the_plugin_is_taken_over),
 		TEST(a_table_of_the_plugin_can_be_read_only),
+		TEST(a_table_that_is_too_large_waits_for_somebody_with_time),
 		TEST(a_take_over_that_is_killed_loses_nothing),
 		TEST(flipped_bytes_never_kill_or_pass_for_an_answer),
 		TEST(a_table_that_is_damaged_gives_errors_only),
