@@ -32,9 +32,9 @@ SHARED  = accounts.c action.c address.c authbl.c blacklist.c budget.c cache.c \
 	  library.c lock.c log.c place.c policy.c process.c reputation.c \
 	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \
 	  store_empty.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_sql.c store_sqlite_users.c \
-	  store_tally.c store_url.c suggest.c text.c uncounted.c \
-	  userlimits.c whitelist.c $(SERVERS)
+	  store_sqlite_rows.c store_sqlite_schema.c store_sqlite_sql.c \
+	  store_sqlite_users.c store_tally.c store_url.c suggest.c text.c \
+	  uncounted.c userlimits.c whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_scan.c \

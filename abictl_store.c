@@ -164,6 +164,9 @@ kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
 	enum store_result r;
 	int status = EX_OK;
 
+	*copied = 0;
+	if (from->store->logins_only && kind != STORE_LOGIN)
+		return EX_OK;
 	c.rows = calloc(COPY_ROWS, sizeof(*c.rows));
 	if (c.rows == NULL)
 		return abictl_fail(EX_OSERR, "out of memory");

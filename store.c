@@ -288,6 +288,12 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		    &failure, error, size);
 		if (shared.store == NULL)
 			return open_failed(failure, create, now, error);
+		if (shared.store->logins_only) { /* it can only be copied */
+			store_close();
+			snprintf(error, size,
+			    "there are no tables of abichecker yet");
+			return NULL;
+		}
 		shared.opened = lock_clock_ms();
 	}
 	shared.store->wait_ms = wait_ms;

@@ -216,6 +216,9 @@ struct store {
 	char error[STORE_ERROR_MAX];
 	enum store_failure failure;
 	long wait_ms; /* an operation waits no longer, milliseconds */
+	bool logins_only; /* what was opened is the database of the postfwd
+	                   * plugin, as it is: iterate() gives its logins in
+	                   * our form, and nothing else can be done */
 };
 
 struct store_driver {
@@ -224,8 +227,10 @@ struct store_driver {
 
 	/*
 	 * Opens it, migrating the schema, and sets wait_ms, which holds for
-	 * opening too. One that is not there yet is made if `create` is set.
-	 * On failure NULL, the kind in *failure, and why in error.
+	 * opening too. One that is not there yet is made if `create` is set,
+	 * and a table of the postfwd plugin is brought to our form; without it
+	 * that is only read, see logins_only. On failure NULL, the kind in
+	 * *failure, and why in error.
 	 */
 	struct store *(*open)(const struct config *cfg, const char *url,
 	    long wait_ms, bool create, enum store_failure *failure,
@@ -345,7 +350,10 @@ int store_idle(void);
 struct store *store_open(const struct config *cfg, const char *url,
     char *error, size_t size);
 
-/* The same, but one that is not there is not made. */
+/*
+ * The same, but one that is not there is not made, and one of the postfwd
+ * plugin is only read, see logins_only.
+ */
 struct store *store_open_existing(const struct config *cfg, const char *url,
     char *error, size_t size);
 

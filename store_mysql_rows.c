@@ -240,6 +240,8 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 {
 	struct maria_store *s = (struct maria_store *)store;
 	struct store_row row = { .kind = kind };
+	enum maria_statement all = s->store.logins_only ? PLUGIN_ALL :
+							  all_of[kind];
 	MYSQL_STMT *reading;
 	bool any = false, more = true;
 	int rc = 0;
@@ -250,7 +252,7 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 		maria_text(s, of);
 		maria_text(s, of);
 	}
-	if (!maria_query(s, all_of[kind]))
+	if (!maria_query(s, all))
 		return STORE_ERROR;
 	while (more && (rc = maria_fetch(s)) == 1) {
 		any = true;
@@ -259,7 +261,7 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 		reading = s->reading;
 		s->reading = NULL;
 		more = fn(arg, &row);
-		if (s->prepared[all_of[kind]] != reading)
+		if (s->prepared[all] != reading)
 			return maria_failed(s, "the connection was lost");
 		s->reading = reading;
 		/* Many rows: the time runs for each. */

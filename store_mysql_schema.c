@@ -9,7 +9,8 @@
  * brought to our form in its place: locked against its other users, its merged
  * rows are made in abichecker_upgrade, and replace its own in one transaction;
  * the key comes after that. Killed anywhere, it has all logins, and the next
- * one begins again.
+ * one begins again. Who may only read has the merged rows in a temporary
+ * abichecker_upgrade.
  */
 #include <mysqld_error.h>
 #include <stdio.h>
@@ -24,8 +25,8 @@
 /* What a row of the plugin is worth, a guess: it must fit into the time. */
 #define UPGRADE_ROWS_MS 15 /* rows in a millisecond */
 
-#define LOGINS(name)                                                          \
-	"CREATE TABLE IF NOT EXISTS " name " ("                               \
+#define LOGINS(kind, name)                                                    \
+	"CREATE " kind " IF NOT EXISTS " name " ("                            \
 	"sasl_username VARBINARY(100) NOT NULL, "                             \
 	"ip_address VARBINARY(45) NOT NULL, "                                 \
 	"state_code VARCHAR(4) CHARACTER SET ascii COLLATE ascii_bin, "       \
@@ -38,7 +39,7 @@ static const char *const version_1[] = {
 	"CREATE TABLE IF NOT EXISTS abichecker_meta ("
 	"name VARBINARY(64) NOT NULL PRIMARY KEY, "
 	"value VARBINARY(255) NOT NULL) ENGINE=InnoDB",
-	LOGINS("postfwd_logins"),
+	LOGINS("TABLE", "postfwd_logins"),
 	"CREATE TABLE IF NOT EXISTS abichecker_rates ("
 	"name VARBINARY(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL, "
 	"until BIGINT NOT NULL, KEY (until)) ENGINE=InnoDB",
@@ -245,7 +246,7 @@ plugin_upgrade(struct maria_store *s)
 	}
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
 	    "%lld rows", s->where, (long long)count);
-	good = maria_text_run(s, LOGINS("abichecker_upgrade")) &&
+	good = maria_text_run(s, LOGINS("TABLE", "abichecker_upgrade")) &&
 	    maria_text_run(s, "SET autocommit = 0"
 		"/*M!100101 , @limit = @@max_statement_time, "
 		"max_statement_time = 600 */") &&
@@ -260,6 +261,15 @@ plugin_upgrade(struct maria_store *s)
 	return good && maria_text_run(s, "UNLOCK TABLES") &&
 	    maria_text_run(s, "SET autocommit = 1"
 		"/*M!100101 , max_statement_time = @limit */");
+}
+
+static bool
+plugin_read(struct maria_store *s)
+{
+	s->store.logins_only = true;
+	return maria_text_run(s,
+		   LOGINS("TEMPORARY TABLE", "abichecker_upgrade")) &&
+	    logins_merge(s);
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
@@ -312,6 +322,8 @@ maria_schema_prepare(struct maria_store *s, bool create)
 		return true;
 	if (!create) {
 		found = plugin_found(s);
+		if (found == 1)
+			return plugin_read(s);
 		maria_failed(s, "there are no tables of abichecker yet");
 		if (found == 0)
 			s->store.failure = STORE_NOT_YET;

@@ -25,6 +25,10 @@ _Static_assert(MARIA_ROWS == 32, "MANY() must be as many");
 	"state_code = COALESCE(VALUES(state_code), state_code), "             \
 	"last_login = GREATEST(last_login, VALUES(last_login))"
 #define LOGIN_OF_USER "FROM postfwd_logins WHERE sasl_username = ?"
+#define LOGIN_ALL_OF(table)                                                   \
+	"SELECT sasl_username, ip_address, state_code, login_count, " SECONDS \
+	" FROM " table " WHERE ? = '' OR sasl_username = ? "                  \
+	"ORDER BY sasl_username, ip_address"
 #define LOGIN_RESTORE_ALL(rows)                                               \
 	"INSERT INTO postfwd_logins " LOGIN_COLUMNS "VALUES " rows            \
 	" ON DUPLICATE KEY UPDATE state_code = VALUES(state_code), "          \
@@ -93,10 +97,7 @@ const struct maria_sql maria_sql[MARIA_STATEMENTS] = {
 	    /* What we would never have written */
 	    "LOCATE(0x00, sasl_username) OR LOCATE(0x00, ip_address))", "",
 	    false },
-	[LOGIN_ALL] = { "SELECT sasl_username, ip_address, state_code, "
-	    "login_count, " SECONDS " FROM postfwd_logins "
-	    "WHERE ? = '' OR sasl_username = ? "
-	    "ORDER BY sasl_username, ip_address", "tttnn", true },
+	[LOGIN_ALL] = { LOGIN_ALL_OF("postfwd_logins"), "tttnn", true },
 	[LOGIN_RESTORE] = { LOGIN_RESTORE_ALL(LOGIN_ROW), "", false },
 	[LOGIN_RESTORE_MANY] = { LOGIN_RESTORE_ALL(MANY(LOGIN_ROW)), "",
 	    false },
@@ -222,4 +223,5 @@ const struct maria_sql maria_sql[MARIA_STATEMENTS] = {
 	    "AND ip_address IS NOT NULL", "tttnn", true },
 	[PLUGIN_PUT] = { PLUGIN_MERGE(LOGIN_ROW), "", false },
 	[PLUGIN_PUT_MANY] = { PLUGIN_MERGE(MANY(LOGIN_ROW)), "", false },
+	[PLUGIN_ALL] = { LOGIN_ALL_OF("abichecker_upgrade"), "tttnn", true },
 };

@@ -92,7 +92,10 @@ maria_begin(struct maria_store *s)
 	if (!connection_is_over(s))
 		return true;
 	maria_disconnect(s);
-	return maria_connect(s);
+	/* What it had merged is gone: only the plugin's own rows are there. */
+	if (s->store.logins_only)
+		maria_failed(s, "the connection was lost");
+	return !s->store.logins_only && maria_connect(s);
 }
 
 /* --- parameters --- */

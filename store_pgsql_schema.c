@@ -51,25 +51,38 @@ static const char *const tables[] = {
  * of a user and address: they become one, with all their logins, the latest
  * time and the country known last. Users are folded as store_user() does it.
  */
+#define MERGED(table)                                                         \
+	"SELECT btrim(translate(sasl_username, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', " \
+	"'abcdefghijklmnopqrstuvwxyz'), E' \\t\\r\\n') AS sasl_username, "    \
+	"ip_address, (array_agg(state_code ORDER BY last_login DESC "         \
+	"NULLS LAST) FILTER (WHERE state_code <> ''))[1] AS state_code, "     \
+	"least(sum(coalesce(login_count, 1)), 2147483647) AS login_count, "   \
+	"coalesce(max(last_login), 'epoch') AS last_login FROM " table " "    \
+	"WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL "         \
+	"GROUP BY 1, 2"
+
 static const char *const unique_logins[] = {
 	"LOCK TABLE postfwd_logins IN ACCESS EXCLUSIVE MODE",
 	"WITH gone AS (DELETE FROM postfwd_logins RETURNING sasl_username, "
 	"ip_address, state_code, login_count, last_login) "
 	"INSERT INTO postfwd_logins (sasl_username, ip_address, state_code, "
-	"login_count, last_login) "
-	"SELECT btrim(translate(sasl_username, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', "
-	"'abcdefghijklmnopqrstuvwxyz'), E' \\t\\r\\n'), ip_address, "
-	"(array_agg(state_code ORDER BY last_login DESC NULLS LAST) "
-	"FILTER (WHERE state_code <> ''))[1], "
-	"least(sum(coalesce(login_count, 1)), 2147483647), "
-	"coalesce(max(last_login), 'epoch') FROM gone "
-	"WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL "
-	"GROUP BY 1, 2",
+	"login_count, last_login) " MERGED("gone"),
 	"ALTER TABLE postfwd_logins ALTER sasl_username SET NOT NULL, "
 	"ALTER ip_address SET NOT NULL, ALTER login_count SET NOT NULL, "
 	"ALTER last_login SET NOT NULL",
 	"CREATE UNIQUE INDEX ON postfwd_logins (sasl_username, ip_address)",
 	NULL
+};
+
+/*
+ * The same for who may only read: a table that has the name for us alone. The
+ * transaction stays open, so that nothing of it is left to others by a pooler.
+ */
+static const char *const merged_logins[] = {
+	"BEGIN", "SET LOCAL idle_in_transaction_session_timeout = 0",
+	"CREATE TEMPORARY TABLE postfwd_logins ON COMMIT DROP AS "
+	MERGED("postfwd_logins"),
+	"CREATE INDEX ON pg_temp.postfwd_logins (sasl_username, ip_address)",
 };
 
 /* In the order of PG_SHAPE's last columns. */
@@ -228,6 +241,11 @@ pgsql_schema(struct pgsql_store *s)
 		/* It is of use as it is, if the server will not have it so. */
 		return shape.any_narrow && s->state[0] != '\0' &&
 		    schema_upgrade(s, false);
+	}
+	if (shape.logins && shape.version == 0) {
+		s->store.logins_only = true;
+		return pgsql_plain(s, merged_logins,
+		    sizeof(merged_logins) / sizeof(merged_logins[0]));
 	}
 	pgsql_failed(s, "there are no tables of abichecker yet, or they wait "
 	    "for an upgrade");

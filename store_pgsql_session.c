@@ -388,7 +388,10 @@ pgsql_connected(struct pgsql_store *s)
 	if (s->conn != NULL && !connection_is_dead(s))
 		return true;
 	pgsql_drop(s);
-	if (!pgsql_connect(s))
+	/* What it had merged is gone: only the plugin's own rows are there. */
+	if (s->store.logins_only)
+		pgsql_failed(s, "the connection was lost");
+	if (s->store.logins_only || !pgsql_connect(s))
 		return false;
 	r = exchange(s, NULL, 1, 0, session_fill, s);
 	if (r == NULL) {

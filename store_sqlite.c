@@ -74,10 +74,9 @@ sqlite_failed(struct sqlite_store *s)
 	return STORE_ERROR;
 }
 
-/* Notes a failure that SQLite knows nothing about. False. */
-static bool
-failed(struct sqlite_store *s, enum store_failure failure, const char *what,
-    const char *why)
+bool
+sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
+    const char *what, const char *why)
 {
 	s->store.failure = failure;
 	snprintf(s->store.error, sizeof(s->store.error), "%.150s%s: %.70s",
@@ -166,9 +165,9 @@ turn_take(struct sqlite_store *s)
 	if (lock_turn(s->lock_fd, s->store.wait_ms) == 0)
 		return true;
 	if (errno == EAGAIN)
-		return failed(s, STORE_BUSY, "",
+		return sqlite_refuse(s, STORE_BUSY, "",
 		    "busy: others wrote beyond store.timeout");
-	return failed(s, STORE_BROKEN, "", errno == ETIMEDOUT ?
+	return sqlite_refuse(s, STORE_BROKEN, "", errno == ETIMEDOUT ?
 	    "locked by another process beyond store.timeout" :
 	    strerror(errno));
 }
@@ -182,7 +181,7 @@ sqlite_begin(struct sqlite_store *s)
 		return STORE_ERROR;
 	s->changes = sqlite3_total_changes(s->db);
 	if (!still_there(s))
-		failed(s, STORE_BROKEN, "", "was replaced or removed");
+		sqlite_refuse(s, STORE_BROKEN, "", "was replaced or removed");
 	else if (sqlite_run_plain(s, BEGIN_WRITE))
 		return STORE_FOUND;
 	else
@@ -316,8 +315,7 @@ sqlite_text_put(struct sqlite_store *s, enum statement which, const char *name,
 	return sqlite_run(st);
 }
 
-/* A number that a query gives; -1 on failure. */
-static long
+long
 sqlite_query_number(struct sqlite_store *s, const char *sql)
 {
 	sqlite3_stmt *st;
@@ -374,40 +372,6 @@ sqlite_close(struct store *store)
 	free(s);
 }
 
-/* Brings the tables to our version. False on failure, told in s->error. */
-static bool
-schema_prepare(struct sqlite_store *s)
-{
-	char set[96];
-	long version = sqlite_query_number(s, "PRAGMA user_version");
-	bool good = true;
-
-	if (version < 0 || version > STORE_SCHEMA) {
-		snprintf(set, sizeof(set), "schema %ld is of a later version "
-		    "of abichecker, or not ours", version);
-		return failed(s, STORE_BROKEN, "", set);
-	}
-	/* A view or trigger could compute for ever. */
-	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
-		"WHERE type = 'trigger' OR (type = 'view' AND "
-		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
-		return failed(s, STORE_BROKEN, "",
-		    "has triggers, or views instead of our tables");
-	if (version == STORE_SCHEMA)
-		return true;
-	if (sqlite_begin(s) == STORE_ERROR)
-		return false;
-	/* Somebody else may have been first. */
-	version = sqlite_query_number(s, "PRAGMA user_version");
-	for (; good && version >= 0 && version < STORE_SCHEMA; version++)
-		good = sqlite3_exec(s->db, sqlite_migrations[version], NULL,
-			   NULL, NULL) == SQLITE_OK;
-	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
-	good = good && version == STORE_SCHEMA &&
-	    sqlite3_exec(s->db, set, NULL, NULL, NULL) == SQLITE_OK;
-	return sqlite_end(s, good ? STORE_FOUND : STORE_ERROR) != STORE_ERROR;
-}
-
 /* For who writes without our lock: sqlite3(1), or a checkpoint. */
 static int
 busy(void *arg, int count)
@@ -440,11 +404,11 @@ file_check(struct sqlite_store *s, bool create)
 
 	if (lstat(s->path, &st) == 0)
 		return S_ISREG(st.st_mode) ||
-		    failed(s, STORE_BROKEN, "", "not a regular file");
+		    sqlite_refuse(s, STORE_BROKEN, "", "not a regular file");
 	if (create || errno != ENOENT)
 		return true; /* SQLite says what is wrong */
-	return failed(s, directory_check(s) ? STORE_NOT_YET : STORE_BROKEN, "",
-	    strerror(ENOENT));
+	return sqlite_refuse(s, directory_check(s) ? STORE_NOT_YET :
+	    STORE_BROKEN, "", strerror(ENOENT));
 }
 
 /* The lock file beside the database. */
@@ -457,7 +421,7 @@ lock_prepare(struct sqlite_store *s)
 	s->lock_fd = open(path,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	return s->lock_fd >= 0 ||
-	    failed(s, STORE_BROKEN, "-lock", strerror(errno));
+	    sqlite_refuse(s, STORE_BROKEN, "-lock", strerror(errno));
 }
 
 /* Is the database in WAL mode? */
@@ -553,9 +517,10 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
-		failed(s, STORE_BROKEN, "", "not the absolute path of a file");
+		sqlite_refuse(s, STORE_BROKEN, "",
+		    "not the absolute path of a file");
 	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    schema_prepare(s) && stat(s->path, &s->file) == 0)
+	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0)
 		return &s->store;
 	snprintf(error, size, "%s", s->store.error);
 	*failure = s->store.failure;

@@ -32,6 +32,14 @@ extern const char *const sqlite_statements[STATEMENT_COUNT];
 /* Step N makes version N + 1 of the schema of version N. */
 extern const char *const sqlite_migrations[STORE_SCHEMA];
 
+/*
+ * Is there a table of logins as the postfwd plugin made it? Puts its rows in
+ * our form beside it, in a table that others do not see and that has its name
+ * here; and, after the migrations, into ours.
+ */
+extern const char sqlite_plugin_look[], sqlite_plugin_merge[];
+extern const char sqlite_plugin_drop[], sqlite_plugin_keep[];
+
 struct sqlite_store {
 	struct store store; /* first */
 	sqlite3 *db;
@@ -48,6 +56,19 @@ struct sqlite_store {
 
 /* Notes what SQLite says of the last failure. STORE_ERROR. */
 enum store_result sqlite_failed(struct sqlite_store *s);
+
+/* Notes a failure that SQLite knows nothing about. False. */
+bool sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
+    const char *what, const char *why);
+
+/* A number that a query gives; -1 on failure. */
+long sqlite_query_number(struct sqlite_store *s, const char *sql);
+
+/*
+ * Brings the tables to our version; if `create' is not set, only reads those
+ * of the postfwd plugin. False on failure, noted.
+ */
+bool sqlite_schema_prepare(struct sqlite_store *s, bool create);
 
 /* The statement, ready to be bound; NULL when it cannot be prepared. */
 sqlite3_stmt *sqlite_statement(struct sqlite_store *s, enum statement which);

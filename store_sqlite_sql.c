@@ -138,3 +138,28 @@ const char *const sqlite_migrations[STORE_SCHEMA] = {
 	"CREATE TABLE abichecker_meta (name TEXT PRIMARY KEY NOT NULL,"
 	" value TEXT NOT NULL) WITHOUT ROWID;",
 };
+
+const char sqlite_plugin_look[] =
+    "SELECT count(*) FROM pragma_table_info('postfwd_logins') WHERE name IN "
+    "('sasl_username', 'ip_address', 'state_code', 'login_count', "
+    "'last_login')";
+
+/*
+ * Several rows of a user and address become one, with all their logins, the
+ * latest time and the country known last: the greatest of the texts in which
+ * it stands behind the time. Users are folded as store_user() does it.
+ */
+const char sqlite_plugin_merge[] =
+    "CREATE TEMP TABLE postfwd_logins AS "
+    "SELECT trim(lower(sasl_username), char(9, 10, 13, 32)) AS sasl_username, "
+    "ip_address, nullif(substr(max(CASE WHEN state_code <> '' "
+    "THEN stamp || state_code ELSE '' END), 20), '') AS state_code, "
+    "CAST(total(coalesce(login_count, 1)) AS INTEGER) AS login_count, "
+    "max(stamp) AS last_login FROM (SELECT *, coalesce(datetime(last_login), "
+    "'1970-01-01 00:00:00') AS stamp FROM main.postfwd_logins "
+    "WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL) GROUP BY 1, 2";
+
+const char sqlite_plugin_drop[] = "DROP TABLE main.postfwd_logins";
+const char sqlite_plugin_keep[] =
+    "INSERT INTO main.postfwd_logins SELECT * FROM temp.postfwd_logins; "
+    "DROP TABLE temp.postfwd_logins";

@@ -189,6 +189,44 @@ a_table_of_the_plugin_is_upgraded(void **state)
 	store_end(s);
 }
 
+/* For copying it: not a row of it changes. */
+static void
+a_table_of_the_plugin_can_be_read_only(void **state)
+{
+	char error[STORE_ERROR_MAX] = "";
+	struct store *s;
+	struct rows *r;
+
+	(void)state;
+	SQL(admin, PLUGIN_TABLE,
+	    "CREATE TABLE was AS SELECT * FROM postfwd_logins");
+	s = store_open_existing(&cfg, store_url, error, sizeof(error));
+	if (s == NULL)
+		fail_msg("%s", error);
+	assert_true(s->logins_only);
+	r = rows_of(s, STORE_LOGIN, "");
+	assert_int_equal(r->count, 3);
+	assert_string_equal(r->row[0].u.login.user, "ann@example.com");
+	assert_int_equal(r->row[0].u.login.count, 10);
+	assert_string_equal(r->row[0].u.login.country, "SE");
+	assert_int_equal(r->row[0].u.login.last, NOW - 1200);
+	free(r);
+	/* Never the rows as they are, not even when the server was gone. */
+	SQL(admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+	    "WHERE usename = current_user AND pid <> pg_backend_pid()");
+	usleep(100000);
+	must_fail(s, s->driver->iterate(s, STORE_LOGIN, "", rows_keep, NULL),
+	    "iterate");
+	must_fail(s, s->driver->iterate(s, STORE_LOGIN, "", rows_keep, NULL),
+	    "iterate again");
+	store_end(s);
+	SQL(admin, "SELECT 1 / (NOT EXISTS (SELECT * FROM postfwd_logins "
+	    "EXCEPT ALL SELECT * FROM was))::integer",
+	    "SELECT 1 / (to_regclass('abichecker_meta') IS NULL)::integer",
+	    "SELECT 1 / (count(*) = 7)::integer FROM postfwd_logins",
+	    "DROP TABLE was");
+}
+
 /* Also when a plugin has made it beside tables of ours. */
 static void
 a_table_that_lost_its_key_is_upgraded(void **state)
@@ -1171,6 +1209,7 @@ main(void)
 		TEST(many_may_make_the_tables_at_once),
 		TEST(nothing_is_made_unless_asked_for),
 		TEST(a_table_of_the_plugin_is_upgraded),
+		TEST(a_table_of_the_plugin_can_be_read_only),
 		TEST(a_table_that_lost_its_key_is_upgraded),
 		TEST(narrow_columns_are_widened),
 		TEST(a_table_that_cannot_be_widened_is_left_as_it_is),

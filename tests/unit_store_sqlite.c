@@ -8,6 +8,7 @@
 #include "lock.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
@@ -287,6 +288,188 @@ what_is_not_a_regular_file_is_refused(void **state)
 	path_make(NULL);
 	assert_int_equal(mkdir(beside("-lock"), 0700), 0);
 	open_fails(store_url, "-lock");
+}
+
+/* --- the plugin's table --- */
+
+/* As it is made by the plugin, with what might be in it. */
+static void
+plugin_fill(void)
+{
+	sql("CREATE TABLE IF NOT EXISTS postfwd_logins "
+	    "(sasl_username varchar(100), ip_address varchar(45), "
+	    "state_code varchar(4), login_count int, last_login timestamp);"
+	    "CREATE INDEX postfwd_sasl_client_state_index ON postfwd_logins "
+	    "(sasl_username, ip_address, state_code);"
+	    "CREATE INDEX postfwd_sasl_username ON postfwd_logins "
+	    "(sasl_username)");
+	sql("INSERT INTO postfwd_logins VALUES "
+	    "('ann', '192.0.2.1', 'GB', 2, '2026-10-21 12:00:00'), "
+	    "('Ann', '192.0.2.1', 'SE', 4, '2026-10-21 12:05:00'), "
+	    "('ann', '192.0.2.1', 'GB', 1, '2026-10-21 12:01:00'), "
+	    "('ann', '192.0.2.2', NULL, 1, '2026-10-21 12:00:00'), "
+	    "('bob', '192.0.2.1', 'GB', 1, '2026-10-21 12:00:00'), "
+	    "('BOB', '192.0.2.1', 'FR', 2, '2026-10-21 12:00:01'), "
+	    "('bob', '192.0.2.1', NULL, 3, '2026-10-21 12:00:02'), "
+	    "('bob 	', '192.0.2.1', 'GB', 1, '2026-10-21 12:00:00'), "
+	    "('jos\xc3\x89', '2001:db8::1', 'CN', 1, "
+	    "'2026-10-21 12:00:00'), "
+	    "('nothing', '192.0.2.9', '', NULL, NULL), "
+	    "('odd', '192.0.2.9', 'US', 'many', 'yesterday'), "
+	    "('odd', '192.0.2.9', 'US', 9223372036854775807, ''), "
+	    "('odd', '192.0.2.9', 'US', 9223372036854775807, 1800000000), "
+	    "(NULL, '192.0.2.9', 'GB', 1, '2026-10-21 12:00:00'), "
+	    "('nobody', NULL, 'GB', 1, '2026-10-21 12:00:00')");
+}
+
+static void
+plugin_rows_check(struct store *s)
+{
+	static const struct {
+		const char *user, *block, *country;
+		long count;
+		time_t last;
+	} merged[] = {
+		{ "ann", "192.0.2.1", "SE", 7, 1792584300 },
+		{ "ann", "192.0.2.2", "", 1, 1792584000 },
+		{ "bob", "192.0.2.1", "FR", 7, 1792584002 },
+		{ "jos\xc3\x89", "2001:db8::1", "CN", 1, 1792584000 },
+		{ "nothing", "192.0.2.9", "", 1, 0 },
+		{ "odd", "192.0.2.9", "US", LONG_MAX, 0 },
+	};
+	struct rows *r = rows_of(s, STORE_LOGIN, "");
+	size_t i;
+
+	assert_int_equal(r->count, COUNT(merged));
+	for (i = 0; i < r->count; i++) {
+		const struct store_login_row *l = &r->row[i].u.login;
+
+		assert_string_equal(l->user, merged[i].user);
+		assert_string_equal(l->block, merged[i].block);
+		assert_string_equal(l->country, merged[i].country);
+		assert_int_equal(l->count, merged[i].count);
+		assert_int_equal(l->last, merged[i].last);
+	}
+	free(r);
+}
+
+static void
+a_table_of_the_plugin_is_taken_over(void **state)
+{
+	struct store_counts c;
+	struct store *s;
+
+	(void)state;
+	plugin_fill();
+	s = store_again();
+	plugin_rows_check(s);
+	/* And it goes on from there. */
+	login_at(s, "ann", "192.0.2.1", "GB", NOW, &c);
+	login_at(s, "ann", "192.0.2.3", "GB", NOW, &c);
+	assert_int_equal(c.addresses, 2);
+	assert_int_equal(login_sum(s, "ann"), 10);
+	store_end(s);
+	s = store_again();
+	assert_int_equal(login_sum(s, "ann"), 10);
+	store_end(s);
+	assert_string_equal(query("SELECT name FROM sqlite_schema "
+	    "WHERE name LIKE '%upgrade%' OR name LIKE 'postfwd%'"),
+	    "postfwd_logins\n");
+}
+
+/* For copying it: not one byte of what people see in it changes. */
+static void
+a_table_of_the_plugin_can_be_read_only(void **state)
+{
+	static const char all[] = "SELECT quote(sasl_username), ip_address, "
+	    "state_code, login_count, last_login FROM postfwd_logins";
+	static const char schema[] = "SELECT type, name, sql "
+	    "FROM sqlite_schema";
+	char error[STORE_ERROR_MAX] = "", *rows, *tables;
+	struct store *s;
+
+	(void)state;
+	plugin_fill();
+	rows = strdup(query(all));
+	tables = strdup(query(schema));
+	s = store_open_existing(&cfg, store_url, error, sizeof(error));
+	if (s == NULL)
+		fail_msg("%s", error);
+	assert_true(s->logins_only);
+	plugin_rows_check(s);
+	store_end(s);
+	assert_string_equal(query(all), rows);
+	assert_string_equal(query(schema), tables);
+	free(rows);
+	free(tables);
+	/* Nobody else takes it for a store. */
+	cfg.store.url = store_url;
+	cfg.reputation.cache_dir = unit_dir;
+	assert_null(store_get(&cfg, NOW, 5000, false, error, sizeof(error)));
+	assert_non_null(strstr(error, "no tables of abichecker"));
+	store_close();
+	s = store_again();
+	assert_false(s->logins_only);
+	store_end(s);
+}
+
+static int
+child_takes_over(int n)
+{
+	struct store *s = store_again();
+
+	(void)n;
+	store_end(s);
+	return 1;
+}
+
+static void
+a_take_over_that_is_killed_loses_nothing(void **state)
+{
+	int round, status;
+	pid_t pid;
+
+	srandom(3);
+	for (round = 0; round < 20; round++) {
+		path_make(state);
+		sql("CREATE TABLE postfwd_logins (sasl_username varchar(100), "
+		    "ip_address varchar(45), state_code varchar(4), "
+		    "login_count int, last_login timestamp); "
+		    "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 "
+		    "FROM n WHERE i < 19999) INSERT INTO postfwd_logins "
+		    "SELECT 'User' || (i / 20), '192.0.2.' || (i / 2 % 10), "
+		    "'GB', 1, '2026-10-21 12:00:00' FROM n");
+		pid = store_fork();
+		if (pid == 0)
+			_exit(child_takes_over(0));
+		usleep((useconds_t)(random() % 100) * 1000);
+		kill(pid, SIGKILL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_string_equal(query("SELECT sum(login_count) "
+		    "FROM postfwd_logins"), "20000\n");
+		assert_int_equal(in_children(3, child_takes_over), 3);
+		assert_string_equal(query("SELECT count(*), sum(login_count) "
+		    "FROM postfwd_logins"), "10000|20000\n");
+	}
+}
+
+/* Who cannot have finished in time does not begin. */
+static void
+a_table_that_is_too_large_waits_for_somebody_with_time(void **state)
+{
+	(void)state;
+	cfg.store.timeout = 1;
+	plugin_fill();
+	sql("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n "
+	    "WHERE i < 59999) INSERT INTO postfwd_logins SELECT 'ann', "
+	    "'192.0.2.' || (i % 9), 'GB', 1, '2026-10-21 12:00:00' FROM n");
+	open_fails(store_url, "store.timeout=60s");
+	assert_string_equal(query("SELECT count(*) FROM postfwd_logins"),
+	    "60015\n");
+	cfg.store.timeout = 60;
+	store_end(store_again());
+	assert_string_equal(query("SELECT count(*) FROM postfwd_logins"),
+	    "13\n");
 }
 
 /* --- all operations on a file with which something is wrong --- */
@@ -1148,6 +1331,10 @@ main(void)
 		TEST(an_empty_file_becomes_a_database),
 		TEST(a_schema_of_another_time_is_not_touched),
 		TEST(what_is_not_a_regular_file_is_refused),
+		TEST(a_table_of_the_plugin_is_taken_over),
+		TEST(a_table_of_the_plugin_can_be_read_only),
+		TEST(a_table_that_is_too_large_waits_for_somebody_with_time),
+		TEST(a_take_over_that_is_killed_loses_nothing),
 		TEST(flipped_bytes_never_kill_or_pass_for_an_answer),
 		TEST(a_table_that_is_damaged_gives_errors_only),
 		TEST(rows_that_others_have_put_there_do_no_harm),
