@@ -923,6 +923,14 @@ class Usage(AbictlTest):
         self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
         self.assertIn("`--' goes before arguments that begin with `-'", result.stderr)
 
+    def test_an_unknown_command(self):
+        site = self.site()
+        for word, hint in (("acounts", " (did you mean accounts?)"), ("banana", "")):
+            result = site.abictl(word)
+            self.assertEqual(result.returncode, USAGE)
+            self.assertEqual(result.stderr, f"abictl: `{word}' is an unknown command{hint}; "
+                             "see abictl --help\n")
+
     def test_help_and_version(self):
         site = self.site()
         for option in ("--help", "-h"):
