@@ -6,7 +6,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,20 +102,6 @@ static const struct command {
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
-
-int
-abictl_fail(int status, const char *fmt, ...)
-{
-	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
-	va_end(ap);
-	text_printable(line, sizeof(line), raw);
-	fprintf(stderr, "abictl: %s\n", line);
-	return status;
-}
 
 int
 abictl_json(cJSON *item)

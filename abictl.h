@@ -56,4 +56,11 @@ void abictl_score_json(struct cJSON *object, const char *address,
 int abictl_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * Warns when nobody is stopped by what was put on the list of a check, and
+ * says why. action: the check's.
+ */
+void abictl_warn_idle(const struct config *cfg, const char *check,
+    const char *action);
+
 #endif

@@ -143,13 +143,15 @@ add(struct abictl *ctl, struct store *s, const char *user, const char *note)
 	switch (s->driver->account_add(s, &a,
 		accounts_expired(&ctl->cfg, a.since))) {
 	case STORE_ABSENT:
-		return EX_OK;
+		break;
 	case STORE_FOUND:
-		fprintf(stderr, "abictl: %s: was on the list already\n", user);
-		return EX_OK;
+		abictl_fail(0, "%s: was on the list already", user);
+		break;
 	default:
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	}
+	abictl_warn_idle(&ctl->cfg, "accounts", ctl->cfg.accounts.action);
+	return EX_OK;
 }
 
 static int

@@ -324,7 +324,12 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	text_printable(o.note, sizeof(o.note), note);
 	if (s->driver->offender_add(s, &o) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	return publish_now(ctl, s);
+	rc = publish_now(ctl, s);
+	/* An access map refuses without the filter. */
+	if (rc == EX_OK && ctl->cfg.blacklist.map == NULL)
+		abictl_warn_idle(&ctl->cfg, "blacklist",
+		    ctl->cfg.blacklist.action);
+	return rc;
 }
 
 static int

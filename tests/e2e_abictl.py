@@ -27,6 +27,7 @@ from testenv import FILTER_USER  # noqa: E402
 OK, FAILED, USAGE, DATAERR, UNAVAILABLE, TEMPFAIL, NOPERM, CONFIG = 0, 1, 64, 65, 69, 75, 77, 78
 HOUR = 3600
 AS_ROOT = {"user": 0, "group": 0}
+ACCOUNTS_STOP = {"filter.checks": "accounts", "accounts.action": "reject"}
 
 # Runs what follows where /etc/postfix is this directory.
 WITH_POSTFIX = """mount --bind "$0" /etc/postfix && exec "$@" """
@@ -597,7 +598,7 @@ class Sections(AbictlTest):
     def wrong_site(self, *sections, options=()):
         """A site with a typo in these sections; where the message says it is."""
         site = self.site({
-            "filter.checks": self.ALL, "accounts.command": "/bin/true",
+            **ACCOUNTS_STOP, "filter.checks": self.ALL, "accounts.command": "/bin/true",
             "blacklist.snapshot": f"{testenv.new_directory('list')}/blacklist.cdb",
             **dict(options)})
         os.chown(os.path.dirname(site.options["blacklist.snapshot"]), FILTER_USER.pw_uid,
@@ -705,7 +706,7 @@ class Sections(AbictlTest):
         self.assertEqual([name for name in os.listdir(site.cache) if "rest" in name], [])
         self.assertEqual(len(site.log_lines(f"error: {re.escape(messages[0])}; in error: "
                                             "accounts, geocount; the other checks go on")), 2)
-        good = self.site()
+        good = self.site(ACCOUNTS_STOP)
         self.run_abictl(good, "accounts", "add", "user")
         for words in ((site.conf, f"sqlite:{site.store}"), (f"sqlite:{good.store}", site.conf)):
             result = good.abictl("store", "copy", *words)
@@ -906,7 +907,7 @@ class Usage(AbictlTest):
         self.assertEqual(self.stub.requests, [])
 
     def test_what_begins_with_a_hyphen_goes_behind_two(self):
-        site = self.site()
+        site = self.site(ACCOUNTS_STOP)
         for name in ("-name@example.org", "-h", "--json", "--", "-"):
             for arguments in (("accounts", "add", "--", name), ("--", "accounts", "add", name),
                               ("accounts", "--", "show", name), ("accounts", "release", "--", name)):

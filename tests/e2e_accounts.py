@@ -1655,6 +1655,21 @@ class Abictl(AccountTest):
         self.run_abictl(site, "accounts", "release", USER)
         self.assertEqual(self.ask(filter_), DUNNO)
 
+    def test_whom_it_stops_is_told(self):
+        for options, why in (
+                ({}, None), ({"accounts.action": "hold"}, None),
+                ({"accounts.action": "log"}, "accounts.action is log"),
+                ({"accounts.action": None}, "accounts.action is log"),
+                ({"filter.checks": "whitelist,reputation"}, "accounts is not in filter.checks"),
+                ({"filter.checks": "reputation, accounts"}, None),
+                ({"filter.dry_run": "yes"}, "filter.dry_run is on")):
+            site = self.site(options)
+            told = f"abictl: warning: nobody is stopped by this: {why}\n" if why else ""
+            done = site.abictl("accounts", "add", USER)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, "", told), options)
+            done = site.abictl("accounts", "add", USER)
+            self.assertEqual(done.stderr, f"abictl: {USER}: was on the list already\n{told}")
+
     def test_odd_names_and_notes(self):
         site = self.site()
         for name in ("' OR 1=1 --", "josé@example.org", "x" * 5000, "$(id)", "a\x1b[31mb"):

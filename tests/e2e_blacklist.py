@@ -920,6 +920,18 @@ class ByHand(BlacklistTest):
             self.assertEqual(site.command("blacklist", *arguments).returncode, USAGE, arguments)
         self.assertEqual(site.listed(), {})
 
+    def test_whom_it_stops_is_told(self):
+        directory = testenv.new_directory("map", testenv.FILTER_USER)
+        a_map = write_file(f"{directory}/access", "", owner=testenv.FILTER_USER)
+        for options, why in (
+                ({}, None), ({"blacklist.action": "log"}, "blacklist.action is log"),
+                ({"filter.checks": "accounts whitelist"}, "blacklist is not in filter.checks"),
+                ({"filter.dry_run": "yes"}, "filter.dry_run is on"),
+                ({"blacklist.action": "log", "blacklist.map": f"cidr:{a_map}"}, None)):
+            done = self.site(**options).command("blacklist", "add", GUILTY)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (
+                OK, "", f"abictl: warning: nobody is stopped by this: {why}\n" if why else ""))
+
     def test_own_networks_are_refused(self):
         site = self.site()
         site.mail_config = testenv.new_directory("postfix")
@@ -1730,7 +1742,7 @@ class Options(BlacklistTest):
 
     def test_only_log(self):
         site = self.site(**{"blacklist.action": "log"})
-        site.blacklist("add", GUILTY)
+        self.assertEqual(site.command("blacklist", "add", GUILTY).returncode, OK)
         self.assert_accepted(site, GUILTY)
         self.assertTrue(site.log_lines("would .*check=blacklist"))
 

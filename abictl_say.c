@@ -1,0 +1,38 @@
+/*
+ * abictl_say - what the subcommands say to people besides their results.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "abictl.h"
+#include "action.h"
+#include "log.h"
+#include "text.h"
+
+int
+abictl_fail(int status, const char *fmt, ...)
+{
+	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(line, sizeof(line), raw);
+	fprintf(stderr, "abictl: %s\n", line);
+	return status;
+}
+
+void
+abictl_warn_idle(const struct config *cfg, const char *check,
+    const char *action)
+{
+	const char *idle = "warning: nobody is stopped by this:";
+
+	if (cfg->filter.dry_run)
+		abictl_fail(0, "%s filter.dry_run is on", idle);
+	else if (!config_makes(cfg, check))
+		abictl_fail(0, "%s %s is not in filter.checks", idle, check);
+	else if (action_only_logs(action))
+		abictl_fail(0, "%s %s.action is log", idle, check);
+}
