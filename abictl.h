@@ -57,6 +57,16 @@ int abictl_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
+ * Says on standard output what was done, but to a person only: when that is a
+ * terminal, and without --json. cron(8) mails whatever is said.
+ */
+void abictl_say(const struct abictl *ctl, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Is there somebody whom abictl_say() would tell? */
+bool abictl_talks(const struct abictl *ctl);
+
+/*
  * Warns when nobody is stopped by what was put on the list of a check, and
  * says why. action: the check's.
  */

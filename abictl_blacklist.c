@@ -295,6 +295,21 @@ publish_now(struct abictl *ctl, struct store *s)
 	return abictl_fail(EX_CANTCREAT, "%s", error);
 }
 
+/* What has become of it, and whether it stops anybody. */
+static void
+add_tell(const struct abictl *ctl, const struct store_offender *o)
+{
+	char left[20];
+
+	left_text(o, o->since, left, sizeof(left));
+	abictl_say(ctl, "listed %s %s%s", o->block,
+	    o->expires != 0 ? "for " : "", left);
+	/* An access map refuses without the filter. */
+	if (ctl->cfg.blacklist.map == NULL)
+		abictl_warn_idle(&ctl->cfg, "blacklist",
+		    ctl->cfg.blacklist.action);
+}
+
 static int
 add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 {
@@ -325,10 +340,8 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	if (s->driver->offender_add(s, &o) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	rc = publish_now(ctl, s);
-	/* An access map refuses without the filter. */
-	if (rc == EX_OK && ctl->cfg.blacklist.map == NULL)
-		abictl_warn_idle(&ctl->cfg, "blacklist",
-		    ctl->cfg.blacklist.action);
+	if (rc == EX_OK)
+		add_tell(ctl, &o);
 	return rc;
 }
 
@@ -350,7 +363,11 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	rc = publish_now(ctl, s);
 	if (rc == EX_OK && r == STORE_ABSENT && text != NULL)
-		rc = abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+		return abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+	if (rc == EX_OK && r == STORE_ABSENT)
+		abictl_say(ctl, "nobody was listed");
+	else if (rc == EX_OK)
+		abictl_say(ctl, "removed %s", text != NULL ? block : "all");
 	return rc;
 }
 
@@ -366,6 +383,7 @@ unmap(struct abictl *ctl)
 		return abictl_fail(EX_DATAERR, "%s", error);
 	if (mapper_remove(&ctl->cfg, error, sizeof(error)) != 0)
 		return abictl_fail(EX_CANTCREAT, "%s", error);
+	abictl_say(ctl, "our block is out of %s", ctl->cfg.blacklist.map);
 	return EX_OK;
 }
 

@@ -192,6 +192,7 @@ drop(struct abictl *ctl, struct statedir *d, const char *arg)
 		    mine < 0 ? own : block, strerror(errno));
 	if (mine == 0 && shared == 0 && !rested)
 		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", own);
+	abictl_say(ctl, "forgot %s", own);
 	return EX_OK;
 }
 
@@ -210,8 +211,9 @@ clean(struct abictl *ctl, struct statedir *d)
 	if (ctl->json)
 		printf("{\"kept\":%ld,\"removed\":%ld}\n", done.kept,
 		    done.removed);
-	else if (isatty(STDOUT_FILENO)) /* cron mails whatever is said */
-		printf("%ld removed, %ld kept\n", done.removed, done.kept);
+	else
+		abictl_say(ctl, "%ld removed, %ld kept", done.removed,
+		    done.kept);
 	return EX_OK;
 }
 

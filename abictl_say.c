@@ -3,6 +3,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "abictl.h"
 #include "action.h"
@@ -21,6 +22,27 @@ abictl_fail(int status, const char *fmt, ...)
 	text_printable(line, sizeof(line), raw);
 	fprintf(stderr, "abictl: %s\n", line);
 	return status;
+}
+
+bool
+abictl_talks(const struct abictl *ctl)
+{
+	return !ctl->json && isatty(STDOUT_FILENO);
+}
+
+void
+abictl_say(const struct abictl *ctl, const char *fmt, ...)
+{
+	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	va_list ap;
+
+	if (!abictl_talks(ctl))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(line, sizeof(line), raw);
+	puts(line);
 }
 
 void

@@ -56,6 +56,23 @@ class AbictlTest(SiteTest):
         self.assertEqual(type(json.loads(before)), type(json.loads(after)))
         return json.loads(after)
 
+    def on_terminal(self, site, *arguments):
+        """What it says when its standard output is a terminal, without the last line end."""
+        try:
+            terminal, side = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminal to be had: {error}")
+        with open(terminal, "rb", buffering=0) as output:
+            result = site.abictl(*arguments, capture_output=False, stdout=side,
+                                 stderr=subprocess.PIPE)
+            os.write(side, b"!")
+            os.close(side)
+            said = b""
+            while not said.endswith(b"!"):
+                said += output.read(1000)
+        self.assertEqual((result.returncode, result.stderr), (OK, ""), arguments)
+        return said[:-1].decode().replace("\r\n", "\n").removesuffix("\n")
+
     def fields(self, site, *arguments, status=OK):
         """A table of names and values."""
         output = self.run_abictl(site, *arguments, status=status)
@@ -239,15 +256,8 @@ class CacheClean(AbictlTest):
         self.assert_cleaned(site, {"1.0.0.8"})
 
     def test_it_talks_to_a_terminal(self):
-        try:
-            terminal, side = pty.openpty()
-        except OSError as error:
-            self.skipTest(f"no terminal to be had: {error}")
-        site = self.filled_site()
-        site.abictl("cache", "clean", capture_output=False, stdout=side)
-        os.close(side)
-        with open(terminal, "rb", buffering=0) as output:
-            self.assertRegex(output.read(1000), rb"\A8 removed, \d+ kept")
+        self.assertRegex(self.on_terminal(self.filled_site(), "cache", "clean"),
+                         r"\A8 removed, \d+ kept\Z")
 
 
 class CachePrefetch(AbictlTest):
@@ -886,6 +896,63 @@ class Selftest(AbictlTest):
                     self.skipTest(f"no mount namespace: {result.stderr}")
                 self.assertEqual([line.split()[0] for line in result.stdout.splitlines()
                                   if " Postfix: " in line], results, result)
+
+
+class Terminal(AbictlTest):
+    """What is changed is said in one line, but to a terminal only."""
+
+    def test_what_was_done(self):
+        directory = testenv.new_directory("list", FILTER_USER)
+        a_map = testenv.write_file(f"{directory}/access", "", owner=FILTER_USER)
+        site = self.site({**ACCOUNTS_STOP, "filter.checks": "accounts blacklist",
+                          "blacklist.snapshot": f"{directory}/blacklist.cdb"})
+        for words, said in (
+                (("accounts", "add", "Ann@example.org"), "added ann@example.org"),
+                (("accounts", "release", "ann@example.org"), "released ann@example.org"),
+                (("blacklist", "add", "9.9.9.9"), "listed 9.9.9.9/32 for ever"),
+                (("blacklist", "add", "--ban", "2h", "9.9.9.9"), "listed 9.9.9.9/32 for 2h"),
+                (("blacklist", "remove", "9.9.9.9"), "removed 9.9.9.9/32"),
+                (("blacklist", "add", "9.9.9.8"), "listed 9.9.9.8/32 for ever"),
+                (("blacklist", "remove", "--all"), "removed all"),
+                (("blacklist", "remove", "--all"), "nobody was listed"),
+                (("blacklist", "unmap", f"cidr:{a_map}"), f"our block is out of cidr:{a_map}"),
+                (("cache", "drop", "8.8.4.4"), "forgot 8.8.4.4"),
+                (("logins", "forget", "Ann@example.org"),
+                 "forgot 7 logins of ann@example.org from 2 addresses"),
+                (("store", "purge"), "0 removed")):
+            with self.subTest(words):
+                self.fill(site)
+                self.assertEqual(self.on_terminal(site, *words), said)
+
+    def test_not_to_others(self):
+        directory = testenv.new_directory("list", FILTER_USER)
+        a_map = testenv.write_file(f"{directory}/access", "", owner=FILTER_USER)
+        site = self.site({**ACCOUNTS_STOP, "filter.checks": "accounts blacklist",
+                          "blacklist.snapshot": f"{directory}/blacklist.cdb"})
+        for line in ("accounts add ann@example.org", "accounts release ann@example.org",
+                     "blacklist add 9.9.9.9", "blacklist remove 9.9.9.9", "blacklist remove --all",
+                     f"blacklist unmap cidr:{a_map}", "cache drop 8.8.4.4",
+                     "logins forget ann@example.org", f"scan {site.whitelist}"):
+            with self.subTest(line):
+                self.fill(site)
+                self.assertEqual(self.run_abictl(site, *line.split()), "")
+        self.fill(site)
+        self.assertEqual(self.on_terminal(site, "--json", "cache", "drop", "8.8.4.4"), "")
+
+    def test_a_scan(self):
+        site = self.site({"blacklist.snapshot":
+                          f"{testenv.new_directory('list', FILTER_USER)}/blacklist.cdb"})
+        self.assertRegex(self.on_terminal(site, "scan", site.whitelist),
+                         r"\A0 lines, 0 offences, 0 hits; 0 listed, [^\n]*\d+ ms\Z")
+
+    def fill(self, site):
+        """Something to forget, in cache and store."""
+        site.put_score("8.8.4.4", 71)
+        self.run_abictl(site, "store", "status")
+        for address, count in (("8.8.4.4", 3), ("9.9.9.9", 4)):
+            site.query("INSERT OR REPLACE INTO postfwd_logins (sasl_username, ip_address, "
+                       "login_count, last_login) VALUES ('ann@example.org', ?, ?, "
+                       "datetime('now'))", address, count)
 
 
 class Usage(AbictlTest):
