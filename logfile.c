@@ -20,6 +20,7 @@
 #include "filewatch.h"
 #include "log.h"
 #include "rotated.h"
+#include "text.h"
 
 #define BUFFER_SIZE 262144
 #define CUT 131072 /* of a line that is longer than the buffer */
@@ -367,6 +368,7 @@ give(struct logfile *f, size_t n, uint64_t of_file, const char **text,
     size_t *len)
 {
 	size_t fresh = ROTATED_HEAD_MAX - f->mark.head;
+	size_t mark = f->mark.offset == 0 ? text_mark(f->buf, n) : 0;
 
 	if (fresh > of_file)
 		fresh = (size_t)of_file;
@@ -379,8 +381,8 @@ give(struct logfile *f, size_t n, uint64_t of_file, const char **text,
 	rotated_tail_take(&f->mark.tail, f->fd, f->mark.offset);
 	f->given = n;
 	f->moved_on = false;
-	*text = f->buf;
-	*len = n;
+	*text = f->buf + mark;
+	*len = n - mark;
 	return 1;
 }
 

@@ -197,6 +197,25 @@ not_meant(void **state)
 	whitelist_free(w);
 }
 
+static void
+byte_order_mark(void **state)
+{
+	static const char text[] = "\xef\xbb\xbf" "example.com\r\n";
+	struct whitelist *w;
+	struct stat st;
+	char path[96], entry[64];
+
+	(void)state;
+	unit_file("list", text, sizeof(text) - 1);
+	snprintf(path, sizeof(path), "%s/list", unit_dir);
+	complaints = 0;
+	assert_int_equal(whitelist_load(path, &w, &st, count, NULL), 0);
+	assert_int_equal(complaints, 0);
+	assert_int_equal(st.st_size, sizeof(text) - 1);
+	assert_true(whitelist_name(w, "example.com", entry, sizeof(entry)));
+	whitelist_free(w);
+}
+
 /* Ours has nothing that is not understood. */
 static void
 shipped(void **state)
@@ -222,8 +241,9 @@ main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(odd_files),
 		cmocka_unit_test(not_meant),
+		cmocka_unit_test(byte_order_mark),
 		cmocka_unit_test(shipped),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, unit_dir_make, unit_dir_remove);
 }
