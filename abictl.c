@@ -345,6 +345,7 @@ main(int argc, char **argv)
 	int given[16], given_count = 0, status, i;
 
 	process_guard(1);
+	abictl_started();
 	config_init(&ctl.cfg);
 	status = arguments_parse(&ctl, argc, argv, &file, given, &given_count);
 	if (status >= 0)

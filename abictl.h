@@ -52,7 +52,14 @@ struct cache_score;
 void abictl_score_json(struct cJSON *object, const char *address,
     const struct cache_score *s);
 
-/* Says what is wrong on standard error; returns status. */
+/* First act of main: notes whether root runs it. */
+void abictl_started(void);
+
+/*
+ * Says what is wrong on standard error; returns status. A text that ends with
+ * strerror(3) of a missing permission gets the advice to try sudo, unless root
+ * runs it.
+ */
 int abictl_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -1,14 +1,41 @@
 /*
  * abictl_say - what the subcommands say to people besides their results.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "abictl.h"
 #include "action.h"
 #include "log.h"
 #include "text.h"
+
+static bool by_root; /* root has started it; it may be another user now */
+
+void
+abictl_started(void)
+{
+	by_root = geteuid() == 0;
+}
+
+/* Does a text end with an error that root would not have met? */
+static bool
+is_denied(const char *text)
+{
+	static const int errors[] = { EACCES, EPERM };
+	size_t i, n, len = strlen(text);
+	const char *what;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		what = strerror(errors[i]);
+		n = strlen(what);
+		if (len > n && strcmp(text + len - n, what) == 0)
+			return true;
+	}
+	return false;
+}
 
 int
 abictl_fail(int status, const char *fmt, ...)
@@ -20,7 +47,8 @@ abictl_fail(int status, const char *fmt, ...)
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
 	text_printable(line, sizeof(line), raw);
-	fprintf(stderr, "abictl: %s\n", line);
+	fprintf(stderr, "abictl: %s%s\n", line,
+	    !by_root && is_denied(line) ? "; try sudo" : "");
 	return status;
 }
 

@@ -898,6 +898,60 @@ class Selftest(AbictlTest):
                                   if " Postfix: " in line], results, result)
 
 
+class Sudo(AbictlTest):
+    """Who lacks a permission is told that sudo helps; nobody else is."""
+
+    def assert_told(self, site, path, *arguments):
+        """It cannot open this file, or one whose name begins so."""
+        result = site.abictl(*arguments)
+        self.assertNotIn(result.returncode, (OK, USAGE))
+        self.assertRegex(result.stderr, rf"\Aabictl: {re.escape(path)}.*: "
+                         r"Permission denied; try sudo\n\Z")
+
+    def test_the_configuration(self):
+        site = self.site()
+        os.chmod(site.conf, 0o600)
+        for line in ("accounts", "config", "selftest", "check 8.8.4.4", "scan"):
+            self.assert_told(site, site.conf, *line.split())
+        self.assertEqual(site.abictl("config", **AS_ROOT).returncode, OK)
+        for option in ("--help", "--version"):
+            self.run_abictl(site, option)
+        self.assertEqual(site.abictl("banana").returncode, USAGE)
+
+    def test_store_cache_and_log(self):
+        site = self.site()
+        site.abictl("store", "status")
+        log = testenv.write_file(f"{site.directory}/mail.log", "")
+        for path, line in (
+                (site.store, "accounts list"), (site.store, "accounts add ann@example.org"),
+                (site.store, "logins"), (site.store, "store status"),
+                (site.store, "blacklist list"), (site.cache, "cache show"),
+                (log, f"scan --dry-run {log}")):
+            with self.subTest(line):
+                os.chown(path, 0, 0)
+                os.chmod(path, 0o700)
+                self.assert_told(site, path, *line.split())
+                os.chown(path, FILTER_USER.pw_uid, FILTER_USER.pw_gid)
+        os.unlink(site.store)
+        os.chown(os.path.dirname(site.store), 0, 0)
+        self.assert_told(site, site.store, "accounts")
+
+    def test_other_trouble(self):
+        site = self.site({"reputation.cache_dir": "/"})
+        testenv.write_file(site.store, "no database\n" * 1000, owner=FILTER_USER)
+        for line in ("accounts", "cache show", "scan --dry-run /nonexistent", "check"):
+            result = site.abictl(*line.split())
+            self.assertNotEqual((result.returncode, result.stderr), (OK, ""))
+            self.assertNotIn("sudo", result.stderr)
+
+    def test_not_to_root(self):
+        # It takes the identity of the directory's owner, who may not read the log.
+        site = self.site()
+        log = testenv.write_file(f"{site.directory}/mail.log", "", 0o600)
+        result = site.abictl("scan", "--dry-run", log, **AS_ROOT)
+        self.assertEqual(result.stderr, f"abictl: {log}: Permission denied\n")
+
+
 class Terminal(AbictlTest):
     """What is changed is said in one line, but to a terminal only."""
 
