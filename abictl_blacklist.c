@@ -178,10 +178,8 @@ static void
 time_print(const char *name, time_t t)
 {
 	char text[32];
-	struct tm tm;
 
-	localtime_r(&t, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	text_time(text, sizeof(text), t);
 	printf("%-10s %s\n", name, text);
 }
 
@@ -217,7 +215,6 @@ show_hit(void *arg, const struct store_row *row)
 	const struct store_hit_row *h = &row->u.hit;
 	char key[STORE_TEXT_MAX], rule[STORE_RULE_MAX], when[32];
 	struct details *d = arg;
-	struct tm tm;
 	cJSON *item;
 
 	text_printable(key, sizeof(key), h->key);
@@ -232,8 +229,7 @@ show_hit(void *arg, const struct store_row *row)
 		d->any = true;
 		return true;
 	}
-	localtime_r(&h->time, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	text_time(when, sizeof(when), h->time);
 	printf("%-10s %s  %s  %s\n", "hit", when, rule,
 	    strcmp(rule, "unknown-recipient") == 0 ? key : "");
 	d->any = true;

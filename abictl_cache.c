@@ -142,6 +142,7 @@ show_all(struct abictl *ctl, struct statedir *d)
 	struct fetch_rest rest;
 	time_t now = time(NULL);
 	long used = budget_used(d, now);
+	char left[24];
 	cJSON *o;
 
 	fetch_resting(&ctl->cfg, d, NULL, now, &rest);
@@ -162,9 +163,9 @@ show_all(struct abictl *ctl, struct statedir *d)
 		    ctl->cfg.reputation.daily_limit);
 	else
 		printf("calls      %ld today (UTC), no limit\n", used);
+	text_age(left, sizeof(left), (long)(rest.until - now));
 	if (rest.until != 0)
-		printf("resting    %lld s more: %s\n",
-		    (long long)(rest.until - now), rest.reason);
+		printf("resting    %s more: %s\n", left, rest.reason);
 	else
 		printf("resting    no\n");
 	return EX_OK;

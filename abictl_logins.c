@@ -89,16 +89,6 @@ struct making {
 	bool failed;
 };
 
-static void
-time_text(time_t t, char *out, size_t size)
-{
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL ||
-	    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(out, size, "%lld", (long long)t);
-}
-
 /* A cell as text. */
 static void
 cell(const struct line *l, enum column column, char *out, size_t size)
@@ -123,7 +113,7 @@ cell(const struct line *l, enum column column, char *out, size_t size)
 		snprintf(out, size, "%ld", l->addresses);
 		break;
 	case LAST:
-		time_text(l->last, out, size);
+		text_time(out, size, l->last);
 		break;
 	}
 }

@@ -134,10 +134,9 @@ static void
 lost_tell(const struct logfile *f)
 {
 	char when[32], counted[96] = "";
-	struct tm tm;
 
-	if (f->mark.last > 0 && localtime_r(&f->mark.last, &tm) != NULL &&
-	    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+	text_time(when, sizeof(when), f->mark.last);
+	if (f->mark.last > 0)
 		snprintf(counted, sizeof(counted),
 		    ", and lines up to %s are taken for counted", when);
 	log_warning("%s: removed, compressed, edited or cut short: what came "

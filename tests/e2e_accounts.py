@@ -1360,7 +1360,7 @@ class Commands(AccountTest):
                 command = Command(f"echo $$ >$D/pid\n{body}")
                 site = self.command_site(command, {"accounts.command_timeout": "1s"})
                 line, = self.detect(site)
-                self.assertIn("killed after 1 s (accounts.command_timeout)", line)
+                self.assertIn("killed after 1s (accounts.command_timeout)", line)
                 self.assertEqual(alive_in_group(testenv.read_file(command.file("pid"))), [])
 
     def test_one_that_stands_still_costs_nothing(self):
@@ -1374,7 +1374,7 @@ class Commands(AccountTest):
                 with contextlib.suppress(OSError):
                     stat = testenv.read_file(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
                     ticks = max(ticks, int(stat[11]) + int(stat[12]))
-            return site.log_lines("killed after 2 s") and not supervisors()
+            return site.log_lines("killed after 2s") and not supervisors()
         wait_until(is_over, "the end of the command")
         self.assertLess(ticks / os.sysconf("SC_CLK_TCK"), 0.5)
 
@@ -1385,7 +1385,7 @@ class Commands(AccountTest):
         lines, seconds = duration(lambda: self.detect(site))
         self.assertLess(seconds, 2 + 3 * LATE)
         self.assertIn(": begin", lines[0])
-        self.assertIn("what was left of its process group was killed after 2 s", lines[1])
+        self.assertIn("what was left of its process group was killed after 2s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
         wait_until(lambda: not alive_in_group(testenv.read_file(command.file("pid"))),
                    "the end of what it left")
