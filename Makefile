@@ -37,7 +37,7 @@ SHARED  = accounts.c action.c address.c authbl.c blacklist.c budget.c cache.c \
 	  uncounted.c userlimits.c whitelist.c $(SERVERS)
 FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_scan.c \
+	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_say.c abictl_scan.c \
 	  abictl_selftest.c abictl_selftest_blacklist.c \
 	  abictl_selftest_geocount.c abictl_selftest_look.c \
 	  abictl_selftest_postfix.c abictl_selftest_say.c \

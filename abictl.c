@@ -6,7 +6,6 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,20 +103,6 @@ static const struct command {
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
-
-int
-abictl_fail(int status, const char *fmt, ...)
-{
-	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
-	va_end(ap);
-	text_printable(line, sizeof(line), raw);
-	fprintf(stderr, "abictl: %s\n", line);
-	return status;
-}
 
 int
 abictl_json(cJSON *item)
@@ -365,6 +350,7 @@ main(int argc, char **argv)
 	int given[16], given_count = 0, status, i;
 
 	process_guard(1);
+	abictl_started();
 	config_init(&ctl.cfg);
 	status = arguments_parse(&ctl, argc, argv, &file, given, &given_count);
 	if (status >= 0)

@@ -52,8 +52,32 @@ struct cache_score;
 void abictl_score_json(struct cJSON *object, const char *address,
     const struct cache_score *s);
 
-/* Says what is wrong on standard error; returns status. */
+/* First act of main: notes whether root runs it. */
+void abictl_started(void);
+
+/*
+ * Says what is wrong on standard error; returns status. A text that ends with
+ * strerror(3) of a missing permission gets the advice to try sudo, unless root
+ * runs it.
+ */
 int abictl_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/*
+ * Says on standard output what was done, but to a person only: when that is a
+ * terminal, and without --json. cron(8) mails whatever is said.
+ */
+void abictl_say(const struct abictl *ctl, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Is there somebody whom abictl_say() would tell? */
+bool abictl_talks(const struct abictl *ctl);
+
+/*
+ * Warns when nobody is stopped by what was put on the list of a check, and
+ * says why. action: the check's.
+ */
+void abictl_warn_idle(const struct config *cfg, const char *check,
+    const char *action);
 
 #endif

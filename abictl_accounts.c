@@ -143,20 +143,24 @@ add(struct abictl *ctl, struct store *s, const char *user, const char *note)
 	switch (s->driver->account_add(s, &a,
 		accounts_expired(&ctl->cfg, a.since))) {
 	case STORE_ABSENT:
-		return EX_OK;
+		abictl_say(ctl, "added %s", user);
+		break;
 	case STORE_FOUND:
-		fprintf(stderr, "abictl: %s: was on the list already\n", user);
-		return EX_OK;
+		abictl_fail(0, "%s: was on the list already", user);
+		break;
 	default:
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	}
+	abictl_warn_idle(&ctl->cfg, "accounts", ctl->cfg.accounts.action);
+	return EX_OK;
 }
 
 static int
-release(struct store *s, const char *user)
+release(struct abictl *ctl, struct store *s, const char *user)
 {
 	switch (s->driver->account_release(s, user, time(NULL))) {
 	case STORE_FOUND:
+		abictl_say(ctl, "released %s", user);
 		return EX_OK;
 	case STORE_ABSENT:
 		return unknown(user);
@@ -187,7 +191,7 @@ abictl_accounts(struct abictl *ctl, int argc, char **argv)
 	else if (strcmp(verb, "add") == 0 && argc <= 3)
 		status = add(ctl, s, user, argc == 3 ? argv[2] : "");
 	else if (strcmp(verb, "release") == 0 && argc == 2)
-		status = release(s, user);
+		status = release(ctl, s, user);
 	s->driver->close(s);
 	return status;
 }

@@ -178,10 +178,8 @@ static void
 time_print(const char *name, time_t t)
 {
 	char text[32];
-	struct tm tm;
 
-	localtime_r(&t, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm);
+	text_time(text, sizeof(text), t);
 	printf("%-10s %s\n", name, text);
 }
 
@@ -217,7 +215,6 @@ show_hit(void *arg, const struct store_row *row)
 	const struct store_hit_row *h = &row->u.hit;
 	char key[STORE_TEXT_MAX], rule[STORE_RULE_MAX], when[32];
 	struct details *d = arg;
-	struct tm tm;
 	cJSON *item;
 
 	text_printable(key, sizeof(key), h->key);
@@ -232,8 +229,7 @@ show_hit(void *arg, const struct store_row *row)
 		d->any = true;
 		return true;
 	}
-	localtime_r(&h->time, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
+	text_time(when, sizeof(when), h->time);
 	printf("%-10s %s  %s  %s\n", "hit", when, rule,
 	    strcmp(rule, "unknown-recipient") == 0 ? key : "");
 	d->any = true;
@@ -295,6 +291,21 @@ publish_now(struct abictl *ctl, struct store *s)
 	return abictl_fail(EX_CANTCREAT, "%s", error);
 }
 
+/* What has become of it, and whether it stops anybody. */
+static void
+add_tell(const struct abictl *ctl, const struct store_offender *o)
+{
+	char left[20];
+
+	left_text(o, o->since, left, sizeof(left));
+	abictl_say(ctl, "listed %s %s%s", o->block,
+	    o->expires != 0 ? "for " : "", left);
+	/* An access map refuses without the filter. */
+	if (ctl->cfg.blacklist.map == NULL)
+		abictl_warn_idle(&ctl->cfg, "blacklist",
+		    ctl->cfg.blacklist.action);
+}
+
 static int
 add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 {
@@ -324,7 +335,10 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	text_printable(o.note, sizeof(o.note), note);
 	if (s->driver->offender_add(s, &o) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	return publish_now(ctl, s);
+	rc = publish_now(ctl, s);
+	if (rc == EX_OK)
+		add_tell(ctl, &o);
+	return rc;
 }
 
 static int
@@ -345,7 +359,11 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	rc = publish_now(ctl, s);
 	if (rc == EX_OK && r == STORE_ABSENT && text != NULL)
-		rc = abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+		return abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+	if (rc == EX_OK && r == STORE_ABSENT)
+		abictl_say(ctl, "nobody was listed");
+	else if (rc == EX_OK)
+		abictl_say(ctl, "removed %s", text != NULL ? block : "all");
 	return rc;
 }
 
@@ -361,6 +379,7 @@ unmap(struct abictl *ctl)
 		return abictl_fail(EX_DATAERR, "%s", error);
 	if (mapper_remove(&ctl->cfg, error, sizeof(error)) != 0)
 		return abictl_fail(EX_CANTCREAT, "%s", error);
+	abictl_say(ctl, "our block is out of %s", ctl->cfg.blacklist.map);
 	return EX_OK;
 }
 

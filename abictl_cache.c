@@ -142,6 +142,7 @@ show_all(struct abictl *ctl, struct statedir *d)
 	struct fetch_rest rest;
 	time_t now = time(NULL);
 	long used = budget_used(d, now);
+	char left[24];
 	cJSON *o;
 
 	fetch_resting(&ctl->cfg, d, NULL, now, &rest);
@@ -162,9 +163,9 @@ show_all(struct abictl *ctl, struct statedir *d)
 		    ctl->cfg.reputation.daily_limit);
 	else
 		printf("calls      %ld today (UTC), no limit\n", used);
+	text_age(left, sizeof(left), (long)(rest.until - now));
 	if (rest.until != 0)
-		printf("resting    %lld s more: %s\n",
-		    (long long)(rest.until - now), rest.reason);
+		printf("resting    %s more: %s\n", left, rest.reason);
 	else
 		printf("resting    no\n");
 	return EX_OK;
@@ -192,6 +193,7 @@ drop(struct abictl *ctl, struct statedir *d, const char *arg)
 		    mine < 0 ? own : block, strerror(errno));
 	if (mine == 0 && shared == 0 && !rested)
 		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", own);
+	abictl_say(ctl, "forgot %s", own);
 	return EX_OK;
 }
 
@@ -210,8 +212,9 @@ clean(struct abictl *ctl, struct statedir *d)
 	if (ctl->json)
 		printf("{\"kept\":%ld,\"removed\":%ld}\n", done.kept,
 		    done.removed);
-	else if (isatty(STDOUT_FILENO)) /* cron mails whatever is said */
-		printf("%ld removed, %ld kept\n", done.removed, done.kept);
+	else
+		abictl_say(ctl, "%ld removed, %ld kept", done.removed,
+		    done.kept);
 	return EX_OK;
 }
 

@@ -181,12 +181,14 @@ tell(const struct run *r, bool in_time, bool ended)
 {
 	int status = r->status;
 	double seconds = (double)(lock_clock_ms() - r->begin) / 1000;
+	char limit[24];
 
+	text_age(limit, sizeof(limit), r->seconds);
 	if (!in_time)
-		log_warning("command:%s %s: %s after %ld s "
+		log_warning("command:%s %s: %s after %s "
 		    "(accounts.command_timeout)", r->user, r->path, ended ?
 		    "what was left of its process group was killed" :
-		    "killed", r->seconds);
+		    "killed", limit);
 	if (!in_time && !ended)
 		return EX_TEMPFAIL;
 	if (WIFSIGNALED(status))

@@ -45,13 +45,9 @@ offender_json(struct print *p, const struct dryrun_offender *o)
 static const char *
 since_text(struct print *p, time_t since)
 {
-	struct tm tm;
-
 	if (since != p->since || p->since_text[0] == '\0') {
 		p->since = since;
-		localtime_r(&since, &tm);
-		strftime(p->since_text, sizeof(p->since_text),
-		    "%Y-%m-%d %H:%M:%S", &tm);
+		text_time(p->since_text, sizeof(p->since_text), since);
 	}
 	return p->since_text;
 }

@@ -19,6 +19,7 @@
 #include "fetch.h"
 #include "log.h"
 #include "rest.h"
+#include "text.h"
 
 /* One look-up. */
 struct lookup {
@@ -61,16 +62,17 @@ static int
 rest_tell(struct lookup *l, const char *what, time_t until, const char *reason)
 {
 	time_t now = time(NULL);
-	long seconds = (long)(until - now);
+	char left[24];
 
+	text_age(left, sizeof(left), (long)(until - now));
 	rest_set(&l->dir, what, now, until, reason);
 	rest_print(l, what, until, reason);
 	if (strncmp(what, REST_IP, strlen(REST_IP)) == 0)
 		log_warning("AbuseIPDB, asked for %s: %s; this address alone "
-		    "is not asked about for %ld s", l->text, reason, seconds);
+		    "is not asked about for %s", l->text, reason, left);
 	else
-		log_warning("AbuseIPDB, asked for %s: %s; resting for %ld s",
-		    l->text, reason, seconds);
+		log_warning("AbuseIPDB, asked for %s: %s; resting for %s",
+		    l->text, reason, left);
 	return abictl_fail(EX_UNAVAILABLE, "%s: %s", l->text, reason);
 }
 

@@ -89,16 +89,6 @@ struct making {
 	bool failed;
 };
 
-static void
-time_text(time_t t, char *out, size_t size)
-{
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL ||
-	    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		snprintf(out, size, "%lld", (long long)t);
-}
-
 /* A cell as text. */
 static void
 cell(const struct line *l, enum column column, char *out, size_t size)
@@ -123,7 +113,7 @@ cell(const struct line *l, enum column column, char *out, size_t size)
 		snprintf(out, size, "%ld", l->addresses);
 		break;
 	case LAST:
-		time_text(l->last, out, size);
+		text_time(out, size, l->last);
 		break;
 	}
 }
@@ -359,18 +349,36 @@ report_make(struct abictl *ctl, struct store *s, const char *user)
 	return EX_OK;
 }
 
-static int
-forget(struct store *s, const char *user)
+static bool
+row_count(void *arg, const struct store_row *row)
 {
+	struct line *sum = arg;
+
+	sum->logins += row->u.login.count;
+	sum->addresses++;
+	return true;
+}
+
+static int
+forget(struct abictl *ctl, struct store *s, const char *user)
+{
+	struct line sum = { .logins = 0 };
 	char key[STORE_USER_MAX];
 	enum store_result r;
 
 	store_user(user, key, sizeof(key));
+	/* The store does not tell; only a person wants to know. */
+	if (abictl_talks(ctl) && s->driver->iterate(s, STORE_LOGIN, key,
+		row_count, &sum) == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	r = s->driver->forget(s, key);
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (r == STORE_ABSENT)
 		return abictl_fail(EX_NOUSER, "%s: no logins", user);
+	abictl_say(ctl, "forgot %ld %s of %s from %ld %s", sum.logins,
+	    sum.logins == 1 ? "login" : "logins", key, sum.addresses,
+	    sum.addresses == 1 ? "address" : "addresses");
 	return EX_OK;
 }
 
@@ -387,7 +395,7 @@ abictl_logins(struct abictl *ctl, int argc, char **argv)
 	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
 	if (s == NULL)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
-	status = forgetting ? forget(s, argv[1]) :
+	status = forgetting ? forget(ctl, s, argv[1]) :
 			      report_make(ctl, s, argc > 0 ? argv[0] : NULL);
 	s->driver->close(s);
 	return status;

@@ -375,8 +375,8 @@ round_tell(struct run *r, const struct publish_result *p, int64_t began)
 		    (unsigned long long)c->ours,
 		    (unsigned long long)c->exempt, p->listed,
 		    (long long)p->generation);
-	else if (isatty(STDOUT_FILENO))
-		printf("%s\n", line + strlen("scan: "));
+	else
+		abictl_say(r->ctl, "%s", line + strlen("scan: "));
 	if (fflush(stdout) != 0)
 		r->status = EX_IOERR;
 	memset(&r->scan.counts, 0, sizeof(r->scan.counts));

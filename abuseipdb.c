@@ -6,19 +6,20 @@
 #include <cjson/cJSON.h>
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
+#include "file.h"
 #include "text.h"
 
 #ifndef VERSION
 #define VERSION "unknown"
 #endif
+
+#define TOKEN_FILE_MAX 65536
 
 #define REST_SHORT 15    /* seconds: out of reach, broken, overloaded */
 #define REST_CONFIG 300  /* somebody must mend something: key, url, plan */
@@ -31,9 +32,9 @@ abuseipdb_token(const struct config *cfg, char *token, char *reason,
     size_t size)
 {
 	const char *path = cfg->reputation.token_file;
-	char buf[ABUSEIPDB_TOKEN_MAX + 2], *line, *cursor = buf;
-	ssize_t n;
-	int fd;
+	char *text, *line, *cursor;
+	size_t len;
+	int rc = -1;
 
 	if (cfg->reputation.token != NULL) {
 		snprintf(token, ABUSEIPDB_TOKEN_MAX, "%s",
@@ -44,24 +45,24 @@ abuseipdb_token(const struct config *cfg, char *token, char *reason,
 		snprintf(reason, size, "reputation.token is not set");
 		return -1;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	n = fd < 0 ? -1 : read(fd, buf, sizeof(buf) - 1);
-	if (n < 0)
+	text = file_slurp(path, TOKEN_FILE_MAX, &len, NULL);
+	if (text == NULL) {
 		snprintf(reason, size, "%.100s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	if (n < 0)
-		return -1;
-	buf[n] = '\0';
-	line = text_line(&cursor, NULL);
-	line = line != NULL ? text_trim(line) : buf;
-	if (*line == '\0' || strlen(line) >= ABUSEIPDB_TOKEN_MAX ||
-	    strpbrk(line, " \t\r") != NULL) {
-		snprintf(reason, size, "%.100s: holds no key", path);
 		return -1;
 	}
-	memcpy(token, line, strlen(line) + 1);
-	return 0;
+	cursor = text;
+	line = text_line(&cursor, NULL);
+	line = line != NULL ? text_trim(line) : text;
+	if (*line == '\0' || strlen(line) >= ABUSEIPDB_TOKEN_MAX ||
+	    strpbrk(line, " \t\r") != NULL)
+		snprintf(reason, size, "%.100s: holds no key", path);
+	else {
+		memcpy(token, line, strlen(line) + 1);
+		rc = 0;
+	}
+	explicit_bzero(text, len);
+	free(text);
+	return rc;
 }
 
 /* --- JSON --- */

@@ -195,7 +195,7 @@ accounts_mark(const struct config *cfg, const struct request *req,
 {
 	const struct store_account *a = &found.account;
 	const char *wrong = config_error(cfg, "accounts");
-	char error[STORE_ERROR_MAX];
+	char error[STORE_ERROR_MAX], age[24];
 	enum store_result r;
 
 	if (wrong != NULL) { /* for how long, and with which command? */
@@ -206,9 +206,9 @@ accounts_mark(const struct config *cfg, const struct request *req,
 	*note = '\0';
 	if (r == STORE_FOUND && a->released != 0 && same_client(a, req) &&
 	    req->now - a->released < cfg->accounts.grace) {
-		snprintf(note, size, "; the account was released %lld s ago, "
-		    "this address is not held against it",
-		    (long long)(req->now - a->released));
+		text_age(age, sizeof(age), (long)(req->now - a->released));
+		snprintf(note, size, "; the account was released %s ago, "
+		    "this address is not held against it", age);
 		return ACCOUNTS_GRACE;
 	}
 	if (r == STORE_FOUND && accounts_listed(cfg, a, req->now))

@@ -144,6 +144,7 @@ static bool
 counters_refuse(const struct counter *c, int n, bool paced, time_t now,
     struct budget_answer *b)
 {
+	char left[24];
 	struct text t;
 	int i;
 
@@ -156,9 +157,10 @@ counters_refuse(const struct counter *c, int n, bool paced, time_t now,
 		return true;
 	}
 	b->until = paced ? next_call(&c[0], now) : now;
+	text_age(left, sizeof(left), (long)(b->until - now));
 	if (b->until > now)
 		text_addf(&t, "half of today's API budget is used up, next "
-		    "call in %lld s", (long long)(b->until - now));
+		    "call in %s", left);
 	return b->until > now;
 }
 

@@ -333,8 +333,9 @@ listed(const char *list, const char *name)
 {
 	size_t n;
 
-	for (; *list != '\0'; list += n + strspn(list + n, " ")) {
-		n = strcspn(list, " ");
+	for (list += strspn(list, " \t,"); *list != '\0';
+	     list += n + strspn(list + n, " \t,")) {
+		n = strcspn(list, " \t,");
 		if (strlen(name) == n && memcmp(list, name, n) == 0)
 			return true;
 	}
@@ -351,6 +352,12 @@ config_error(const struct config *cfg, const char *sections)
 		    listed(sections, cfg->errors[i].section))
 			return cfg->errors[i].text;
 	return NULL;
+}
+
+bool
+config_makes(const struct config *cfg, const char *check)
+{
+	return listed(cfg->filter.checks, check);
 }
 
 const char *

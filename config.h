@@ -215,6 +215,9 @@ int config_load(
 #define CONFIG_ANY "*"
 const char *config_error(const struct config *cfg, const char *sections);
 
+/* True if filter.checks has the check of this name. */
+bool config_makes(const struct config *cfg, const char *check);
+
 /*
  * The text of "section.key" if it is certain: NULL if it is not set, or if its
  * section is in error and no good line says what it is.

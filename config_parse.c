@@ -177,8 +177,11 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 	char *line = text, *end = text + len, *newline;
 	const char *wrong;
 
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
-		line += 3; /* a byte order mark */
+	if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 ||
+			    memcmp(text, "\xfe\xff", 2) == 0)) {
+		snprintf(error, size, "%s: is in UTF-16, not in UTF-8", file);
+		return -1;
+	}
 	for (; line < end; line = newline + 1) {
 		newline = memchr(line, '\n', (size_t)(end - line));
 		if (newline == NULL)

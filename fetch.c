@@ -76,6 +76,7 @@ fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
     size_t size)
 {
 	const char *what = "API rests";
+	char left[24];
 
 	if (strcmp(rest->what, FETCH_OWN_BUDGET) == 0) {
 		snprintf(out, size, "%s", rest->reason);
@@ -85,8 +86,8 @@ fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
 		what = "the API's budget is used up";
 	else if (strncmp(rest->what, REST_IP, strlen(REST_IP)) == 0)
 		what = "this address is not asked about";
-	snprintf(out, size, "%s for %lld s more: %s", what,
-	    (long long)(rest->until - now), rest->reason);
+	text_age(left, sizeof(left), (long)(rest->until - now));
+	snprintf(out, size, "%s for %s more: %s", what, left, rest->reason);
 }
 
 int

@@ -7,9 +7,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "text.h"
 
 /* The bytes of an open regular file; NULL with errno. */
 static char *
@@ -17,6 +19,7 @@ content_read(int fd, size_t max, size_t *len, struct stat *st)
 {
 	char *text;
 	ssize_t n = 0;
+	size_t mark;
 
 	if (fstat(fd, st) != 0)
 		return NULL;
@@ -32,7 +35,10 @@ content_read(int fd, size_t max, size_t *len, struct stat *st)
 	while (*len < (size_t)st->st_size &&
 	    (n = read(fd, text + *len, (size_t)st->st_size - *len)) > 0)
 		*len += (size_t)n;
-	text[*len] = '\0';
+	mark = text_mark(text, *len);
+	*len -= mark;
+	memmove(text, text + mark, *len);
+	memset(text + *len, 0, mark + 1);
 	if (n >= 0)
 		return text;
 	free(text);

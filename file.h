@@ -10,8 +10,9 @@
 #include <sys/stat.h>
 
 /*
- * Reads a regular file of at most max bytes, with a NUL behind it. The caller
- * frees it. NULL with errno when it cannot be read. st may be NULL.
+ * Reads a regular file of at most max bytes, with a NUL behind it; without the
+ * byte order mark that some editors write. The caller frees it. NULL with errno
+ * when it cannot be read. st may be NULL.
  */
 char *file_slurp(const char *path, size_t max, size_t *len, struct stat *st);
 

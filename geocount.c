@@ -265,6 +265,8 @@ login_journey(struct login *l)
 static void
 login_text(const struct login *l, struct text *t)
 {
+	char age[24];
+
 	text_addf(t, "countries %ld", l->counts.countries);
 	if (l->limits.countries > 0)
 		text_addf(t, " (limit %ld)", l->limits.countries);
@@ -273,9 +275,10 @@ login_text(const struct login *l, struct text *t)
 		text_addf(t, " (limit %ld)", l->limits.addresses);
 	text_addf(t, ", login from %s (%s)", l->block,
 	    l->place.country[0] != '\0' ? l->place.country : "country unknown");
+	text_age(age, sizeof(age), l->seconds);
 	if (l->cfg->geocount.speed > 0 && l->km > 0)
-		text_addf(t, "; %.0f km in %ld s from %s %s (%.2f,%.2f) to %s "
-		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km, l->seconds,
+		text_addf(t, "; %.0f km in %s from %s %s (%.2f,%.2f) to %s "
+		    "(%.2f,%.2f) is %ld km/h, limit %ld", l->km, age,
 		    l->from_block, l->from.country, l->from.latitude,
 		    l->from.longitude, l->place.country, l->place.latitude,
 		    l->place.longitude, l->kmh, l->cfg->geocount.speed);

@@ -20,6 +20,7 @@
 #include "filewatch.h"
 #include "log.h"
 #include "rotated.h"
+#include "text.h"
 
 #define BUFFER_SIZE 262144
 #define CUT 131072 /* of a line that is longer than the buffer */
@@ -133,10 +134,9 @@ static void
 lost_tell(const struct logfile *f)
 {
 	char when[32], counted[96] = "";
-	struct tm tm;
 
-	if (f->mark.last > 0 && localtime_r(&f->mark.last, &tm) != NULL &&
-	    strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm) > 0)
+	text_time(when, sizeof(when), f->mark.last);
+	if (f->mark.last > 0)
 		snprintf(counted, sizeof(counted),
 		    ", and lines up to %s are taken for counted", when);
 	log_warning("%s: removed, compressed, edited or cut short: what came "
@@ -367,6 +367,7 @@ give(struct logfile *f, size_t n, uint64_t of_file, const char **text,
     size_t *len)
 {
 	size_t fresh = ROTATED_HEAD_MAX - f->mark.head;
+	size_t mark = f->mark.offset == 0 ? text_mark(f->buf, n) : 0;
 
 	if (fresh > of_file)
 		fresh = (size_t)of_file;
@@ -379,8 +380,8 @@ give(struct logfile *f, size_t n, uint64_t of_file, const char **text,
 	rotated_tail_take(&f->mark.tail, f->fd, f->mark.offset);
 	f->given = n;
 	f->moved_on = false;
-	*text = f->buf;
-	*len = n;
+	*text = f->buf + mark;
+	*len = n - mark;
 	return 1;
 }
 

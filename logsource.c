@@ -14,6 +14,7 @@
 
 #include "journal.h"
 #include "logfile.h"
+#include "text.h"
 #include "unpack.h"
 
 #define BUFFER_SIZE 262144
@@ -27,6 +28,7 @@ struct stream {
 	pid_t pid; /* of the program, 0 when it has ended */
 	char name[PATH_MAX];
 	bool begun;
+	bool any; /* something was handed out */
 	bool follow;
 	bool over;
 	bool passing; /* the rest of a line that was cut */
@@ -140,6 +142,7 @@ stream_read(struct stream *t, const char **text, size_t *len, char *error,
     size_t size)
 {
 	bool more = true;
+	size_t mark;
 
 	t->len -= t->given;
 	memmove(t->buf, t->buf + t->given, t->len);
@@ -151,8 +154,10 @@ stream_read(struct stream *t, const char **text, size_t *len, char *error,
 		t->given = t->len = 0;
 		return -1;
 	}
-	*text = t->buf;
-	*len = t->given;
+	mark = t->any ? 0 : text_mark(t->buf, t->given);
+	t->any = t->any || t->given > 0;
+	*text = t->buf + mark;
+	*len = t->given - mark;
 	return t->given > 0;
 }
 

@@ -74,7 +74,7 @@ const char *
 suggest_say(const struct suggest *s, const char *what, char *out, size_t size)
 {
 	if (s->best[0] != '\0')
-		snprintf(out, size, "%s; did you mean %s?", what, s->best);
+		snprintf(out, size, "%s (did you mean %s?)", what, s->best);
 	else
 		snprintf(out, size, "%s", what);
 	return out;

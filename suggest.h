@@ -24,7 +24,7 @@ void suggest_try(struct suggest *s, const char *candidate);
 void suggest_prefer(struct suggest *s, const char *candidate);
 
 /*
- * Writes what, and if one of the words is near, "; did you mean WORD?".
+ * Writes what, and if one of the words is near, " (did you mean WORD?)".
  * Returns out.
  */
 const char *suggest_say(const struct suggest *s, const char *what, char *out,

@@ -302,6 +302,12 @@ text_age(char *out, size_t size, long seconds)
 		snprintf(out, size, "%lds", seconds);
 }
 
+size_t
+text_mark(const char *s, size_t n)
+{
+	return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 char *
 text_line(char **cursor, bool *whole)
 {

@@ -100,6 +100,12 @@ void text_time(char *out, size_t size, time_t t);
 void text_age(char *out, size_t size, long seconds);
 
 /*
+ * How many of the n bytes at the beginning of a file are a byte order mark of
+ * UTF-8, as some editors write it: 3, or 0.
+ */
+size_t text_mark(const char *s, size_t n);
+
+/*
  * Hands out the next line of *cursor: ends it with NUL in place, without its
  * newline and a carriage return before it, and moves *cursor on. NULL at the
  * end. *whole (may be NULL) tells whether the line had its newline.

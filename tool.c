@@ -151,13 +151,14 @@ static int
 judge(const char *name, struct running *r, bool ended, int status, int seconds,
     char *error, size_t size)
 {
-	char line[LINE_MAX_BYTES + 1] = "";
+	char line[LINE_MAX_BYTES + 1] = "", limit[24];
 
+	text_age(limit, sizeof(limit), seconds);
 	if (r->with_errors)
 		output_line(r, line, sizeof(line));
 	if (!ended)
-		snprintf(error, size, "%s: not done within %d s, killed", name,
-		    seconds);
+		snprintf(error, size, "%s: not done within %s, killed", name,
+		    limit);
 	else if (WIFSIGNALED(status))
 		snprintf(error, size, "%s: killed by signal %d%s%s", name,
 		    WTERMSIG(status), *line != '\0' ? ": " : "", line);

@@ -21,6 +21,7 @@
 
 #define WHITELIST_FILE_MAX (16 * 1024 * 1024)
 #define NAME_MAX_BYTES 255 /* RFC 1035 */
+#define LABEL_MAX_BYTES 63
 
 struct whitelist {
 	char **names; /* sorted, each its own allocation */
@@ -64,6 +65,23 @@ room_for(void **array, size_t count, size_t *room, size_t size)
 	return true;
 }
 
+/* NULL, or what is wrong with the labels of a name: Postfix takes none such. */
+static const char *
+labels_check(const char *s)
+{
+	size_t n;
+
+	for (; *s != '\0'; s += n + (s[n] == '.')) {
+		n = strcspn(s, ".");
+		if (n > LABEL_MAX_BYTES)
+			return "not a host name: a label of more than 63 bytes";
+		if (s[0] == '-' || s[n - 1] == '-')
+			return "not a host name: a hyphen at the beginning or "
+			       "end of a label";
+	}
+	return NULL;
+}
+
 /* NULL, or why a text cannot be the name of a host or domain. */
 static const char *
 name_check(const char *s)
@@ -74,21 +92,43 @@ name_check(const char *s)
 		return "not a host name";
 	if (s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] != '\0')
 		return "a host name cannot have this character";
-	if (strstr(s, "..") != NULL || s[0] == '.')
+	if (strstr(s, "..") != NULL || s[0] == '.' || s[n - 1] == '.')
 		return "not a host name";
 	if (s[strspn(s, "0123456789.")] == '\0')
 		return "not an address";
 	if (strcmp(s, "unknown") == 0)
 		return "would exempt every client without a verified name";
-	return NULL;
+	return labels_check(s);
 }
 
-/* Adds one entry. NULL, or what is wrong with it. */
+/*
+ * NULL, or what is to be said of a name that is good but probably not meant.
+ * Those who had a script that looked for any part of a name have such ones.
+ */
+static const char *
+name_doubt(const char *s, bool dots)
+{
+	static char text[160];
+
+	if (dots)
+		snprintf(text, sizeof(text), "`.%.60s.' is a part of names; an "
+		    "entry is how they end, such as .protection.outlook.com",
+		    s);
+	else if (strchr(s, '.') == NULL && strcmp(s, "localhost") != 0)
+		snprintf(text, sizeof(text), "`%.60s' is taken for a top-level "
+		    "domain; write a whole domain, such as paypal.com", s);
+	else
+		return NULL;
+	return text;
+}
+
+/* Adds one entry. NULL, or what is to be said of it: it may be wrong. */
 static const char *
 entry_add(struct whitelist *w, char *s)
 {
 	struct address_block block;
 	const char *wrong;
+	bool dots;
 	size_t n;
 
 	wrong = address_block_parse(s, &block);
@@ -102,8 +142,10 @@ entry_add(struct whitelist *w, char *s)
 	if (strpbrk(s, ":/") != NULL)
 		return wrong;
 	text_lower(s);
-	s += strncmp(s, "*.", 2) == 0 ? 2 : s[0] == '.';
+	dots = s[0] == '.' || strncmp(s, "*.", 2) == 0;
+	s += dots ? strcspn(s, ".") + 1 : 0;
 	n = strlen(s);
+	dots = dots && n > 0 && s[n - 1] == '.';
 	if (n > 0 && s[n - 1] == '.')
 		s[n - 1] = '\0';
 	wrong = name_check(s);
@@ -114,7 +156,7 @@ entry_add(struct whitelist *w, char *s)
 	    (s = strdup(s)) == NULL)
 		return "out of memory";
 	w->names[w->name_count++] = s;
-	return NULL;
+	return name_doubt(s, dots);
 }
 
 /* Sorts the entries and notes which prefix lengths there are. */

@@ -17,7 +17,8 @@ struct whitelist;
 /*
  * Reads the text of a whitelist: one entry a line, see whitelist.txt. Changes
  * text. Lines that are not understood are handed to complain (may be NULL) and
- * passed over. NULL when memory is short. Release with whitelist_free().
+ * passed over; names that hold but were probably not meant are told, too. NULL
+ * when memory is short. Release with whitelist_free().
  */
 struct whitelist *whitelist_parse(char *text, size_t len,
     void (*complain)(void *arg, int line, const char *what), void *arg);

@@ -27,6 +27,7 @@ from testenv import FILTER_USER  # noqa: E402
 OK, FAILED, USAGE, DATAERR, UNAVAILABLE, TEMPFAIL, NOPERM, CONFIG = 0, 1, 64, 65, 69, 75, 77, 78
 HOUR = 3600
 AS_ROOT = {"user": 0, "group": 0}
+ACCOUNTS_STOP = {"filter.checks": "accounts", "accounts.action": "reject"}
 
 # Runs what follows where /etc/postfix is this directory.
 WITH_POSTFIX = """mount --bind "$0" /etc/postfix && exec "$@" """
@@ -54,6 +55,23 @@ class AbictlTest(SiteTest):
             ("--json", *arguments), (*arguments, "--json")))
         self.assertEqual(type(json.loads(before)), type(json.loads(after)))
         return json.loads(after)
+
+    def on_terminal(self, site, *arguments):
+        """What it says when its standard output is a terminal, without the last line end."""
+        try:
+            terminal, side = pty.openpty()
+        except OSError as error:
+            self.skipTest(f"no terminal to be had: {error}")
+        with open(terminal, "rb", buffering=0) as output:
+            result = site.abictl(*arguments, capture_output=False, stdout=side,
+                                 stderr=subprocess.PIPE)
+            os.write(side, b"!")
+            os.close(side)
+            said = b""
+            while not said.endswith(b"!"):
+                said += output.read(1000)
+        self.assertEqual((result.returncode, result.stderr), (OK, ""), arguments)
+        return said[:-1].decode().replace("\r\n", "\n").removesuffix("\n")
 
     def fields(self, site, *arguments, status=OK):
         """A table of names and values."""
@@ -156,7 +174,7 @@ class CacheShow(AbictlTest):
         self.assertEqual((parsed["calls_today"], parsed["daily_limit"]), (2, 1000))
         self.assertAlmostEqual(parsed["resting_until"], time.time() + 600, delta=10)
         self.assertIn("429", parsed["reason"])
-        self.assertIn("429", self.fields(site, "cache", "show")["resting"])
+        self.assertRegex(self.fields(site, "cache", "show")["resting"], "^(9|10)m more: .*429")
         site.configure(**{"reputation.daily_limit": "0"})
         self.assertIn("no limit", self.fields(site, "cache", "show")["calls"])
 
@@ -238,15 +256,8 @@ class CacheClean(AbictlTest):
         self.assert_cleaned(site, {"1.0.0.8"})
 
     def test_it_talks_to_a_terminal(self):
-        try:
-            terminal, side = pty.openpty()
-        except OSError as error:
-            self.skipTest(f"no terminal to be had: {error}")
-        site = self.filled_site()
-        site.abictl("cache", "clean", capture_output=False, stdout=side)
-        os.close(side)
-        with open(terminal, "rb", buffering=0) as output:
-            self.assertRegex(output.read(1000), rb"\A8 removed, \d+ kept")
+        self.assertRegex(self.on_terminal(self.filled_site(), "cache", "clean"),
+                         r"\A8 removed, \d+ kept\Z")
 
 
 class CachePrefetch(AbictlTest):
@@ -597,7 +608,7 @@ class Sections(AbictlTest):
     def wrong_site(self, *sections, options=()):
         """A site with a typo in these sections; where the message says it is."""
         site = self.site({
-            "filter.checks": self.ALL, "accounts.command": "/bin/true",
+            **ACCOUNTS_STOP, "filter.checks": self.ALL, "accounts.command": "/bin/true",
             "blacklist.snapshot": f"{testenv.new_directory('list')}/blacklist.cdb",
             **dict(options)})
         os.chown(os.path.dirname(site.options["blacklist.snapshot"]), FILTER_USER.pw_uid,
@@ -705,7 +716,7 @@ class Sections(AbictlTest):
         self.assertEqual([name for name in os.listdir(site.cache) if "rest" in name], [])
         self.assertEqual(len(site.log_lines(f"error: {re.escape(messages[0])}; in error: "
                                             "accounts, geocount; the other checks go on")), 2)
-        good = self.site()
+        good = self.site(ACCOUNTS_STOP)
         self.run_abictl(good, "accounts", "add", "user")
         for words in ((site.conf, f"sqlite:{site.store}"), (f"sqlite:{good.store}", site.conf)):
             result = good.abictl("store", "copy", *words)
@@ -887,6 +898,117 @@ class Selftest(AbictlTest):
                                   if " Postfix: " in line], results, result)
 
 
+class Sudo(AbictlTest):
+    """Who lacks a permission is told that sudo helps; nobody else is."""
+
+    def assert_told(self, site, path, *arguments):
+        """It cannot open this file, or one whose name begins so."""
+        result = site.abictl(*arguments)
+        self.assertNotIn(result.returncode, (OK, USAGE))
+        self.assertRegex(result.stderr, rf"\Aabictl: {re.escape(path)}.*: "
+                         r"Permission denied; try sudo\n\Z")
+
+    def test_the_configuration(self):
+        site = self.site()
+        os.chmod(site.conf, 0o600)
+        for line in ("accounts", "config", "selftest", "check 8.8.4.4", "scan"):
+            self.assert_told(site, site.conf, *line.split())
+        self.assertEqual(site.abictl("config", **AS_ROOT).returncode, OK)
+        for option in ("--help", "--version"):
+            self.run_abictl(site, option)
+        self.assertEqual(site.abictl("banana").returncode, USAGE)
+
+    def test_store_cache_and_log(self):
+        site = self.site()
+        site.abictl("store", "status")
+        log = testenv.write_file(f"{site.directory}/mail.log", "")
+        for path, line in (
+                (site.store, "accounts list"), (site.store, "accounts add ann@example.org"),
+                (site.store, "logins"), (site.store, "store status"),
+                (site.store, "blacklist list"), (site.cache, "cache show"),
+                (log, f"scan --dry-run {log}")):
+            with self.subTest(line):
+                os.chown(path, 0, 0)
+                os.chmod(path, 0o700)
+                self.assert_told(site, path, *line.split())
+                os.chown(path, FILTER_USER.pw_uid, FILTER_USER.pw_gid)
+        os.unlink(site.store)
+        os.chown(os.path.dirname(site.store), 0, 0)
+        self.assert_told(site, site.store, "accounts")
+
+    def test_other_trouble(self):
+        site = self.site({"reputation.cache_dir": "/"})
+        testenv.write_file(site.store, "no database\n" * 1000, owner=FILTER_USER)
+        for line in ("accounts", "cache show", "scan --dry-run /nonexistent", "check"):
+            result = site.abictl(*line.split())
+            self.assertNotEqual((result.returncode, result.stderr), (OK, ""))
+            self.assertNotIn("sudo", result.stderr)
+
+    def test_not_to_root(self):
+        # It takes the identity of the directory's owner, who may not read the log.
+        site = self.site()
+        log = testenv.write_file(f"{site.directory}/mail.log", "", 0o600)
+        result = site.abictl("scan", "--dry-run", log, **AS_ROOT)
+        self.assertEqual(result.stderr, f"abictl: {log}: Permission denied\n")
+
+
+class Terminal(AbictlTest):
+    """What is changed is said in one line, but to a terminal only."""
+
+    def test_what_was_done(self):
+        directory = testenv.new_directory("list", FILTER_USER)
+        a_map = testenv.write_file(f"{directory}/access", "", owner=FILTER_USER)
+        site = self.site({**ACCOUNTS_STOP, "filter.checks": "accounts blacklist",
+                          "blacklist.snapshot": f"{directory}/blacklist.cdb"})
+        for words, said in (
+                (("accounts", "add", "Ann@example.org"), "added ann@example.org"),
+                (("accounts", "release", "ann@example.org"), "released ann@example.org"),
+                (("blacklist", "add", "9.9.9.9"), "listed 9.9.9.9/32 for ever"),
+                (("blacklist", "add", "--ban", "2h", "9.9.9.9"), "listed 9.9.9.9/32 for 2h"),
+                (("blacklist", "remove", "9.9.9.9"), "removed 9.9.9.9/32"),
+                (("blacklist", "add", "9.9.9.8"), "listed 9.9.9.8/32 for ever"),
+                (("blacklist", "remove", "--all"), "removed all"),
+                (("blacklist", "remove", "--all"), "nobody was listed"),
+                (("blacklist", "unmap", f"cidr:{a_map}"), f"our block is out of cidr:{a_map}"),
+                (("cache", "drop", "8.8.4.4"), "forgot 8.8.4.4"),
+                (("logins", "forget", "Ann@example.org"),
+                 "forgot 7 logins of ann@example.org from 2 addresses"),
+                (("store", "purge"), "0 removed")):
+            with self.subTest(words):
+                self.fill(site)
+                self.assertEqual(self.on_terminal(site, *words), said)
+
+    def test_not_to_others(self):
+        directory = testenv.new_directory("list", FILTER_USER)
+        a_map = testenv.write_file(f"{directory}/access", "", owner=FILTER_USER)
+        site = self.site({**ACCOUNTS_STOP, "filter.checks": "accounts blacklist",
+                          "blacklist.snapshot": f"{directory}/blacklist.cdb"})
+        for line in ("accounts add ann@example.org", "accounts release ann@example.org",
+                     "blacklist add 9.9.9.9", "blacklist remove 9.9.9.9", "blacklist remove --all",
+                     f"blacklist unmap cidr:{a_map}", "cache drop 8.8.4.4",
+                     "logins forget ann@example.org", f"scan {site.whitelist}"):
+            with self.subTest(line):
+                self.fill(site)
+                self.assertEqual(self.run_abictl(site, *line.split()), "")
+        self.fill(site)
+        self.assertEqual(self.on_terminal(site, "--json", "cache", "drop", "8.8.4.4"), "")
+
+    def test_a_scan(self):
+        site = self.site({"blacklist.snapshot":
+                          f"{testenv.new_directory('list', FILTER_USER)}/blacklist.cdb"})
+        self.assertRegex(self.on_terminal(site, "scan", site.whitelist),
+                         r"\A0 lines, 0 offences, 0 hits; 0 listed, [^\n]*\d+ ms\Z")
+
+    def fill(self, site):
+        """Something to forget, in cache and store."""
+        site.put_score("8.8.4.4", 71)
+        self.run_abictl(site, "store", "status")
+        for address, count in (("8.8.4.4", 3), ("9.9.9.9", 4)):
+            site.query("INSERT OR REPLACE INTO postfwd_logins (sasl_username, ip_address, "
+                       "login_count, last_login) VALUES ('ann@example.org', ?, ?, "
+                       "datetime('now'))", address, count)
+
+
 class Usage(AbictlTest):
 
     def test_wrong(self):
@@ -906,7 +1028,7 @@ class Usage(AbictlTest):
         self.assertEqual(self.stub.requests, [])
 
     def test_what_begins_with_a_hyphen_goes_behind_two(self):
-        site = self.site()
+        site = self.site(ACCOUNTS_STOP)
         for name in ("-name@example.org", "-h", "--json", "--", "-"):
             for arguments in (("accounts", "add", "--", name), ("--", "accounts", "add", name),
                               ("accounts", "--", "show", name), ("accounts", "release", "--", name)):
@@ -922,6 +1044,14 @@ class Usage(AbictlTest):
         result = site.abictl("accounts", "add", "-name@example.org")
         self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
         self.assertIn("`--' goes before arguments that begin with `-'", result.stderr)
+
+    def test_an_unknown_command(self):
+        site = self.site()
+        for word, hint in (("acounts", " (did you mean accounts?)"), ("banana", "")):
+            result = site.abictl(word)
+            self.assertEqual(result.returncode, USAGE)
+            self.assertEqual(result.stderr, f"abictl: `{word}' is an unknown command{hint}; "
+                             "see abictl --help\n")
 
     def test_help_and_version(self):
         site = self.site()

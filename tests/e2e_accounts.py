@@ -1360,7 +1360,7 @@ class Commands(AccountTest):
                 command = Command(f"echo $$ >$D/pid\n{body}")
                 site = self.command_site(command, {"accounts.command_timeout": "1s"})
                 line, = self.detect(site)
-                self.assertIn("killed after 1 s (accounts.command_timeout)", line)
+                self.assertIn("killed after 1s (accounts.command_timeout)", line)
                 self.assertEqual(alive_in_group(testenv.read_file(command.file("pid"))), [])
 
     def test_one_that_stands_still_costs_nothing(self):
@@ -1374,7 +1374,7 @@ class Commands(AccountTest):
                 with contextlib.suppress(OSError):
                     stat = testenv.read_file(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()
                     ticks = max(ticks, int(stat[11]) + int(stat[12]))
-            return site.log_lines("killed after 2 s") and not supervisors()
+            return site.log_lines("killed after 2s") and not supervisors()
         wait_until(is_over, "the end of the command")
         self.assertLess(ticks / os.sysconf("SC_CLK_TCK"), 0.5)
 
@@ -1385,7 +1385,7 @@ class Commands(AccountTest):
         lines, seconds = duration(lambda: self.detect(site))
         self.assertLess(seconds, 2 + 3 * LATE)
         self.assertIn(": begin", lines[0])
-        self.assertIn("what was left of its process group was killed after 2 s", lines[1])
+        self.assertIn("what was left of its process group was killed after 2s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
         wait_until(lambda: not alive_in_group(testenv.read_file(command.file("pid"))),
                    "the end of what it left")
@@ -1654,6 +1654,21 @@ class Abictl(AccountTest):
         self.assertEqual(self.ask(filter_), STOPPED)
         self.run_abictl(site, "accounts", "release", USER)
         self.assertEqual(self.ask(filter_), DUNNO)
+
+    def test_whom_it_stops_is_told(self):
+        for options, why in (
+                ({}, None), ({"accounts.action": "hold"}, None),
+                ({"accounts.action": "log"}, "accounts.action is log"),
+                ({"accounts.action": None}, "accounts.action is log"),
+                ({"filter.checks": "whitelist,reputation"}, "accounts is not in filter.checks"),
+                ({"filter.checks": "reputation, accounts"}, None),
+                ({"filter.dry_run": "yes"}, "filter.dry_run is on")):
+            site = self.site(options)
+            told = f"abictl: warning: nobody is stopped by this: {why}\n" if why else ""
+            done = site.abictl("accounts", "add", USER)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, "", told), options)
+            done = site.abictl("accounts", "add", USER)
+            self.assertEqual(done.stderr, f"abictl: {USER}: was on the list already\n{told}")
 
     def test_odd_names_and_notes(self):
         site = self.site()

@@ -470,10 +470,10 @@ class Api(SiteTest):
         seconds, _ = site.rest("ip-8.8.4.4")
         self.assertTrue(HOUR - 4 < seconds <= HOUR, seconds)
         line, = site.log_lines("asked for 8.8.4.4: ")
-        self.assertRegex(line, r"422.*; this address alone is not asked about for \d+ s$")
+        self.assertRegex(line, r"422.*; this address alone is not asked about for \d+m$")
         self.assertEqual(site.log_lines("resting|API rests"), [])
         self.assertRegex(site.abictl("check", "8.8.4.4").stdout,
-                         r"this address is not asked about for \d+ s more: HTTP status 422")
+                         r"this address is not asked about for \d+m more: HTTP status 422")
 
     def test_connection_refused(self):
         site = self.site()

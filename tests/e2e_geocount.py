@@ -443,7 +443,7 @@ class Journeys(GeoTest):
         self.assert_passes(filter_, "81.2.69.1")
         self.assert_reply(REFUSED, filter_, "89.160.20.1")
         line, = site.log_lines(" reject: check=geocount ")
-        km = int(re.search(r" (\d+) km in \d s from", line)[1])
+        km = int(re.search(r" (\d+) km in \ds from", line)[1])
         self.assertTrue(15900 < km < 16100, line)  # 16,090 km but for the radius of both
         self.assertIn(" from 81.2.69.1 DE (52.52,13.40) to AU (-33.87,151.21) is ", line)
         self.assertIn(" km/h, limit 1000", line)

@@ -75,7 +75,7 @@ class FullDisk(SiteTest):
         self.ask_all(site)
         self.assertEqual(self.stub.count(), 0)
         line, = site.log_lines("calls cannot be counted: .* resting for")
-        self.assertRegex(line, r" resting for 1[3-5] s$")
+        self.assertRegex(line, r" resting for 1[3-5]s$")
 
 
 class Held(SiteTest):

@@ -154,6 +154,8 @@ tokens(void **state)
 		{ "abc123\n", "abc123" }, { "abc123", "abc123" },
 		{ "  abc123 \r\nmore\n", "abc123" }, { "", NULL },
 		{ "\n", NULL }, { "a b\n", NULL },
+		{ "\xef\xbb\xbf" "abc123\r\n", "abc123" },
+		{ "\xef\xbb\xbf", NULL },
 	};
 	char path[128], token[ABUSEIPDB_TOKEN_MAX], reason[256];
 	struct config cfg;

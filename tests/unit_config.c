@@ -26,7 +26,7 @@ static void
 accepted(void **state)
 {
 	static const char text[] =
-	    "\xef\xbb\xbf# comment\n; comment\n\n"
+	    "# comment\n; comment\n\n"
 	    "[reputation]\r\n"
 	    "score=71\n"
 	    "  action   =  REJECT Bad ; host # here = $score  \n"
@@ -368,6 +368,34 @@ loaded(void **state)
 	assert_string_equal(error, "/: Is a directory");
 }
 
+/* What editors of another system write. */
+static void
+encodings(void **state)
+{
+	static const char marked[] = "\xef\xbb\xbf[reputation]\nscore = 13\n";
+	static const char *const wide[] = { "\xff\xfe[\0f\0", "\xfe\xff\0[\0" };
+	char path[128], expected[256];
+	size_t i;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/b.conf", unit_dir);
+	config_free(&cfg);
+	config_init(&cfg);
+	unit_file("b.conf", marked, sizeof(marked) - 1);
+	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_int_equal(cfg.reputation.score, 13);
+	unit_file("b.conf", marked, 3);
+	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	snprintf(expected, sizeof(expected), "%s: is in UTF-16, not in UTF-8",
+	    path);
+	for (i = 0; i < COUNT(wide); i++) {
+		unit_file("b.conf", wide[i], 6);
+		assert_int_equal(
+		    config_load(&cfg, path, error, sizeof(error)), -1);
+		assert_string_equal(error, expected);
+	}
+}
+
 int
 main(void)
 {
@@ -383,6 +411,7 @@ main(void)
 		cmocka_unit_test(warnings),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(loaded),
+		cmocka_unit_test(encodings),
 	};
 	int rc;
 

@@ -215,6 +215,25 @@ again(void **state)
 	scan("one\ntwo\nthree\n");
 }
 
+/* A byte order mark is passed over at the beginning of a file, nowhere else. */
+static void
+byte_order_mark(void **state)
+{
+	(void)state;
+	append("mail.log", "\xef\xbb\xbf" "one\n");
+	scan("one\n");
+	append("mail.log", "\xef\xbb\xbf" "two\n");
+	scan("\xef\xbb\xbf" "two\n");
+	move("mail.log", "mail.log.1");
+	append("mail.log", "\xef\xbb\xbf");
+	scan("");
+	append("mail.log", "\nthree\n");
+	scan("\nthree\n");
+	position[0] = '\0';
+	scan("\nthree\n");
+	assert_int_equal(warnings, 0);
+}
+
 /* While it is read, in one and the same source. */
 static void
 grows_meanwhile(void **state)
@@ -1172,6 +1191,29 @@ standard_input(void **state)
 	close(saved_null);
 }
 
+static void
+standard_input_marked(void **state)
+{
+	int out = stdin_pipe(), null;
+	struct logsource *s;
+
+	(void)state;
+	assert_int_equal(write(out, "\xef\xbb", 2), 2);
+	s = logsource_open("-", "", 0, true, error, sizeof(error));
+	assert_non_null(s);
+	read_all(s);
+	assert_int_equal(write(out, "\xbf" "one\n", 5), 5);
+	read_all(s);
+	assert_int_equal(write(out, "\xef\xbb\xbf" "two\n", 7), 7);
+	close(out);
+	read_all(s);
+	assert_string_equal(got, "one\n\xef\xbb\xbf" "two\n");
+	logsource_close(s);
+	null = open("/dev/null", O_RDONLY);
+	dup2(null, 0);
+	close(null);
+}
+
 static void *
 pipe_writer(void *arg)
 {
@@ -1809,7 +1851,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(grows), TEST(again), TEST(grows_meanwhile),
+		TEST(grows), TEST(again), TEST(byte_order_mark),
+		TEST(grows_meanwhile),
 		TEST(long_lines), TEST(long_line_positions), TEST(renamed),
 		TEST(last_line), TEST(rotations), TEST(renamed_oddly),
 		TEST(copied), TEST(copied_unread), TEST(cut_meanwhile),
@@ -1820,7 +1863,8 @@ main(void)
 		TEST(edited_at_the_end), TEST(replaced_meanwhile),
 		TEST(edited_and_killed), TEST(without_tail),
 		TEST(no_files), TEST(not_readable), TEST(positions),
-		TEST(standard_input), TEST(standard_input_long),
+		TEST(standard_input), TEST(standard_input_marked),
+		TEST(standard_input_long),
 		TEST(compressed), TEST(not_compressed), TEST(compressed_bomb),
 		TEST(compressed_input), TEST(waits),
 		TEST(wait_signal), TEST(at_random), TEST(race),

@@ -163,6 +163,7 @@ a_password_file_is_read(void **state)
 		{ "secret\n", "secret" }, { "secret", "secret" },
 		{ "secret\r\nmore\n", "secret" }, { " a b \n", " a b " },
 		{ "", "" }, { "\n", "" }, { "%2F", "%2F" },
+		{ "\xef\xbb\xbf" "secret\r\n", "secret" },
 	};
 	struct config cfg = { 0 };
 	char path[96], error[256], text[400];

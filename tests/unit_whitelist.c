@@ -4,13 +4,14 @@
 #include "whitelist.h"
 
 static int complaints;
+static char last[256];
 
 static void
 count(void *arg, int line, const char *what)
 {
 	(void)arg;
 	(void)line;
-	(void)what;
+	snprintf(last, sizeof(last), "%s", what);
 	complaints++;
 }
 
@@ -42,6 +43,7 @@ parse(const char *text)
 	struct whitelist *w;
 
 	complaints = 0;
+	last[0] = '\0';
 	w = whitelist_parse(copy, strlen(copy), count, NULL);
 	free(copy);
 	assert_non_null(w);
@@ -131,6 +133,106 @@ odd_files(void **state)
 	assert_int_equal(whitelist_load("/", &w, NULL, count, NULL), -1);
 }
 
+/*
+ * What matches nothing, or something else than was meant: lists for a script
+ * that looked for any part of a name.
+ */
+static void
+not_meant(void **state)
+{
+	static const char part[] = " is a part of names; an entry is how "
+	    "they end, such as .protection.outlook.com";
+	static const char word[] = " is taken for a top-level domain; "
+	    "write a whole domain, such as paypal.com";
+	static const char hyphen[] = "not a host name: a hyphen at the "
+	    "beginning or end of a label";
+	static const char label[] = "not a host name: a label of more than 63 "
+	    "bytes";
+	static const struct {
+		const char *line, *shown, *why;
+		size_t size;
+	} rows[] = {
+		{ "paypal", "`paypal'", word, 1 },
+		{ "PayPal # them", "`paypal'", word, 1 },
+		{ ".google", "`google'", word, 1 },
+		{ "smtp.", "`smtp'", word, 1 },
+		{ "com", "`com'", word, 1 },
+		{ ".protection.", "`.protection.'", part, 1 },
+		{ ".protection.outlook.", "`.protection.outlook.'", part, 1 },
+		{ "*.outlook.", "`.outlook.'", part, 1 },
+		{ "-x", "", hyphen, 0 },
+		{ "-out.example.com", "", hyphen, 0 },
+		{ "mail-", "", hyphen, 0 },
+		{ "mail-.example.com", "", hyphen, 0 },
+		{ "mx.-example.com", "", hyphen, 0 },
+		{ "a123456789012345678901234567890123456789012345678901234567890"
+		  "123.example.com", "", label, 0 },
+		{ "a12345678901234567890123456789012345678901234567890123456789"
+		  "012.example.com", "", "", 1 },
+		{ "example.com..", "", "not a host name", 0 },
+		{ "localhost", "", "", 1 },
+		{ "localhost.", "", "", 1 },
+		{ "example.com.", "", "", 1 },
+		{ ".example.com", "", "", 1 },
+		{ "a-b.x--y.example", "", "", 1 },
+		{ "_x_.example.com", "", "", 1 },
+		{ "0.0.0.0/0", "", "", 1 },
+	};
+	char expected[256], entry[64];
+	struct whitelist *w;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(rows); i++) {
+		w = parse(rows[i].line);
+		snprintf(expected, sizeof(expected), "%s%s", rows[i].shown,
+		    rows[i].why);
+		assert_string_equal(last, expected);
+		assert_int_equal(complaints, rows[i].why[0] != '\0');
+		assert_int_equal(whitelist_size(w), rows[i].size);
+		whitelist_free(w);
+	}
+	w = parse("com"); /* too wide, but somebody may want it */
+	assert_true(whitelist_name(w, "mx.example.com", entry, sizeof(entry)));
+	whitelist_free(w);
+}
+
+static void
+byte_order_mark(void **state)
+{
+	static const char text[] = "\xef\xbb\xbf" "example.com\r\n";
+	struct whitelist *w;
+	struct stat st;
+	char path[96], entry[64];
+
+	(void)state;
+	unit_file("list", text, sizeof(text) - 1);
+	snprintf(path, sizeof(path), "%s/list", unit_dir);
+	complaints = 0;
+	assert_int_equal(whitelist_load(path, &w, &st, count, NULL), 0);
+	assert_int_equal(complaints, 0);
+	assert_int_equal(st.st_size, sizeof(text) - 1);
+	assert_true(whitelist_name(w, "example.com", entry, sizeof(entry)));
+	whitelist_free(w);
+}
+
+/* Ours has nothing that is not understood. */
+static void
+shipped(void **state)
+{
+	struct whitelist *w;
+	char entry[64];
+
+	(void)state;
+	complaints = 0;
+	assert_int_equal(
+	    whitelist_load("whitelist.txt", &w, NULL, count, NULL), 0);
+	assert_int_equal(complaints, 0);
+	assert_true(whitelist_size(w) > 40);
+	assert_true(whitelist_name(w, "mx.paypal.com", entry, sizeof(entry)));
+	whitelist_free(w);
+}
+
 int
 main(void)
 {
@@ -138,7 +240,10 @@ main(void)
 		cmocka_unit_test(names),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(odd_files),
+		cmocka_unit_test(not_meant),
+		cmocka_unit_test(byte_order_mark),
+		cmocka_unit_test(shipped),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, unit_dir_make, unit_dir_remove);
 }
