@@ -352,7 +352,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 	if (selftest_can(cfg, "store", "store"))
 		test_store(cfg);
 	test_abictl(cfg);
-	if (selftest_checks(cfg, "reputation") &&
+	if (config_makes(cfg, "reputation") &&
 	    selftest_can(cfg, "reputation", "AbuseIPDB"))
 		test_api(cfg, &dir);
 	selftest_zones(cfg, &dir);

@@ -166,7 +166,7 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 	static struct snapshot snapshot;
 	char why[REST_REASON_MAX];
 
-	if (!selftest_checks(cfg, "blacklist") ||
+	if (!config_makes(cfg, "blacklist") ||
 	    !selftest_can(cfg, "blacklist", "blacklist"))
 		return;
 	test_logs(cfg);

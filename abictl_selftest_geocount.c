@@ -119,7 +119,7 @@ test_limits(const char *path)
 void
 selftest_geocount(const struct config *cfg)
 {
-	if (!selftest_checks(cfg, "geocount") ||
+	if (!config_makes(cfg, "geocount") ||
 	    !selftest_can(cfg, "geocount", "geocount"))
 		return;
 	test_database(cfg);

@@ -133,8 +133,8 @@ static bool
 any_check(const struct config *cfg, const char *a, const char *b,
     const char *c)
 {
-	return selftest_checks(cfg, a) || selftest_checks(cfg, b) ||
-	    selftest_checks(cfg, c);
+	return config_makes(cfg, a) || config_makes(cfg, b) ||
+	    config_makes(cfg, c);
 }
 
 /* Is it a service for users: submission, or one with logins of its own? */
@@ -259,7 +259,7 @@ test_map_read(const struct config *cfg)
 	char value[2048], setting[sizeof(value) + PATH_MAX + 128];
 	size_t i;
 
-	if (map == NULL || !selftest_checks(cfg, "blacklist") ||
+	if (map == NULL || !config_makes(cfg, "blacklist") ||
 	    config_error(cfg, "blacklist") != NULL)
 		return;
 	for (i = 0; i < selftest_instance_count; i++)

@@ -140,12 +140,6 @@ selftest_group(void)
 }
 
 bool
-selftest_checks(const struct config *cfg, const char *name)
-{
-	return text_listed(cfg->filter.checks, name, strlen(name));
-}
-
-bool
 selftest_can(const struct config *cfg, const char *sections, const char *what)
 {
 	if (config_error(cfg, sections) == NULL)

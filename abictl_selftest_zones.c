@@ -156,7 +156,7 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 	struct dnszone zones[DNSZONE_MAX];
 	int count = 0, total = 0, i;
 
-	if (!selftest_checks(cfg, "authbl") ||
+	if (!config_makes(cfg, "authbl") ||
 	    !selftest_can(cfg, "authbl", "authbl"))
 		return;
 	if (cfg->authbl.zones != NULL)

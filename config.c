@@ -327,21 +327,6 @@ config_load(struct config *cfg, const char *file, char *error, size_t size)
 	return rc;
 }
 
-/* Is a name among those of a list? */
-static bool
-listed(const char *list, const char *name)
-{
-	size_t n;
-
-	for (list += strspn(list, " \t,"); *list != '\0';
-	     list += n + strspn(list + n, " \t,")) {
-		n = strcspn(list, " \t,");
-		if (strlen(name) == n && memcmp(list, name, n) == 0)
-			return true;
-	}
-	return false;
-}
-
 const char *
 config_error(const struct config *cfg, const char *sections)
 {
@@ -349,7 +334,8 @@ config_error(const struct config *cfg, const char *sections)
 
 	for (i = 0; i < cfg->error_count; i++)
 		if (strcmp(sections, CONFIG_ANY) == 0 ||
-		    listed(sections, cfg->errors[i].section))
+		    text_listed(sections, cfg->errors[i].section,
+			strlen(cfg->errors[i].section)))
 			return cfg->errors[i].text;
 	return NULL;
 }
@@ -357,7 +343,7 @@ config_error(const struct config *cfg, const char *sections)
 bool
 config_makes(const struct config *cfg, const char *check)
 {
-	return listed(cfg->filter.checks, check);
+	return text_listed(cfg->filter.checks, check, strlen(check));
 }
 
 const char *

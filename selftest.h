@@ -47,9 +47,6 @@ int selftest_end(void);
 const char *selftest_user(void);
 const char *selftest_group(void);
 
-/* Is a check named in filter.checks? */
-bool selftest_checks(const struct config *cfg, const char *name);
-
 /*
  * Can something be tested that relies on these sections of the configuration?
  * Says that it is left out if one is in error, which was told before.

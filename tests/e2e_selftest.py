@@ -293,7 +293,7 @@ class MistakesInPostfix(SelftestTest):
         self.assertEqual(len(found), 2)
         for item in found:
             self.assertRegex(item[2], r"(submission|smtps) .*asks private/abechecker, of which "
-                             r"master.cf knows nothing; did you mean private/abichecker\?")
+                             r"master.cf knows nothing \(did you mean private/abichecker\?\)")
             self.assertIn("abichecker_auth", self.shell(item[3]).stdout)
 
     def test_submission_that_does_not_ask(self):
