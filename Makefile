@@ -49,7 +49,7 @@ TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  access_map_others.c access_map_text.c tool.c \
 	  maillog.c maillog_attributes.c maillog_head.c maillog_match.c \
 	  maillog_object.c maillog_reject.c maillog_reply.c maillog_time.c \
-	  dryrun.c exempt.c mapper.c publish.c scan.c scan_logs.c scan_names.c \
+	  dryrun.c exempt.c mapper.c publish.c scan.c scan_logs.c scan_handover.c scan_names.c \
 	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c \
 	  rotated_tail.c unpack.c
 HEADERS = $(wildcard *.h)

@@ -42,6 +42,7 @@ struct source {
 	char name[STORE_TEXT_MAX]; /* of its position: "HOST PATH" */
 	char position[STORE_TEXT_MAX]; /* in the store */
 	struct logsource *log;
+	time_t after; /* lines up to then were counted from another, 0: none */
 };
 
 struct run {
@@ -51,6 +52,7 @@ struct run {
 	struct store *store;
 	struct source sources[SCAN_LOGS_MAX];
 	size_t count;
+	bool named;   /* the sources were, in the arguments */
 	bool missing; /* a file that was named is not there */
 	int status;
 };
@@ -112,6 +114,7 @@ sources_find(struct run *r, int argc, char **argv)
 			    strerror(errno));
 		}
 	}
+	r->named = argc > 0;
 	if (argc == 0)
 		scan_logs_find(&logs, &r->ctl->cfg);
 	for (k = 0; k < logs.count; k++)
@@ -155,6 +158,19 @@ failed(struct run *r, int status, const char *what)
 	return false;
 }
 
+/* Is it one of the sources of this run? */
+static bool
+source_known(const void *arg, const char *name)
+{
+	const struct run *r = arg;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		if (strcmp(r->sources[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static bool
 source_open(struct run *r, struct source *s)
 {
@@ -162,6 +178,10 @@ source_open(struct run *r, struct source *s)
 	long since = rules_longest(&r->scan.rules);
 
 	s->position[0] = '\0';
+	if (r->store != NULL && !r->named &&
+	    scan_handover(r->store, s->name, source_known, r, &s->after) ==
+		STORE_ERROR)
+		return failed(r, EX_UNAVAILABLE, r->store->error);
 	if (r->store != NULL && strcmp(s->what, "-") != 0 &&
 	    r->store->driver->position(r->store, s->name, s->position,
 		sizeof(s->position)) == STORE_ERROR)
@@ -232,6 +252,8 @@ source_read(struct run *r, struct source *s, struct dryrun *dry, bool *lost)
 	while (!stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
 		r->scan.only_after = logsource_after(s->log);
+		if (r->scan.only_after < s->after)
+			r->scan.only_after = s->after;
 		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);) {
 			if ((dry != NULL ? dryrun_add(dry, &hit) :
 				    scan_batch_add(&r->batch, &hit)) != 0)

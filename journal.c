@@ -253,6 +253,15 @@ cursor_time(const char *cursor)
 	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
 }
 
+time_t
+journal_position_time(const char *text)
+{
+	char cursor[JOURNAL_CURSOR_MAX];
+
+	return journal_position_parse(text, cursor) ?
+	    (time_t)(cursor_time(cursor) / 1000000) : 0;
+}
+
 /* The output has ended: begins anew without the cursor, if that was it. */
 static bool
 output_end(struct journal *j)

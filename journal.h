@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define JOURNAL_CURSOR_MAX 200   /* with NUL */
 #define JOURNAL_MESSAGE_MAX 16384
@@ -74,6 +75,9 @@ size_t journal_export_line(const struct journal_export *e, char *out,
 
 /* Reads a position; false when it is none. cursor: JOURNAL_CURSOR_MAX. */
 bool journal_position_parse(const char *text, char *cursor);
+
+/* The time of the entry where it stands, 0 when it is no position. */
+time_t journal_position_time(const char *text);
 
 struct journal;
 

@@ -14,6 +14,7 @@
 
 #include "journal.h"
 #include "logfile.h"
+#include "rotated.h"
 #include "text.h"
 #include "unpack.h"
 
@@ -308,6 +309,16 @@ time_t
 logsource_after(const struct logsource *s)
 {
 	return s->file != NULL ? logfile_after(s->file) : 0;
+}
+
+time_t
+logsource_position_time(const char *position, bool is_journal)
+{
+	struct rotated_mark mark;
+
+	if (is_journal)
+		return journal_position_time(position);
+	return rotated_mark_parse(position, &mark) ? mark.last : 0;
 }
 
 void

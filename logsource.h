@@ -76,6 +76,12 @@ void logsource_position(const struct logsource *s, char *out, size_t size);
  */
 time_t logsource_after(const struct logsource *s);
 
+/*
+ * The last time that is certain to have been counted, from the position of a
+ * journal or, with is_journal not set, of a file. 0: it is none of these.
+ */
+time_t logsource_position_time(const char *position, bool is_journal);
+
 /* To be told of each line that counts, before the position is asked for. */
 void logsource_counted(struct logsource *s, time_t when);
 

@@ -110,4 +110,14 @@ enum store_result scan_batch_apply(const struct scan *s, struct scan_batch *b,
     struct store *store, const char *source, const char *from, const char *to,
     time_t now);
 
+/*
+ * From the journal to a file, or back: both have the same lines, so those that
+ * were counted from one that is read no more must not count again. source:
+ * the name of the one to read; is_read: whether another is read, too. Lines up
+ * to *after have been counted; 0: none.
+ */
+enum store_result scan_handover(struct store *store, const char *source,
+    bool (*is_read)(const void *arg, const char *source), const void *arg,
+    time_t *after);
+
 #endif

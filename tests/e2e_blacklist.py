@@ -1094,12 +1094,48 @@ class Positions(BlacklistTest):
         self.assertEqual(site.scan(f"journal:{path}")["hits"], 1)
         self.assertEqual(list(site.listed()), [f"{GUILTY}/32"])
 
-    def export(self, path, lines):
+    @unittest.skipUnless(os.path.exists(REMOTE), "systemd-journal-remote is not installed")
+    def test_from_a_file_to_the_journal_and_back(self):
+        """The same lines are in both: what was counted from the one is not counted again."""
+        testenv.need_mounts(self)
+        site = self.place
+        machine = testenv.read_file("/etc/machine-id").strip() if os.path.exists(
+            "/etc/machine-id") else ""
+        if not re.fullmatch("[0-9a-f]{32}", machine):
+            self.skipTest("no machine-id, so no journal of this machine")
+        journal = testenv.new_directory("journal")
+        os.makedirs(f"{journal}/{machine}")
+        os.makedirs("/var/log/journal", exist_ok=True)
+        path = f"{journal}/{machine}/system.journal"
+
+        def scan(what):
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-c",
+                 'mount --bind "$0" /var/log/journal && exec "$@"', journal,
+                 testenv.program("abictl"), "-c", site.conf, "-o", f"blacklist.logs={what}",
+                 "scan", "--json"], capture_output=True, text=True, timeout=testenv.PATIENCE)
+            self.assertEqual(done.returncode, 0, done)
+            return json.loads(done.stdout)["hits"]
+        then, later, last = (int(time.time()) - seconds for seconds in (30, 20, 10))
+        site.write(*[relay(GUILTY, then)] * 3)
+        self.export(path, [relay(GUILTY)] * 3, then)
+        self.assertEqual(scan(site.maillog), 3)
+        site.command("blacklist", "remove", GUILTY)
+        self.export(path, [relay(OTHER)] * 2, later)
+        self.assertEqual(scan("journal"), 2)
+        self.assertEqual(list(site.listed()), [])  # not the three again
+        site.write(*[relay(OTHER, later)] * 2)
+        self.assertEqual(scan(site.maillog), 0)
+        site.write(relay(OTHER, last))
+        self.assertEqual(scan(site.maillog), 1)
+        self.assertEqual(list(site.listed()), [f"{OTHER}/32"])
+
+    def export(self, path, lines, when=None):
         """Appends entries to a journal file."""
         text = b""
         for each in lines:
             self.number += 1
-            now = int(time.time() * 1e6) + self.number
+            now = int((when or time.time()) * 1e6) + self.number
             text += (f"__REALTIME_TIMESTAMP={now}\n__MONOTONIC_TIMESTAMP={now}\n"
                      "_BOOT_ID=0123456789abcdef0123456789abcdef\nSYSLOG_FACILITY=2\n"
                      "SYSLOG_IDENTIFIER=postfix/smtpd\nSYSLOG_PID=811\n_HOSTNAME=mx1\n"
