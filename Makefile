@@ -42,14 +42,14 @@ CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_selftest_geocount.c abictl_selftest_look.c \
 	  abictl_selftest_postfix.c abictl_selftest_say.c \
 	  abictl_selftest_service.c abictl_selftest_zones.c policy_ask.c \
-	  postfix_asks.c postfix_conf.c \
 	  abictl_store.c $(TESTED)
 # Of these the unit tests and fuzzers know, besides SHARED.
 TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
 	  access_map_others.c access_map_text.c tool.c \
 	  maillog.c maillog_attributes.c maillog_head.c maillog_match.c \
 	  maillog_object.c maillog_reject.c maillog_reply.c maillog_time.c \
-	  dryrun.c exempt.c mapper.c publish.c scan.c scan_logs.c scan_handover.c scan_names.c \
+	  dryrun.c exempt.c mapper.c postfix_asks.c postfix_conf.c publish.c \
+	  scan.c scan_handover.c scan_logs.c scan_names.c \
 	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c \
 	  rotated_tail.c unpack.c
 HEADERS = $(wildcard *.h)

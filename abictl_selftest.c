@@ -23,7 +23,6 @@
 #include "text.h"
 #include "whitelist.h"
 
-
 static void
 config_warn(void *arg, const char *text)
 {
@@ -44,7 +43,8 @@ test_paths(const struct config *cfg)
 			v += strcspn(v, ":") + 1;
 		if (strncmp(v, "/tmp/", 5) == 0 ||
 		    strncmp(v, "/var/tmp/", 9) == 0)
-			say(WARN, "configuration", "%s.%s: %s is in a "
+			say(WARN, "configuration",
+			    "%s.%s: %s is in a "
 			    "directory that everybody can write",
 			    config_options[i].section, config_options[i].key,
 			    v);
@@ -65,12 +65,16 @@ test_config_readable(const struct config *cfg, const char *name)
 	    name);
 	if (directory[0] != '\0' && access(directory, X_OK) != 0)
 		command = selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod 750 %s", group, directory, directory);
+						"sudo chmod 750 %s",
+		    group, directory, directory);
 	else
 		command = selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod 640 %s", group, name, name);
-	say_try(FAIL, "configuration", command, "%s: user %s cannot read it, "
-	    "so every filter answers DUNNO", name, selftest_user());
+						"sudo chmod 640 %s",
+		    group, name, name);
+	say_try(FAIL, "configuration", command,
+	    "%s: user %s cannot read it, "
+	    "so every filter answers DUNNO",
+	    name, selftest_user());
 }
 
 static void
@@ -88,8 +92,10 @@ test_config(const struct config *cfg)
 		    "filter.dry_run is yes: nobody is refused");
 	config_warnings(cfg, config_warn, &warnings);
 	if (cfg->file_mode == 0)
-		say(WARN, "configuration", "%s: no such file, so the defaults "
-		    "are in force", name);
+		say(WARN, "configuration",
+		    "%s: no such file, so the defaults "
+		    "are in force",
+		    name);
 	else if (warnings == 0 && cfg->error_count == 0)
 		say(OK, "configuration", "%s", name);
 }
@@ -108,10 +114,11 @@ test_whitelist(const struct config *cfg)
 
 	if (path == NULL)
 		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (whitelist_load(path, &w, NULL, whitelist_complain,
-		     (void *)path) != 0)
+	else if (whitelist_load(
+		     path, &w, NULL, whitelist_complain, (void *)path) != 0)
 		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
-		    selftest_readable(errno, path), "%s: %s", path, strerror(errno));
+		    selftest_readable(errno, path), "%s: %s", path,
+		    strerror(errno));
 	else {
 		say(OK, "whitelist", "%s: %zu entries", path,
 		    whitelist_size(w));
@@ -129,8 +136,10 @@ test_log(const struct config *cfg)
 	else if (access(path, W_OK) == 0)
 		say(OK, "log", "%s: user %s can write", path, selftest_user());
 	else
-		say_try(FAIL, "log", selftest_command_line("sudo install "
-		    "-o %s -m 640 /dev/null %s", selftest_user(), path),
+		say_try(FAIL, "log",
+		    selftest_command_line("sudo install "
+					  "-o %s -m 640 /dev/null %s",
+			selftest_user(), path),
 		    "%s: user %s: %s", path, selftest_user(), strerror(errno));
 }
 
@@ -142,7 +151,8 @@ test_cache(struct statedir *d)
 	int lock;
 
 	if (d->path[0] == '\0') {
-		say(WARN, "cache", "reputation.cache_dir is not set: every "
+		say(WARN, "cache",
+		    "reputation.cache_dir is not set: every "
 		    "message costs an API call");
 		return false;
 	}
@@ -152,21 +162,24 @@ test_cache(struct statedir *d)
 		return false;
 	}
 	if (geteuid() == 0)
-		say_try(WARN, "cache", selftest_own_directory(d->path), "%s belongs to "
+		say_try(WARN, "cache", selftest_own_directory(d->path),
+		    "%s belongs to "
 		    "root; it should belong to the user of the spawn service",
 		    d->path);
 	if (statedir_write(d, name, "", 0, 0) != 0 ||
 	    statedir_remove(d, name) < 0) {
-		say_try(FAIL, "cache", selftest_own_directory(d->path), "%s: user %s "
-		    "cannot write: %s", d->path, selftest_user(),
-		    strerror(errno));
+		say_try(FAIL, "cache", selftest_own_directory(d->path),
+		    "%s: user %s "
+		    "cannot write: %s",
+		    d->path, selftest_user(), strerror(errno));
 		return false;
 	}
 	lock = statedir_lock(d, STATEDIR_LOCK_PROBE, 1000);
 	if (lock < 0)
-		say_try(FAIL, "cache", selftest_command_line("sudo rm -f %s/"
-		    STATEDIR_LOCK, d->path), "%s/" STATEDIR_LOCK ": %s",
-		    d->path, strerror(errno));
+		say_try(FAIL, "cache",
+		    selftest_command_line(
+			"sudo rm -f %s/" STATEDIR_LOCK, d->path),
+		    "%s/" STATEDIR_LOCK ": %s", d->path, strerror(errno));
 	else {
 		close(lock);
 		say(OK, "cache", "%s: user %s can write", d->path,
@@ -225,10 +238,11 @@ test_abictl(const struct config *cfg)
 	if (access(path, X_OK) == 0)
 		say(OK, "abictl", "%s", path);
 	else
-		say_try(FAIL, "abictl", cfg->filter.abictl != NULL ?
-		    selftest_edit(cfg) : selftest_command_line(
-		    "sudo chmod 755 %s", path), "%s: %s", path,
-		    strerror(errno));
+		say_try(FAIL, "abictl",
+		    cfg->filter.abictl != NULL
+			? selftest_edit(cfg)
+			: selftest_command_line("sudo chmod 755 %s", path),
+		    "%s: %s", path, strerror(errno));
 }
 
 /* Takes one of the day's calls; false, and said why, when that fails. */
@@ -237,8 +251,8 @@ call_take(const struct config *cfg, struct statedir *d, time_t now)
 {
 	struct budget_answer b;
 
-	switch (budget_take(d, cfg->reputation.daily_limit, NULL, now, 1000,
-	    &b)) {
+	switch (
+	    budget_take(d, cfg->reputation.daily_limit, NULL, now, 1000, &b)) {
 	case BUDGET_ERROR:
 		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
 		    strerror(errno));
@@ -259,17 +273,19 @@ token_command(const struct config *cfg)
 
 	if (path == NULL)
 		return selftest_edit(cfg);
-	return access(path, R_OK) != 0 ? selftest_readable(errno, path) :
-					 selftest_edit_file(path);
+	return access(path, R_OK) != 0 ? selftest_readable(errno, path)
+				       : selftest_edit_file(path);
 }
 
 /* The command after a call that has failed for this reason. */
 static const char *
 api_command(const struct config *cfg, const char *reason)
 {
-	return strstr(reason, "status 401") != NULL ? token_command(cfg) :
-	    selftest_command_line("curl -sS -o /dev/null -w "
-		"'%%{http_code}\\n' %s", cfg->reputation.url);
+	return strstr(reason, "status 401") != NULL
+		   ? token_command(cfg)
+		   : selftest_command_line("curl -sS -o /dev/null -w "
+					   "'%%{http_code}\\n' %s",
+			 cfg->reputation.url);
 }
 
 /* The key, and with it one call. */
@@ -286,14 +302,17 @@ test_api(const struct config *cfg, struct statedir *d)
 	time_t now = time(NULL);
 
 	if (cfg->reputation.token == NULL && path == NULL) {
-		say(WARN, "AbuseIPDB", "reputation.token is not set: no client "
+		say(WARN, "AbuseIPDB",
+		    "reputation.token is not set: no client "
 		    "is judged by its score");
 		return;
 	}
 	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & 07) != 0)
-		say_try(WARN, "AbuseIPDB", selftest_command_line(
-		    "sudo chmod o-rwx %s", path), "%s: everybody can read this "
-		    "secret", path);
+		say_try(WARN, "AbuseIPDB",
+		    selftest_command_line("sudo chmod o-rwx %s", path),
+		    "%s: everybody can read this "
+		    "secret",
+		    path);
 	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
 		say_try(FAIL, "AbuseIPDB", token_command(cfg), "%s", reason);
 		return;
@@ -309,8 +328,8 @@ test_api(const struct config *cfg, struct statedir *d)
 	if (!call_take(cfg, d, now))
 		return;
 	address_parse(SELFTEST_ADDRESS, &a);
-	abuseipdb_check(cfg, token, &a, cfg->reputation.timeout * 1000, &score,
-	    &answer);
+	abuseipdb_check(
+	    cfg, token, &a, cfg->reputation.timeout * 1000, &score, &answer);
 	if (!answer.ok)
 		say_try(FAIL, "AbuseIPDB", api_command(cfg, answer.reason),
 		    "%s: %s", cfg->reputation.url, answer.reason);

@@ -124,7 +124,8 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 
 	if (!snapshot_refresh(s, cfg->blacklist.snapshot)) {
 		say_try(s->absent ? WARN : FAIL, "blacklist",
-		    "sudo abictl scan", "%s%s", s->problem, s->absent ? ": made by `abictl scan'; does its timer run?" :
+		    "sudo abictl scan", "%s%s", s->problem,
+		    s->absent ? ": made by `abictl scan'; does its timer run?" :
 				"");
 		return;
 	}

@@ -30,10 +30,13 @@ test_packed(const char *path)
 
 	if (u == NULL)
 		return false;
-	say_try(FAIL, "geocount", selftest_command_line(
-	    "sudo mv %s %s.packed && sudo sh -c '%s -dc < %s.packed > %s'",
-	    path, path, unpack_name(u), path, path), "%s: is still compressed "
-	    "(%s): countries are not known", path, unpack_name(u));
+	say_try(FAIL, "geocount",
+	    selftest_command_line(
+		"sudo mv %s %s.packed && sudo sh -c '%s -dc < %s.packed > %s'",
+		path, path, unpack_name(u), path, path),
+	    "%s: is still compressed "
+	    "(%s): countries are not known",
+	    path, unpack_name(u));
 	return true;
 }
 
@@ -62,15 +65,18 @@ test_database(const struct config *cfg)
 
 	address_parse(SELFTEST_ADDRESS, &a);
 	if (path == NULL)
-		say(WARN, "geocount", "geocount.database is not set: countries "
+		say(WARN, "geocount",
+		    "geocount.database is not set: countries "
 		    "are not known");
 	else if (access(path, R_OK) != 0)
 		database_unreadable(cfg, path, errno);
 	else if (test_packed(path))
 		;
 	else if (place_find(path, &a, &p) == PLACE_ERROR)
-		say_try(FAIL, "geocount", selftest_edit(cfg), "%s: countries "
-		    "are not known", place_problem());
+		say_try(FAIL, "geocount", selftest_edit(cfg),
+		    "%s: countries "
+		    "are not known",
+		    place_problem());
 	else {
 		place_describe(text, sizeof(text));
 		say(OK, "geocount", "%s: %s", path, text);
@@ -87,8 +93,8 @@ test_blocks(const char *path)
 		return;
 	if (whitelist_load(path, &w, NULL, geocount_complain, (void *)path) !=
 	    0) {
-		say_try(FAIL, "geocount", selftest_readable(errno, path), "%s: %s",
-		    path, strerror(errno));
+		say_try(FAIL, "geocount", selftest_readable(errno, path),
+		    "%s: %s", path, strerror(errno));
 		return;
 	}
 	say(OK, "geocount", "%s: %zu entries", path, whitelist_size(w));
@@ -105,11 +111,12 @@ test_limits(const char *path)
 	if (path == NULL)
 		return;
 	text = file_slurp(path, LIMITS_FILE_MAX, &len, NULL);
-	l = text != NULL ? limits_parse(text, len, geocount_complain,
-	    (void *)path) : NULL;
+	l = text != NULL
+		? limits_parse(text, len, geocount_complain, (void *)path)
+		: NULL;
 	if (l == NULL)
-		say_try(FAIL, "geocount", selftest_readable(errno, path), "%s: %s",
-		    path, strerror(errno));
+		say_try(FAIL, "geocount", selftest_readable(errno, path),
+		    "%s: %s", path, strerror(errno));
 	else
 		say(OK, "geocount", "%s: %zu lines", path, limits_size(l));
 	limits_free(l);

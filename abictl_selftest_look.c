@@ -19,12 +19,12 @@ size_t selftest_instance_count;
 static bool
 is_running(const struct postfix *p)
 {
-	const char *argv[] = { "postfix", "-c", p->directory, "status", NULL };
-	const char *here[] = { "postfix", "status", NULL };
+	const char *argv[] = {"postfix", "-c", p->directory, "status", NULL};
+	const char *here[] = {"postfix", "status", NULL};
 	char error[256];
 
 	return tool_run(p->directory[0] != '\0' ? argv : here, -1, -1, 10,
-	    error, sizeof(error)) == 0;
+		   error, sizeof(error)) == 0;
 }
 
 /* A filter host's; on this host it would be a service of master.cf. */
@@ -32,9 +32,9 @@ static bool
 is_remote(const char *target)
 {
 	return strncmp(target, "inet:", 5) == 0 &&
-	    strncmp(target, "inet:127.", 9) != 0 &&
-	    strncmp(target, "inet:[::1]", 10) != 0 &&
-	    strncmp(target, "inet:localhost:", 15) != 0;
+	       strncmp(target, "inet:127.", 9) != 0 &&
+	       strncmp(target, "inet:[::1]", 10) != 0 &&
+	       strncmp(target, "inet:localhost:", 15) != 0;
 }
 
 bool
@@ -72,20 +72,19 @@ asker_ask(const struct instance *in, struct asker *a)
 
 	for (i = 0; i < a->count; i++) {
 		target = a->asks[i].target;
-		is_socket = postfix_socket(&in->conf, target, path,
-		    sizeof(path));
+		is_socket =
+		    postfix_socket(&in->conf, target, path, sizeof(path));
 		/* One that is left over is nobody's. */
-		a->there[i] = is_socket && in->root &&
-		    policy_listens(path, ANSWER_MS);
+		a->there[i] =
+		    is_socket && in->root && policy_listens(path, ANSWER_MS);
 		if (!in->running || !selftest_worth_asking(in, target))
 			continue;
 		silent = silent_before(in, target);
 		if (silent != NULL)
 			a->answers[i] = *silent;
 		else
-			policy_ask(is_socket ? path : NULL,
-			    is_socket ? NULL : target + strlen("inet:"),
-			    ANSWER_MS, &a->answers[i]);
+			policy_ask(is_socket ? path : target + strlen("inet:"),
+			    is_socket, ANSWER_MS, &a->answers[i]);
 	}
 }
 
@@ -96,8 +95,8 @@ instance_look(struct instance *in, const char *directory)
 	struct asker *a;
 	size_t i, k;
 
-	in->read = postfix_read(&in->conf, directory, in->error,
-	    sizeof(in->error));
+	in->read =
+	    postfix_read(&in->conf, directory, in->error, sizeof(in->error));
 	in->askers = calloc(in->conf.count + 1, sizeof(*in->askers));
 	if (!in->read || in->askers == NULL)
 		return;
@@ -113,8 +112,8 @@ instance_look(struct instance *in, const char *directory)
 		a->service = s;
 		a->count = postfix_asks(&in->conf, s, a->asks);
 		for (k = 0; k < a->count; k++)
-			in->part |= selftest_worth_asking(in,
-			    a->asks[k].target);
+			in->part |=
+			    selftest_worth_asking(in, a->asks[k].target);
 		asker_ask(in, a);
 	}
 	in->part |= in->ours;
@@ -130,14 +129,15 @@ selftest_postfix_look(void)
 	/* Who names an instance in the environment means that one. */
 	if (!selftest_instances[0].read || getenv("MAIL_CONFIG") != NULL)
 		return;
-	postfix_value(&selftest_instances[0].conf, NULL, "multi_instance_directories",
-	    list, sizeof(list));
+	postfix_value(&selftest_instances[0].conf, NULL,
+	    "multi_instance_directories", list, sizeof(list));
 	while (selftest_instance_count < INSTANCES_MAX &&
-	    (word = strsep(&rest, ", \t")) != NULL) {
+	       (word = strsep(&rest, ", \t")) != NULL) {
 		if (word[0] == '\0')
 			continue;
 		snprintf(directory, sizeof(directory), "%s", word);
-		instance_look(&selftest_instances[selftest_instance_count++], directory);
+		instance_look(
+		    &selftest_instances[selftest_instance_count++], directory);
 	}
 }
 
@@ -152,8 +152,8 @@ service_user(char *name, size_t size)
 		p = &selftest_instances[k].conf;
 		for (i = 0; i < p->count; i++)
 			if (postfix_is_ours(&p->services[i]) &&
-			    postfix_argument(&p->services[i], "user", name,
-				size)) {
+			    postfix_argument(
+				&p->services[i], "user", name, size)) {
 				name[strcspn(name, ":")] = '\0';
 				return true;
 			}

@@ -9,8 +9,8 @@
 #include "selftest_postfix.h"
 #include "suggest.h"
 
-#define PORT_SMTP       25
-#define PORT_SMTPS      465
+#define PORT_SMTP 25
+#define PORT_SMTPS 465
 #define PORT_SUBMISSION 587
 
 /* How people call a service. */
@@ -28,8 +28,9 @@ label(const struct postfix_service *s, char *out, size_t size)
 		name = "submission";
 	else if (port == PORT_SMTPS && strcmp(name, "submissions") != 0)
 		name = "smtps";
-	snprintf(out, size, strchr(s->name, ':') != NULL && name != s->name ?
-	    "%s (%s)" : "%s", name, s->name);
+	snprintf(out, size,
+	    strchr(s->name, ':') != NULL && name != s->name ? "%s (%s)" : "%s",
+	    name, s->name);
 	return out;
 }
 
@@ -38,13 +39,15 @@ static const char *
 place(const char *target)
 {
 	return strncmp(target, "unix:", 5) == 0 ||
-	    strncmp(target, "inet:", 5) == 0 ? target + 5 : target;
+		       strncmp(target, "inet:", 5) == 0
+		   ? target + 5
+		   : target;
 }
 
 /* A target that is nobody's; which of our services was meant? */
 static void
-target_tell(const struct instance *in, const struct asker *a,
-    const char *target)
+target_tell(
+    const struct instance *in, const struct asker *a, const char *target)
 {
 	char text[512], who[160], command[PATH_MAX + 64], own[192];
 	const struct postfix_service *s, *meant = NULL;
@@ -57,8 +60,8 @@ target_tell(const struct instance *in, const struct asker *a,
 		s = &in->conf.services[i];
 		if (!postfix_is_ours(s) || strcmp(s->type, "unix") != 0)
 			continue;
-		snprintf(own, sizeof(own), "%s/%s", s->is_private == 'n' ?
-		    "public" : "private", s->name);
+		snprintf(own, sizeof(own), "%s/%s",
+		    s->is_private == 'n' ? "public" : "private", s->name);
 		suggest_try(&g, own);
 		if (s->is_private == 'n' && base != NULL &&
 		    strcmp(base + 1, s->name) == 0)
@@ -67,18 +70,22 @@ target_tell(const struct instance *in, const struct asker *a,
 	label(a->service, who, sizeof(who));
 	if (meant != NULL) {
 		say_try(FAIL, selftest_subject(in),
-		    selftest_change_column(in, meant, "private", "y"), "%s asks %s, but "
+		    selftest_change_column(in, meant, "private", "y"),
+		    "%s asks %s, but "
 		    "in master.cf the service %s is not private: its socket is "
-		    "public/%s", who, place(target), meant->name, meant->name);
+		    "public/%s",
+		    who, place(target), meant->name, meant->name);
 		return;
 	}
 	snprintf(command, sizeof(command), "sudo postconf %s%s-n | grep -n %s",
-	    in->conf.directory[0] != '\0' ? "-c " : "",
-	    in->conf.directory, target);
-	say_try(FAIL, selftest_subject(in), command, "%s asks %s%s, and mail gets a "
-	    "451 or is not judged", who, place(target),
-	    suggest_say(&g, ", of which master.cf knows nothing", text,
-		sizeof(text)));
+	    in->conf.directory[0] != '\0' ? "-c " : "", in->conf.directory,
+	    target);
+	say_try(FAIL, selftest_subject(in), command,
+	    "%s asks %s%s, and mail gets a "
+	    "451 or is not judged",
+	    who, place(target),
+	    suggest_say(
+		&g, ", of which master.cf knows nothing", text, sizeof(text)));
 }
 
 /* One question of a service that is, or should be, for us. True if it is. */
@@ -105,9 +112,12 @@ test_ask(const struct instance *in, const struct asker *a, size_t i)
 		say(OK, selftest_subject(in), "%s asks %s: %s", who,
 		    place(ask->target), answer->text);
 	else
-		say_try(FAIL, selftest_subject(in), "sudo postfix reload; sudo postfix "
-		    "check; sudo abictl selftest", "%s asks %s, which does "
-		    "not answer: %s", who, place(ask->target), answer->text);
+		say_try(FAIL, selftest_subject(in),
+		    "sudo postfix reload; sudo postfix "
+		    "check; sudo abictl selftest",
+		    "%s asks %s, which does "
+		    "not answer: %s",
+		    who, place(ask->target), answer->text);
 	return true;
 }
 
@@ -122,19 +132,21 @@ test_default(const struct instance *in, const struct asker *a,
 	    "smtpd_policy_service_default_action", value, sizeof(value));
 	if (ask->has_default || (value[0] != '4' && value[0] != '5'))
 		return;
-	say_try(WARN, selftest_subject(in), selftest_change(in, "-e",
-	    "smtpd_policy_service_default_action=DUNNO"), "%s: without "
+	say_try(WARN, selftest_subject(in),
+	    selftest_change(
+		in, "-e", "smtpd_policy_service_default_action=DUNNO"),
+	    "%s: without "
 	    "default_action=DUNNO mail gets a 451 when the filter does not "
-	    "answer", label(a->service, who, sizeof(who)));
+	    "answer",
+	    label(a->service, who, sizeof(who)));
 }
 
 /* Is one of these checks in force? */
 static bool
-any_check(const struct config *cfg, const char *a, const char *b,
-    const char *c)
+any_check(const struct config *cfg, const char *a, const char *b, const char *c)
 {
 	return config_makes(cfg, a) || config_makes(cfg, b) ||
-	    config_makes(cfg, c);
+	       config_makes(cfg, c);
 }
 
 /* Is it a service for users: submission, or one with logins of its own? */
@@ -144,13 +156,12 @@ is_for_users(const struct instance *in, const struct postfix_service *s)
 	char all[64], own[64];
 	int port = postfix_port(s);
 
-	postfix_value(&in->conf, NULL, "smtpd_sasl_auth_enable", all,
-	    sizeof(all));
-	postfix_value(&in->conf, s, "smtpd_sasl_auth_enable", own,
-	    sizeof(own));
+	postfix_value(
+	    &in->conf, NULL, "smtpd_sasl_auth_enable", all, sizeof(all));
+	postfix_value(&in->conf, s, "smtpd_sasl_auth_enable", own, sizeof(own));
 	return port == PORT_SUBMISSION || port == PORT_SMTPS ||
-	    (strcmp(own, "yes") == 0 &&
-		(strcmp(all, "yes") != 0 || port == PORT_SMTP));
+	       (strcmp(own, "yes") == 0 &&
+		   (strcmp(all, "yes") != 0 || port == PORT_SMTP));
 }
 
 /* Is it what anybody in the world connects to? */
@@ -166,28 +177,33 @@ test_audience(const struct instance *in, const struct asker *a,
     const struct config *cfg, bool asks, bool users, bool strangers)
 {
 	bool needs_users = is_for_users(in, a->service) &&
-	    any_check(cfg, "accounts", "authbl", "geocount");
-	bool needs_strangers = is_for_strangers(a->service) &&
+			   any_check(cfg, "accounts", "authbl", "geocount");
+	bool needs_strangers =
+	    is_for_strangers(a->service) &&
 	    any_check(cfg, "whitelist", "blacklist", "reputation");
 	char who[160];
 
 	label(a->service, who, sizeof(who));
 	if (needs_strangers && !strangers)
-		say(WARN, selftest_subject(in), asks ? "%s: check_policy_service stands "
-		    "where nobody comes to it" :
-		    "%s does not ask: no stranger is judged there", who);
+		say(WARN, selftest_subject(in),
+		    asks ? "%s: check_policy_service stands "
+			   "where nobody comes to it"
+			 : "%s does not ask: no stranger is judged there",
+		    who);
 	if (needs_users && !users)
-		say(WARN, selftest_subject(in), asks || (needs_strangers && strangers) ?
-		    "%s: check_policy_service must stand before "
-		    "permit_sasl_authenticated, or users are not watched "
-		    "there" :
-		    "%s does not ask: no user is watched there", who);
+		say(WARN, selftest_subject(in),
+		    asks || (needs_strangers && strangers)
+			? "%s: check_policy_service must stand before "
+			  "permit_sasl_authenticated, or users are not watched "
+			  "there"
+			: "%s does not ask: no user is watched there",
+		    who);
 }
 
 /* All of one smtpd service. True if it asks us, or is meant to. */
 static bool
-test_asker(const struct instance *in, const struct asker *a,
-    const struct config *cfg)
+test_asker(
+    const struct instance *in, const struct asker *a, const struct config *cfg)
 {
 	bool asks = false, users = false, strangers = false, late = false;
 	char delay[16], who[160];
@@ -202,12 +218,13 @@ test_asker(const struct instance *in, const struct asker *a,
 		late |= a->asks[i].users_late;
 		test_default(in, a, &a->asks[i]);
 	}
-	postfix_value(&in->conf, a->service, "smtpd_delay_reject", delay,
-	    sizeof(delay));
+	postfix_value(
+	    &in->conf, a->service, "smtpd_delay_reject", delay, sizeof(delay));
 	if (users && !late && is_for_users(in, a->service) &&
 	    strcmp(delay, "yes") != 0)
 		say_try(WARN, selftest_subject(in),
-		    selftest_change(in, "-e", "smtpd_delay_reject=yes"), "%s: "
+		    selftest_change(in, "-e", "smtpd_delay_reject=yes"),
+		    "%s: "
 		    "smtpd_delay_reject is not yes: in client restrictions the "
 		    "SASL user is not known yet",
 		    label(a->service, who, sizeof(who)));
@@ -240,7 +257,7 @@ test_instance(const struct instance *in, const struct config *cfg)
 static bool
 names_map(const struct postfix *p, const char *map)
 {
-	const char *const texts[] = { p->parameters, p->overrides };
+	const char *const texts[] = {p->parameters, p->overrides};
 	size_t n = strlen(map), i;
 	const char *at;
 
@@ -263,15 +280,18 @@ test_map_read(const struct config *cfg)
 	    config_error(cfg, "blacklist") != NULL)
 		return;
 	for (i = 0; i < selftest_instance_count; i++)
-		if (selftest_instances[i].read && names_map(&selftest_instances[i].conf, map))
+		if (selftest_instances[i].read &&
+		    names_map(&selftest_instances[i].conf, map))
 			return;
-	postfix_value(&selftest_instances[0].conf, NULL, list, value,
-	    sizeof(value));
+	postfix_value(
+	    &selftest_instances[0].conf, NULL, list, value, sizeof(value));
 	/* Users are let through: it may be the list of submission, too. */
-	snprintf(setting, sizeof(setting), "%s=permit_mynetworks, "
-	    "permit_sasl_authenticated, check_client_access %s%s%s", list, map,
-	    value[0] != '\0' ? ", " : "", value);
-	say_try(WARN, "access map", selftest_change(&selftest_instances[0], "-e", setting),
+	snprintf(setting, sizeof(setting),
+	    "%s=permit_mynetworks, "
+	    "permit_sasl_authenticated, check_client_access %s%s%s",
+	    list, map, value[0] != '\0' ? ", " : "", value);
+	say_try(WARN, "access map",
+	    selftest_change(&selftest_instances[0], "-e", setting),
 	    "%s: nothing in main.cf or master.cf reads it", map);
 }
 
@@ -296,7 +316,8 @@ selftest_postfix(const struct config *cfg)
 		}
 	}
 	if (!part)
-		say(WARN, "Postfix", "no spawn service runs abichecker; see "
+		say(WARN, "Postfix",
+		    "no spawn service runs abichecker; see "
 		    "master.cf.example");
 	else if (!asked)
 		say(WARN, "Postfix", "no smtpd_*_restrictions ask abichecker");

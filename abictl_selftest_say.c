@@ -24,7 +24,7 @@ static void
 finding(enum selftest_level level, const char *subject, const char *command,
     const char *raw)
 {
-	static const char *const words[] = { "ok", "skip", "warn", "FAIL" };
+	static const char *const words[] = {"ok", "skip", "warn", "FAIL"};
 	char text[1024];
 	cJSON *o;
 
@@ -99,8 +99,8 @@ selftest_edit(const struct config *cfg)
 
 /* A name, or the number if it has none; what goes into errno is dropped. */
 static void
-name_or_number(char *out, size_t size, const char *name, unsigned number,
-    int saved)
+name_or_number(
+    char *out, size_t size, const char *name, unsigned number, int saved)
 {
 	if (name != NULL)
 		snprintf(out, size, "%s", name);
@@ -153,10 +153,12 @@ selftest_readable(int error, const char *path)
 {
 	if (error == ENOENT)
 		return selftest_command_line("sudo install -m 640 -g %s "
-		    "/dev/null %s", selftest_group(), path);
+					     "/dev/null %s",
+		    selftest_group(), path);
 	if (error == EACCES)
 		return selftest_command_line("sudo chgrp %s %s && "
-		    "sudo chmod g+r %s", selftest_group(), path, path);
+					     "sudo chmod g+r %s",
+		    selftest_group(), path, path);
 	return selftest_command_line("ls -ld %s", path);
 }
 

@@ -24,7 +24,8 @@ selftest_subject(const struct instance *in)
 }
 
 const char *
-selftest_change(const struct instance *in, const char *option, const char *setting)
+selftest_change(
+    const struct instance *in, const char *option, const char *setting)
 {
 	static char text[3 * POSTFIX_COMMAND_MAX + PATH_MAX + 256];
 	char which[PATH_MAX + 8] = "";
@@ -38,8 +39,8 @@ selftest_change(const struct instance *in, const char *option, const char *setti
 }
 
 const char *
-selftest_change_column(const struct instance *in, const struct postfix_service *s,
-    const char *column, const char *value)
+selftest_change_column(const struct instance *in,
+    const struct postfix_service *s, const char *column, const char *value)
 {
 	char setting[3 * POSTFIX_COMMAND_MAX];
 
@@ -120,8 +121,7 @@ test_program(const struct instance *in, const struct postfix_service *s)
 		snprintf(own, sizeof(own), "abichecker");
 	say_try(FAIL, selftest_subject(in), change_argument(in, s, "argv", own),
 	    "master.cf: the service %s runs %s, which user %s cannot run",
-	    s->name, program[0] != '\0' ? program : "nothing",
-	    selftest_user());
+	    s->name, program[0] != '\0' ? program : "nothing", selftest_user());
 	return false;
 }
 
@@ -132,19 +132,22 @@ test_columns(const struct instance *in, const struct postfix_service *s)
 	char level[32];
 	bool jailed = s->chroot == 'y';
 
-	postfix_value(&in->conf, NULL, "compatibility_level", level,
-	    sizeof(level));
+	postfix_value(
+	    &in->conf, NULL, "compatibility_level", level, sizeof(level));
 	if (s->chroot == '-') /* its default was y before Postfix 3.0 */
 		jailed = strcmp(level, "0") == 0;
 	if (jailed)
-		say_try(FAIL, selftest_subject(in), selftest_change_column(in, s, "chroot", "n"),
+		say_try(FAIL, selftest_subject(in),
+		    selftest_change_column(in, s, "chroot", "n"),
 		    "master.cf: the service %s is in a chroot, where neither "
-		    "the program nor its files are", s->name);
+		    "the program nor its files are",
+		    s->name);
 	if (s->unprivileged != 'n')
 		say_try(FAIL, selftest_subject(in),
 		    selftest_change_column(in, s, "unprivileged", "n"),
 		    "master.cf: the service %s is unprivileged, so spawn(8) "
-		    "cannot become its user", s->name);
+		    "cannot become its user",
+		    s->name);
 	if (strcmp(s->maxproc, "0") != 0)
 		say_try(WARN, selftest_subject(in),
 		    selftest_change_column(in, s, "process_limit", "0"),
@@ -179,11 +182,14 @@ test_time_limit(const struct instance *in, const struct postfix_service *s)
 
 	if (time_limit(&in->conf, s) > LIMIT_DEFAULT)
 		return;
-	snprintf(setting, sizeof(setting), is_inet ?
-	    "%s/inet/command_time_limit=3600" : "%s_time_limit=3600", s->name);
-	say_try(WARN, selftest_subject(in), selftest_change(in, is_inet ? "-P" : "-e", setting),
+	snprintf(setting, sizeof(setting),
+	    is_inet ? "%s/inet/command_time_limit=3600" : "%s_time_limit=3600",
+	    s->name);
+	say_try(WARN, selftest_subject(in),
+	    selftest_change(in, is_inet ? "-P" : "-e", setting),
 	    "a filter is killed after %ld seconds, also one that works: set "
-	    "%s", time_limit(&in->conf, s), setting);
+	    "%s",
+	    time_limit(&in->conf, s), setting);
 }
 
 /* Does the service read the configuration that is looked at here? */
@@ -198,14 +204,16 @@ test_file(const struct instance *in, const struct postfix_service *s,
 	snprintf(file, sizeof(file), "%s", CONFIG_DEFAULT_FILE);
 	if (at != NULL) {
 		at += 4 + strspn(at + 4, " {");
-		snprintf(file, sizeof(file), "%.*s",
-		    (int)strcspn(at, " \t}"), at);
+		snprintf(
+		    file, sizeof(file), "%.*s", (int)strcspn(at, " \t}"), at);
 	}
 	if (strcmp(file, name) == 0)
 		return;
 	snprintf(command, sizeof(command), "sudo abictl -c %s selftest", file);
-	say_try(WARN, selftest_subject(in), command, "the service %s reads %s; this "
-	    "test is of %s", s->name, file, name);
+	say_try(WARN, selftest_subject(in), command,
+	    "the service %s reads %s; this "
+	    "test is of %s",
+	    s->name, file, name);
 }
 
 void
@@ -218,8 +226,10 @@ selftest_service(const struct instance *in, const struct postfix_service *s,
 	/* What user cannot be is not asked whether it can run the program. */
 	if (user && test_program(in, s) && test_columns(in, s)) {
 		postfix_argument(s, "user", name, sizeof(name));
-		say(OK, selftest_subject(in), "the spawn service %s runs abichecker as "
-		    "user %s", s->name, name);
+		say(OK, selftest_subject(in),
+		    "the spawn service %s runs abichecker as "
+		    "user %s",
+		    s->name, name);
 	}
 	test_time_limit(in, s);
 	test_file(in, s, cfg);

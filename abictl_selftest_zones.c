@@ -39,16 +39,16 @@ ask(const struct config *cfg, const struct dnszone *z,
 		    sizeof(points[i].said.name), &points[i].what);
 		questions[i] = &points[i].said;
 	}
-	dnslist_ask(cfg->authbl.resolver, questions, count,
-	    cfg->authbl.timeout * 1000);
+	dnslist_ask(
+	    cfg->authbl.resolver, questions, count, cfg->authbl.timeout * 1000);
 }
 
 static bool
 is_listed(const struct point *p)
 {
 	return p->said.status == DNSQUERY_ANSWER &&
-	    (p->said.verdict == DNSZONE_LISTED ||
-		p->said.verdict == DNSZONE_OTHER);
+	       (p->said.verdict == DNSZONE_LISTED ||
+		   p->said.verdict == DNSZONE_OTHER);
 }
 
 /* Says what is wrong with a zone as a whole. True if nothing is. */
@@ -58,16 +58,21 @@ usable(const struct point *p, const char *subject, const char *command)
 	const struct dnslist_question *q = &p->said;
 
 	if (q->status == DNSQUERY_REFUSED)
-		say_try(FAIL, subject, command, "REFUSED: is the key right, and is the "
+		say_try(FAIL, subject, command,
+		    "REFUSED: is the key right, and is the "
 		    "resolver allowed to ask?");
 	else if (q->status != DNSQUERY_ANSWER)
 		say_try(FAIL, subject, command, "%s: %s", p->what, q->why);
 	else if (q->verdict == DNSZONE_WRONG)
-		say_try(FAIL, subject, command, "%s: answer %s is an error code, or not of "
-		    "a DNS list", p->what, q->answer);
+		say_try(FAIL, subject, command,
+		    "%s: answer %s is an error code, or not of "
+		    "a DNS list",
+		    p->what, q->answer);
 	else if (!q->nxdomain)
-		say_try(FAIL, subject, command, "%s: no address, but not NXDOMAIN, so that "
-		    "no hit is acted upon", p->what);
+		say_try(FAIL, subject, command,
+		    "%s: no address, but not NXDOMAIN, so that "
+		    "no hit is acted upon",
+		    p->what);
 	else
 		return true;
 	return false;
@@ -75,8 +80,8 @@ usable(const struct point *p, const char *subject, const char *command)
 
 /* Says what a zone that is usable has about those that are always listed. */
 static void
-always_tell(const struct point *four, const struct point *six,
-    const char *subject)
+always_tell(
+    const struct point *four, const struct point *six, const char *subject)
 {
 	const struct dnslist_question *q = &four->said;
 
@@ -86,23 +91,28 @@ always_tell(const struct point *four, const struct point *six,
 		say(OK, subject, "%s is listed (%s), 127.0.0.1 is not%s",
 		    four->what, q->answer,
 		    six->said.status == DNSQUERY_ANSWER &&
-			six->said.verdict == DNSZONE_LISTED ? "; IPv6 too" :
-							      "");
+			    six->said.verdict == DNSZONE_LISTED
+			? "; IPv6 too"
+			: "");
 	else if (q->verdict == DNSZONE_NOT_LISTED)
-		say(WARN, subject, "%s is not listed: no test point, or no "
-		    "such zone", four->what);
+		say(WARN, subject,
+		    "%s is not listed: no test point, or no "
+		    "such zone",
+		    four->what);
 	else
-		say(WARN, subject, "%s gives %s, which is not one of the "
-		    "configured codes", four->what, q->answer);
+		say(WARN, subject,
+		    "%s gives %s, which is not one of the "
+		    "configured codes",
+		    four->what, q->answer);
 }
 
 static void
-test_address_zone(const struct config *cfg, struct statedir *d,
-    const struct dnszone *z)
+test_address_zone(
+    const struct config *cfg, struct statedir *d, const struct dnszone *z)
 {
-	static const enum dnszone_point which[4] = { DNSZONE_NEVER_IPV4,
-		DNSZONE_NEVER_IPV6, DNSZONE_ALWAYS_IPV4, DNSZONE_ALWAYS_IPV6 };
-	struct point points[4] = { 0 };
+	static const enum dnszone_point which[4] = {DNSZONE_NEVER_IPV4,
+	    DNSZONE_NEVER_IPV6, DNSZONE_ALWAYS_IPV4, DNSZONE_ALWAYS_IPV6};
+	struct point points[4] = {0};
 	char subject[DNSZONE_NAME_MAX + 8], rest[REST_WHAT_MAX];
 	char why[REST_REASON_MAX];
 	int i;
@@ -114,22 +124,25 @@ test_address_zone(const struct config *cfg, struct statedir *d,
 		if (!is_listed(&points[i]))
 			continue;
 		snprintf(why, sizeof(why), "%.100s lists 127.0.0.1", z->shown);
-		rest_set(d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD,
-		    why);
+		rest_set(
+		    d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD, why);
 		say_try(FAIL, subject, selftest_edit(cfg),
 		    "%s is listed (%s), which no working list "
-		    "does; not asked for a day", points[i].what,
-		    points[i].said.answer);
+		    "does; not asked for a day",
+		    points[i].what, points[i].said.answer);
 		return;
 	}
 	if (!usable(&points[0], subject, selftest_edit(cfg)))
 		return;
 	rest_clear(d, rest);
 	if (!points[1].said.nxdomain)
-		say(WARN, subject, "%s: %s, so that no hit of an IPv6 client "
-		    "is acted upon", points[1].what,
-		    points[1].said.status != DNSQUERY_ANSWER ?
-			points[1].said.why : "not NXDOMAIN");
+		say(WARN, subject,
+		    "%s: %s, so that no hit of an IPv6 client "
+		    "is acted upon",
+		    points[1].what,
+		    points[1].said.status != DNSQUERY_ANSWER
+			? points[1].said.why
+			: "not NXDOMAIN");
 	always_tell(&points[2], &points[3], subject);
 }
 
@@ -137,15 +150,17 @@ test_address_zone(const struct config *cfg, struct statedir *d,
 static void
 test_recipient_zone(const struct config *cfg, const struct dnszone *z)
 {
-	static const enum dnszone_point which[1] = { DNSZONE_NEVER_RECIPIENT };
-	struct point p[1] = { 0 };
+	static const enum dnszone_point which[1] = {DNSZONE_NEVER_RECIPIENT};
+	struct point p[1] = {0};
 	char subject[DNSZONE_NAME_MAX + 8];
 
 	snprintf(subject, sizeof(subject), "zone %s", z->shown);
 	ask(cfg, z, which, p, 1);
 	if (is_listed(p))
-		say_try(FAIL, subject, selftest_edit(cfg), "%s is listed (%s), "
-		    "which cannot be", p->what, p->said.answer);
+		say_try(FAIL, subject, selftest_edit(cfg),
+		    "%s is listed (%s), "
+		    "which cannot be",
+		    p->what, p->said.answer);
 	else if (usable(p, subject, selftest_edit(cfg)))
 		say(OK, subject, "answers");
 }
@@ -160,8 +175,8 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 	    !selftest_can(cfg, "authbl", "authbl"))
 		return;
 	if (cfg->authbl.zones != NULL)
-		dnszone_parse(cfg->authbl.zones, cfg->authbl.apikey, zones,
-		    &count);
+		dnszone_parse(
+		    cfg->authbl.zones, cfg->authbl.apikey, zones, &count);
 	for (i = 0; i < count; i++, total++)
 		test_address_zone(cfg, d, &zones[i]);
 	count = 0;
@@ -171,7 +186,8 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 	for (i = 0; i < count; i++, total++)
 		test_recipient_zone(cfg, &zones[i]);
 	if (total == 0)
-		say(SKIP, "authbl", "no zone is in force; the default ones "
+		say(SKIP, "authbl",
+		    "no zone is in force; the default ones "
 		    "need authbl.apikey");
 }
 
@@ -185,7 +201,9 @@ selftest_command(const struct config *cfg)
 	if (access(path, X_OK) == 0)
 		say(OK, "accounts.command", "%s", path);
 	else
-		say_try(FAIL, "accounts.command", errno == EACCES ?
-		    selftest_command_line("sudo chmod a+rx %s", path) :
-		    selftest_edit(cfg), "%s: %s", path, strerror(errno));
+		say_try(FAIL, "accounts.command",
+		    errno == EACCES
+			? selftest_command_line("sudo chmod a+rx %s", path)
+			: selftest_edit(cfg),
+		    "%s: %s", path, strerror(errno));
 }

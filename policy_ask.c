@@ -45,7 +45,7 @@ now_ms(void)
 static int
 wait_for(int fd, short events, long end)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	struct pollfd p = {.fd = fd, .events = events};
 	long left;
 	int n;
 
@@ -62,8 +62,8 @@ wait_for(int fd, short events, long end)
 static int
 connect_by(const struct sockaddr *where, socklen_t len, long end)
 {
-	int fd = socket(where->sa_family,
-	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(
+	    where->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error = 0;
 	socklen_t size = sizeof(error);
 
@@ -84,7 +84,7 @@ connect_by(const struct sockaddr *where, socklen_t len, long end)
 static int
 connect_socket(const char *path, long end)
 {
-	struct sockaddr_un where = { .sun_family = AF_UNIX };
+	struct sockaddr_un where = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof(where.sun_path)) {
 		errno = ENAMETOOLONG;
@@ -98,14 +98,14 @@ static int
 connect_port(const char *host_port, long end)
 {
 	const char *colon = strrchr(host_port, ':');
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *list, *a;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
 	char host[256];
 	int fd = -1;
 
 	if (colon == NULL)
 		colon = host_port;
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - host_port),
-	    host_port);
+	snprintf(
+	    host, sizeof(host), "%.*s", (int)(colon - host_port), host_port);
 	if (host[0] == '[' && strlen(host) > 1) { /* of an IPv6 address */
 		memmove(host, host + 1, strlen(host));
 		host[strcspn(host, "]")] = '\0';
@@ -156,19 +156,18 @@ policy_listens(const char *path, int wait_ms)
 }
 
 void
-policy_ask(const char *path, const char *host_port, int wait_ms,
-    struct policy_asked *asked)
+policy_ask(
+    const char *where, bool is_socket, int wait_ms, struct policy_asked *asked)
 {
 	long start = now_ms(), end = start + wait_ms;
 	char buf[POLICY_ASK_MAX];
 	int fd;
 
 	asked->answered = false;
-	fd = path != NULL ? connect_socket(path, end) :
-			    connect_port(host_port, end);
+	fd = is_socket ? connect_socket(where, end) : connect_port(where, end);
 	if (fd < 0) {
-		snprintf(asked->text, sizeof(asked->text), "%s",
-		    strerror(errno));
+		snprintf(
+		    asked->text, sizeof(asked->text), "%s", strerror(errno));
 		return;
 	}
 	if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) !=

@@ -17,11 +17,11 @@ struct policy_asked {
 };
 
 /*
- * Asks at a socket (path) or, if path is NULL, at HOST:PORT, about a client
+ * Asks at a socket or, if it is none, at HOST:PORT, about a client
  * that is nobody's, 192.0.2.1 of RFC 5737, without a user: so nothing is
  * counted, cached or looked up.
  */
-void policy_ask(const char *path, const char *host_port, int wait_ms,
+void policy_ask(const char *where, bool is_socket, int wait_ms,
     struct policy_asked *asked);
 
 /* Does anybody listen at a socket? */

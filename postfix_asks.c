@@ -18,8 +18,8 @@ struct walk {
 	size_t count;
 	char classes[1024];
 	bool users, strangers; /* who comes as far as here in this list */
-	bool early;            /* the list is evaluated before MAIL */
-	int depth;             /* of classes in classes */
+	bool early;	       /* the list is evaluated before MAIL */
+	int depth;	       /* of classes in classes */
 };
 
 /* The next item of a list: a word, or all that is between braces. */
@@ -79,7 +79,7 @@ walk_ask(struct walk *w, const char *text, size_t n)
 	a = &w->asks[i];
 	if (i == w->count) {
 		w->count++;
-		*a = (struct postfix_ask){ .has_default = true };
+		*a = (struct postfix_ask){.has_default = true};
 		snprintf(a->target, sizeof(a->target), "%s", target);
 	}
 	a->has_default &= has_setting(text, n, "default_action");
@@ -120,8 +120,8 @@ walk_list(struct walk *w, const char *list)
 			item(&list, &start);
 		else if (text_listed(w->classes, start, n) && w->depth < 8) {
 			snprintf(name, sizeof(name), "%.*s", (int)n, start);
-			postfix_value(w->p, w->service, name, value,
-			    sizeof(value));
+			postfix_value(
+			    w->p, w->service, name, value, sizeof(value));
 			w->depth++;
 			walk_list(w, value);
 			w->depth--;
@@ -137,19 +137,19 @@ postfix_asks(const struct postfix *p, const struct postfix_service *s,
 	static const struct {
 		const char *name;
 		bool early;
-	} lists[] = { { "smtpd_client_restrictions", true },
-		{ "smtpd_helo_restrictions", true },
-		{ "smtpd_sender_restrictions", false },
-		{ "smtpd_relay_restrictions", false },
-		{ "smtpd_recipient_restrictions", false },
-		{ "smtpd_data_restrictions", false },
-		{ "smtpd_end_of_data_restrictions", false } };
-	struct walk w = { .p = p, .service = s, .asks = asks };
+	} lists[] = {{"smtpd_client_restrictions", true},
+	    {"smtpd_helo_restrictions", true},
+	    {"smtpd_sender_restrictions", false},
+	    {"smtpd_relay_restrictions", false},
+	    {"smtpd_recipient_restrictions", false},
+	    {"smtpd_data_restrictions", false},
+	    {"smtpd_end_of_data_restrictions", false}};
+	struct walk w = {.p = p, .service = s, .asks = asks};
 	char value[VALUE_MAX];
 	size_t i;
 
-	postfix_value(p, s, "smtpd_restriction_classes", w.classes,
-	    sizeof(w.classes));
+	postfix_value(
+	    p, s, "smtpd_restriction_classes", w.classes, sizeof(w.classes));
 	for (i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		w.users = w.strangers = true;
 		w.early = lists[i].early;

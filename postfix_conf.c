@@ -19,7 +19,7 @@
 static char *
 postconf(const char *directory, const char *option, char *error, size_t size)
 {
-	const char *argv[] = { "postconf", option, NULL, NULL, NULL };
+	const char *argv[] = {"postconf", option, NULL, NULL, NULL};
 	char *out = malloc(OUTPUT_MAX);
 
 	if (directory[0] != '\0') {
@@ -28,8 +28,8 @@ postconf(const char *directory, const char *option, char *error, size_t size)
 	}
 	if (out == NULL)
 		snprintf(error, size, "out of memory");
-	else if (tool_read(argv, POSTCONF_SECONDS, out, OUTPUT_MAX, error,
-		     size) == 0)
+	else if (tool_read(
+		     argv, POSTCONF_SECONDS, out, OUTPUT_MAX, error, size) == 0)
 		return out;
 	free(out);
 	return NULL;
@@ -70,20 +70,19 @@ service_parse(struct postfix_service *s, const char *line)
 	return s->program[0] != '\0';
 }
 
-static void
-services_parse(struct postfix *p, char *text)
+void
+postfix_parse(struct postfix *p, char *text)
 {
 	char *line;
 
 	while (p->count < POSTFIX_SERVICES_MAX &&
-	    (line = text_line(&text, NULL)) != NULL)
+	       (line = text_line(&text, NULL)) != NULL)
 		if (service_parse(&p->services[p->count], line))
 			p->count++;
 }
 
 bool
-postfix_read(struct postfix *p, const char *directory, char *error,
-    size_t size)
+postfix_read(struct postfix *p, const char *directory, char *error, size_t size)
 {
 	char *services;
 
@@ -92,7 +91,7 @@ postfix_read(struct postfix *p, const char *directory, char *error,
 	services = postconf(directory, "-M", error, size);
 	if (services == NULL)
 		return false;
-	services_parse(p, services);
+	postfix_parse(p, services);
 	free(services);
 	p->parameters = postconf(directory, "-x", error, size);
 	p->overrides = postconf(directory, "-Px", error, size);
@@ -116,7 +115,8 @@ line_value(const char *text, const char *name, char *out, size_t size)
 
 	for (; text != NULL; text = strchr(text, '\n')) {
 		text += *text == '\n';
-		if (strncmp(text, name, n) != 0 || strncmp(text + n, " =", 2))
+		if (strncmp(text, name, n) != 0 ||
+		    strncmp(text + n, " =", 2) != 0)
 			continue;
 		value = text + n + 2;
 		value += strspn(value, " ");
@@ -135,8 +135,8 @@ postfix_value(const struct postfix *p, const struct postfix_service *s,
 
 	out[0] = '\0';
 	if (s != NULL) {
-		snprintf(full, sizeof(full), "%s/%s/%s", s->name, s->type,
-		    name);
+		snprintf(
+		    full, sizeof(full), "%s/%s/%s", s->name, s->type, name);
 		if (line_value(p->overrides, full, out, size))
 			return true;
 	}
@@ -169,13 +169,13 @@ port_part(const char *name)
 int
 postfix_port(const struct postfix_service *s)
 {
-	return strcmp(s->type, "inet") == 0 ? port_number(port_part(s->name)) :
-					      0;
+	return strcmp(s->type, "inet") == 0 ? port_number(port_part(s->name))
+					    : 0;
 }
 
 bool
-postfix_argument(const struct postfix_service *s, const char *name, char *out,
-    size_t size)
+postfix_argument(
+    const struct postfix_service *s, const char *name, char *out, size_t size)
 {
 	const char *at = s->arguments;
 	size_t n = strlen(name);
@@ -196,13 +196,13 @@ bool
 postfix_is_ours(const struct postfix_service *s)
 {
 	return strcmp(s->program, "spawn") == 0 &&
-	    (strstr(s->arguments, "abichecker") != NULL ||
-		strstr(s->name, "abichecker") != NULL);
+	       (strstr(s->arguments, "abichecker") != NULL ||
+		   strstr(s->name, "abichecker") != NULL);
 }
 
 bool
-postfix_socket(const struct postfix *p, const char *target, char *path,
-    size_t size)
+postfix_socket(
+    const struct postfix *p, const char *target, char *path, size_t size)
 {
 	char queue[PATH_MAX];
 
@@ -213,7 +213,7 @@ postfix_socket(const struct postfix *p, const char *target, char *path,
 	if (target[0] == '/')
 		queue[0] = '\0';
 	return (size_t)snprintf(path, size, "%s%s%s", queue,
-	    target[0] == '/' ? "" : "/", target) < size;
+		   target[0] == '/' ? "" : "/", target) < size;
 }
 
 /* Does an inet service listen at HOST:PORT? */
@@ -224,13 +224,13 @@ listens_at(const struct postfix_service *s, const char *target)
 	size_t asked = (size_t)(port_part(target) - target);
 
 	return strcmp(s->type, "inet") == 0 &&
-	    postfix_port(s) == port_number(port_part(target)) &&
-	    (host == 0 || asked == 0 ||
-		(host == asked && strncmp(s->name, target, host) == 0) ||
-		(strncmp(s->name, "127.0.0.1:", host) == 0 &&
-		    strncmp(target, "localhost:", asked) == 0) ||
-		(strncmp(s->name, "localhost:", host) == 0 &&
-		    strncmp(target, "127.0.0.1:", asked) == 0));
+	       postfix_port(s) == port_number(port_part(target)) &&
+	       (host == 0 || asked == 0 ||
+		   (host == asked && strncmp(s->name, target, host) == 0) ||
+		   (strncmp(s->name, "127.0.0.1:", host) == 0 &&
+		       strncmp(target, "localhost:", asked) == 0) ||
+		   (strncmp(s->name, "localhost:", host) == 0 &&
+		       strncmp(target, "127.0.0.1:", asked) == 0));
 }
 
 const struct postfix_service *
@@ -251,7 +251,7 @@ postfix_listener(const struct postfix *p, const char *target)
 			    strcmp(own, path) == 0)
 				return s;
 		} else if (strncmp(target, "inet:", 5) == 0 &&
-		    listens_at(s, target + 5))
+			   listens_at(s, target + 5))
 			return s;
 	}
 	return NULL;

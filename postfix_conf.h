@@ -43,6 +43,9 @@ bool postfix_read(struct postfix *p, const char *directory, char *error,
     size_t size);
 void postfix_release(struct postfix *p);
 
+/* The part of it that reads what `postconf -M' prints, which it changes. */
+void postfix_parse(struct postfix *p, char *services);
+
 /*
  * The value of a parameter for a service (NULL: as main.cf has it), cut to
  * size. False when there is no such parameter; out is then empty.
