@@ -1,0 +1,504 @@
+"""How tests/systems.py goes through the README: which sections on which servers, and the one table of
+what is not done as it stands there, with the reason.
+
+A block of shell commands that is in no row is typed as it is. A block without a language that begins
+with `[section]` or with an option goes into the configuration; others are there to be looked at. A
+block in another language must have a row. A row that fits no block or paragraph, or several, is a
+failure."""
+import collections
+import glob
+import gzip
+import os
+import re
+import shutil
+import smtplib
+import subprocess
+import time
+
+import before
+import confedit
+import document
+import mailhost
+from mailhost import BAD, CONF, HOME, KEY, LOG, SERVER, STANDINS, USER, run
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+README = os.path.join(TOP, "README.md")
+
+INSTALL, HACKED, LISTS = ("Install into Postfix", "Hacked accounts",
+                          "Stolen accounts on DNS lists")
+OFFENDERS, SEVERAL = "Offenders from the mail log", "Several mail servers, one memory"
+LOGS, REFUSED, STOPPED = ("Where the logs go", "Why was this client refused?",
+                          "Why was this account stopped?")
+DEBUGGING, UNINSTALL = "Debugging the conversation", "Upgrade and uninstall"
+SCRIPT, POSTFWD, ABUSIX, AUTOBLACKLISTING = (
+    f"Moving over from {name}" for name in (
+        "the shell script", "the postfwd anti-geoip plugin", "the Abusix AUTH policy daemon",
+        "postfix-autoBlacklisting"))
+NEW = (INSTALL, HACKED, LISTS, OFFENDERS, SEVERAL, LOGS, REFUSED, STOPPED, DEBUGGING, UNINSTALL)
+
+# form: of the submission service. predecessor: what runs there before. sections: in this order.
+Scenario = collections.namedtuple("Scenario", "form predecessor sections")
+SCENARIOS = {
+    "new-plain": Scenario("plain", None, NEW),
+    "new-debian": Scenario("debian", None, NEW),
+    "new-older": Scenario("older", None, NEW),
+    "from-script": Scenario("debian", before.script, (SCRIPT,)),
+    "from-abusix": Scenario("debian", before.abusix, (ABUSIX,)),
+    "from-abusix-port": Scenario("older", before.abusix, (ABUSIX,)),
+    "from-autoblacklisting": Scenario("plain", before.autoblacklisting, (AUTOBLACKLISTING,)),
+    "from-postfwd": Scenario("plain", before.postfwd, (POSTFWD,)),
+    "from-postfwd-port": Scenario("debian", before.postfwd, (POSTFWD,)),
+}
+
+GUESSER = "45.83.64.1"  # whom the mail log tells of
+TRAVELS = ("175.16.199.1", "202.196.224.1", "67.43.156.1", "216.160.83.56", "2.125.160.216",
+           "89.160.20.200")
+STORE = "postgresql://abichecker@db.example.net/abichecker?sslmode=verify-full"
+
+
+def relevant(text):
+    """The text of an item, blanks as one."""
+    return " ".join(text.split())
+
+
+def first_commands():
+    """Of the first block of the installation, what needs no Postfix: packages, make."""
+    block = next(item.text for item in document.read(README)
+                 if item.section == INSTALL and item.language == "sh")
+    lines = block.splitlines()
+    assert lines[-1] == "sudo make install", block
+    return lines[:-1]
+
+
+class Walk:
+    """A reader of some sections, at one server."""
+
+    def __init__(self, name, host, cases):
+        self.name, self.host, self.cases = name, host, cases
+        self.items = document.read(README)
+        self.options = confedit.known(os.path.join(TOP, "abichecker.conf.example"))
+        self.heading = ""  # the last paragraph that was read
+
+    def follow(self, section, *steps):
+        """Goes through a section, or only these steps of it."""
+        for item in self.items:
+            if item.section == section and (not steps or item.step in steps):
+                self.meet(item)
+
+    def meet(self, item):
+        """An item is read, and done."""
+        rows = [row for row in STEPS if fits(row, item)]
+        name = f"{item.section}, {item.step}: {relevant(item.text)[:60]}"
+        try:
+            if rows:
+                rows[0].act(self, item, name)
+            elif item.language is None:
+                self.heading = item.text
+            elif item.language == "sh":
+                self.type(item.text, name)
+            elif item.language == "":
+                self.set(self.options_of(item.text))
+            else:
+                raise AssertionError(f"a block in {item.language} that has no row")
+        except Exception as error:
+            self.cases.fails(name, f"{type(error).__name__}: {error}\n\n{item.text}")
+        if item.language is None:
+            self.heading = item.text
+
+    def type(self, text, name, **keywords):
+        """A block of commands, and the mail after it."""
+        output = self.host.type(text, **keywords)
+        if output.status != 0:
+            raise AssertionError(f"status {output.status}\n{output.text}")
+        failed = [line for line in output.text.splitlines() if line.startswith("FAIL")]
+        if failed:
+            raise AssertionError("\n".join(failed))
+        self.host.ordinary_mail()
+        self.cases.passes(name)
+        return output.text
+
+    def options_of(self, text):
+        """{"section.key": value}, if the block is a part of the configuration; the section may be
+        named before it."""
+        lines = [line for line in text.splitlines() if line.strip()]
+        section = re.findall(r"section `\[(\w+)\]`", self.heading)[-1:]
+        options = {}
+        for number, line in enumerate(lines):
+            head = re.match(r"\[(\w+)\]$", line)
+            key, _, value = line.partition(" =")
+            if head:
+                section = [head[1]]
+            elif section and f"{section[0]}.{key}" in self.options:
+                options[f"{section[0]}.{key}"] = value.strip()
+            elif number == 0 or not options:
+                return {}
+            else:
+                raise AssertionError(f"not an option: {line}")
+        return options
+
+    def set(self, options):
+        confedit.change(CONF, options)
+
+
+# What rows say. Each is a function of (walk, item, name).
+
+Row = collections.namedtuple("Row", "section fragment act why")
+
+
+def fits(row, item):
+    return row.section == item.section and row.fragment in relevant(item.text)
+
+
+def typed(fill=(), edit=None, first=None, then=None):
+    """Typed, with other words in place of some; first and then are functions of the walk."""
+    def act(walk, item, name):
+        text = item.text
+        for word, value in dict(fill).items():
+            assert word in text, word
+            text = text.replace(word, value)
+        if first:
+            first(walk)
+        walk.type(text, name, edit=edit(walk) if callable(edit) else edit)
+        if then:
+            then(walk)
+    return act
+
+
+def skipped(walk, item, name):
+    row = next(row for row in STEPS if fits(row, item))
+    walk.cases.skips(name, row.why)
+
+
+def options(fill=()):
+    """Into the configuration, with other words in place of some."""
+    def act(walk, item, _name):
+        text = item.text
+        for word, value in dict(fill).items():
+            text = text.replace(word, value)
+        found = walk.options_of(text)
+        assert found, "no options"
+        walk.set(found)
+    return act
+
+
+def setting(**values):
+    """What a paragraph says about options, section__key=value; None is the default."""
+    return lambda walk, _item, _name: walk.host.configure(**values)
+
+
+def done(function):
+    """What a paragraph says, as a function of the walk; a case."""
+    def act(walk, _item, name):
+        function(walk)
+        walk.host.ordinary_mail()
+        walk.cases.passes(name)
+    return act
+
+
+def reload(walk):
+    output = walk.host.type("sudo postfix reload")
+    assert output.status == 0, output.text
+
+
+def both(*functions):
+    return lambda walk: [function(walk) for function in functions]
+
+
+def configured(**values):
+    return lambda walk: walk.host.configure(**values)
+
+
+def following(*parts):
+    """Other sections, or (section, step...) of them."""
+    def act(walk, _item, _name):
+        for part in parts:
+            walk.follow(*([part] if isinstance(part, str) else part))
+    return act
+
+
+def only(scenario, act):
+    """In one scenario; in the others it is left out."""
+    def chosen(walk, item, name):
+        if walk.name == scenario:
+            act(walk, item, name)
+    return chosen
+
+
+def but(scenario, act):
+    """In all scenarios but one."""
+    def chosen(walk, item, name):
+        if walk.name != scenario:
+            act(walk, item, name)
+    return chosen
+
+
+# What is done besides, so that there is something to see, and to see whether there is
+
+def refuses(walk, address, text):
+    """A client is refused so."""
+    try:
+        walk.host.receive(address)
+    except mailhost.Refused as error:
+        assert text in str(error), error
+        walk.host.look_at_log()
+        return
+    raise AssertionError(f"{address} was not refused: {text}")
+
+
+def bad_client_is_refused(walk):
+    walk.host.configure(filter__dry_run=None)
+    reload(walk)
+    refuses(walk, BAD, "Bad host reputation")
+
+
+def journeys(walk):
+    """The user's account is used in many countries."""
+    for address in TRAVELS:
+        walk.host.submit(address)
+
+
+def logins_are_counted(walk):
+    walk.host.ordinary_mail()
+    text = run("abictl", "logins")
+    assert USER in text, text
+
+
+def rotated_logs(_walk):
+    with open(LOG, "rb") as log, open(f"{LOG}.1", "wb") as file:
+        file.write(log.read())
+    with open(f"{LOG}.1", "rb") as log, gzip.open(f"{LOG}.2.gz", "wb") as file:
+        file.write(log.read())
+
+
+def guesses(walk):
+    """A client tries names out, is found, and comes again."""
+    with smtplib.SMTP(SERVER, 25, "guess.example.net", 30, (GUESSER, 0)) as smtp:
+        smtp.ehlo()
+        smtp.mail("x@example.net")
+        for name in range(6):
+            smtp.rcpt(f"nobody{name}@{mailhost.DOMAIN}")
+    time.sleep(1)
+    scan()
+    walk.host.receive(GUESSER)
+
+
+def scan():
+    """As the timer does, after its time."""
+    run("systemctl", "stop", "abichecker-scan.timer")
+    run("systemctl", "start", "abichecker-scan.timer")
+
+
+def listed(walk):
+    refuses(walk, GUESSER, "Listed for abuse")
+
+
+def guesses_again(walk):
+    """So that the map has somebody."""
+    run("abictl", "blacklist", "add", GUESSER, "for the map")
+
+
+def map_refuses(walk):
+    refuses(walk, GUESSER, "Access denied")
+
+
+def unreadable_log(walk):
+    """As on Red Hat Enterprise Linux; then the scan does not read it."""
+    shutil.chown(LOG, "root", "root")
+    os.chmod(LOG, 0o600)
+    text = run("abictl", "selftest")
+    assert "mail.log" not in text or "Permission denied" in text, text
+
+
+def readable_log(walk):
+    text = run("abictl", "selftest")
+    assert re.search(rf"^ok +mail log: .*{LOG}", text, re.MULTILINE), text
+
+
+def database(walk, item, name):
+    """Typed at psql's prompt; and the server gets a certificate for its name that this system
+    believes, as an administrator has one."""
+    directory = before.start_postgresql()
+    before.psql(item.text.replace("PASSWORD 'PASSWORD'", "PASSWORD 'se-cret'"))
+    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+        "/CN=db.example.net", "-addext", "subjectAltName=DNS:db.example.net", "-keyout",
+        f"{directory}/key.pem", "-out", f"{directory}/certificate.pem")
+    shutil.chown(f"{directory}/key.pem", "postgres", "postgres")
+    shutil.copy(f"{directory}/certificate.pem", "/usr/local/share/ca-certificates/db.crt")
+    run("update-ca-certificates")
+    with open(f"{directory}/conf.d/network.conf", "w", encoding="utf-8") as file:
+        file.write("listen_addresses = '*'\nssl = on\n"
+                   f"ssl_cert_file = '{directory}/certificate.pem'\n"
+                   f"ssl_key_file = '{directory}/key.pem'\n")
+    with open("/etc/hosts", "a", encoding="utf-8") as file:
+        file.write(f"{SERVER} db.example.net\n")
+    walk.cases.passes(name)
+
+
+def pg_hba(walk, item, name):
+    directory = glob.glob("/etc/postgresql/*/main")[0]
+    with open(f"{directory}/pg_hba.conf", "a", encoding="utf-8") as file:
+        file.write(item.text)
+    run("pg_ctlcluster", directory.split("/")[3], "main", "restart")
+    walk.cases.passes(name)
+
+
+def store_lines(walk, item, _name):
+    """One of the lines: that of PostgreSQL."""
+    lines = [line for line in item.text.splitlines() if not line.startswith("url = ") or
+             line.startswith("url = postgresql:")]
+    assert f"url = {STORE}" in lines, lines
+    walk.set(walk.options_of("\n".join(lines)))
+
+
+def users_file(walk, item, _name):
+    mailhost.put("/etc/abichecker/users", item.text)
+    walk.host.configure(geocount__users_file="/etc/abichecker/users")
+
+
+def verbose(walk, item, name):
+    service = " ".join(item.text.split())
+    run("postconf", "-M", f"smtp/inet={service}")
+    reload(walk)
+    walk.host.ordinary_mail()
+    text = mailhost.log_text()
+    assert "send attr client_address" in text and "input attribute name: action" in text
+    run("postconf", "-M", f"smtp/inet={service.replace(' -v', '')}")
+    reload(walk)
+    walk.cases.passes(name)
+
+
+def another_map(walk):
+    """The map has gone from the configuration."""
+    walk.host.configure(blacklist__map=None)
+
+
+def nothing_left(walk):
+    """Nothing of ours runs, Postfix knows nothing of it, and its map has no line of ours."""
+    deadline = time.monotonic() + 20  # a filter ends when its smtpd does
+    while mailhost.ours_running() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not mailhost.ours_running(), mailhost.ours_running()
+    for option in "-n", "-M", "-P":
+        text = run("postconf", option)
+        assert "abichecker" not in text, text
+    active = [name for name in os.listdir("/run/systemctl") if name.startswith("abichecker")]
+    assert not active, active
+    assert not glob.glob("/usr/local/sbin/abi*"), "programs are left"
+    assert "Listed for abuse" not in mailhost.read_all("/etc/postfix/access")
+
+
+def copied_scores(_walk):
+    assert os.path.exists("/var/cache/abichecker/8.8.4.4"), os.listdir("/var/cache/abichecker")
+
+
+def found_account(_walk):
+    text = run("abictl", "accounts", "list")
+    assert before.FOUND in text, text
+
+
+def own_lines_stay(_walk):
+    text = mailhost.read_all("/etc/postfix/access")
+    assert all(line in text for line in before.KEPT) and "1234" not in text, text
+
+
+STEPS = (
+    # Installation
+    Row(INSTALL, "sudo ${EDITOR:-vi} /etc/abichecker/abichecker.conf",
+        typed(edit=lambda walk: {"reputation.token": KEY * 2 + KEY[:16], "filter.dry_run": "yes",
+                                 "reputation.url": walk.host.api.url}),
+        "the editor does what the text says, and names our API"),
+    Row(INSTALL, "sudo abictl check --live 192.0.2.1", typed(then=bad_client_is_refused),
+        "then no dry run any more, and a client with a bad score"),
+
+    # Accounts
+    Row(HACKED, "sudo geoipupdate", skipped, "needs an account at MaxMind"),
+    Row(HACKED, "download.db-ip.com",
+        typed(first=lambda _: shutil.copy(f"{STANDINS}/curl", "/usr/local/bin"),
+              then=lambda _: os.unlink("/usr/local/bin/curl")),
+        "the download is played by a curl that comes first"),
+    Row(HACKED, "sudo abictl logins --countries 2", typed(first=journeys, then=logins_are_counted),
+        "somebody must have come from many countries"),
+    Row(HACKED, "ann@example.com countries=12", users_file, "a file of its own"),
+    Row(HACKED, "Take `action = log` out again",
+        done(both(configured(geocount__action=None), reload)), "a paragraph"),
+    Row(LISTS, "apikey = YOUR_KEY", options({"YOUR_KEY": KEY}), "the reader's own key"),
+    Row(LISTS, "zones = YOUR_KEY", options({"YOUR_KEY": KEY}), "the reader's own key"),
+    Row(LISTS, "brings it into force.", done(reload), "a paragraph"),
+    Row(LISTS, "sasl_username=USER", typed({"USER": USER}), "the name of a user"),
+
+    # Offenders
+    Row(OFFENDERS, "sudo abictl scan --dry-run sudo abictl", typed(first=rotated_logs),
+        "there must be rotated logs"),
+    Row(OFFENDERS, "At first refuse nobody, with `action = log`", setting(blacklist__action="log"),
+        "a paragraph"),
+    Row(OFFENDERS, "sudo abictl blacklist sudo journalctl", typed(first=guesses),
+        "there must be an offender"),
+    Row(OFFENDERS, "Take `action = log` out again",
+        done(both(configured(blacklist__action=None), reload, listed)), "a paragraph"),
+    Row(OFFENDERS, "echo 192.0.2.1 | sudo tee", typed({"192.0.2.1": GUESSER}),
+        "the address of an offender"),
+    Row(OFFENDERS, "sudo restorecon", skipped, "Debian has no SELinux policy"),
+
+    # Several servers
+    Row(SEVERAL, "CREATE ROLE abichecker", database, "typed at another prompt"),
+    Row(SEVERAL, "hostssl abichecker", pg_hba, "a line in a file"),
+    Row(SEVERAL, "CREATE USER abichecker@", skipped, "one kind of server will do"),
+    Row(SEVERAL, "user abichecker on >PASSWORD", skipped, "one kind of server will do"),
+    Row(SEVERAL, "/etc/abichecker/store.password sudo ${EDITOR:-vi}", typed(edit="se-cret\n"),
+        "the editor writes the password"),
+    Row(SEVERAL, "url = mysql://", store_lines, "one of these lines"),
+
+    # Questions
+    Row(STOPPED, "sudo abictl accounts show", typed(
+        first=lambda _: run("abictl", "accounts", "add", USER, "for the test")),
+        "the account must be on the list"),
+    Row(DEBUGGING, "smtp inet n", verbose, "a line in master.cf, and its effect"),
+    Row(UNINSTALL, "unmap hash:/etc/postfix/access", typed(first=another_map),
+        "the map must have been changed"),
+    Row(UNINSTALL, "sudo make uninstall", typed(then=nothing_left), "and a look at what is left"),
+
+    # From the shell script
+    Row(SCRIPT, "Follow steps 1 and 2 of", following((INSTALL, 1, 2)), "a paragraph"),
+    Row(SCRIPT, "sudo runuser -u abichecker -- find", typed(then=copied_scores), "and a look"),
+
+    # From postfwd
+    Row(POSTFWD, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
+        following((INSTALL, 1, 3, 5), HACKED), "a paragraph"),
+
+    # From the Abusix daemon
+    Row(ABUSIX, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
+        following((INSTALL, 1, 3, 5)), "a paragraph"),
+    Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", typed(then=found_account), "and a look"),
+
+    # From postfix-autoBlacklisting
+    Row(AUTOBLACKLISTING, "grep -nE", typed(then=own_lines_stay), "and a look"),
+)
+
+
+def rows_that_fit_badly():
+    """Rows that fit no item of the README, or several."""
+    items = document.read(README)
+    return [f"{row.section}: {row.fragment}: fits {count} places" for row in STEPS
+            for count in [sum(fits(row, item) for item in items)] if count != 1]
+
+
+def play(name, cases):
+    """One scenario, on a fresh server."""
+    scenario = SCENARIOS[name]
+    for text in rows_that_fit_badly():
+        cases.fails("the table", text)
+    host = mailhost.MailHost(scenario.form)
+    host.start()
+    if scenario.predecessor:
+        scenario.predecessor(host)
+    host.ordinary_mail()
+    cases.passes("before anything is done")
+    walk = Walk(name, host, cases)
+    for section in scenario.sections:
+        walk.follow(section)
+    why = host.delivered()
+    if why:
+        cases.fails("delivery", why)
+    else:
+        cases.passes("delivery")
+    host.stop()
