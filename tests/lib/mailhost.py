@@ -149,8 +149,8 @@ class MailHost:
             self.dns.answers[f"2.0.0.127.{KEY}.{name}"] = dnsstub.a(answer)
         self.dns.answers["2.0.0.127.auth.spamrats.com"] = dnsstub.a("127.0.0.43")
         run("rsyslogd")
+        run("postfix", "start")  # makes the directory of Dovecot's socket
         run("dovecot")
-        run("postfix", "start")
         self._wait_for_submission()
 
     @staticmethod
@@ -189,7 +189,7 @@ class MailHost:
             "mailbox_command=", "home_mailbox=")
         run("newaliases")
         for path in ("/etc/hosts", "/etc/resolv.conf"):
-            shutil.copy(path, f"/var/spool/postfix{path}")
+            put(f"/var/spool/postfix{path}", read_all(path))
         with open("/etc/postfix/master.cf", "a", encoding="utf-8") as file:
             file.write(FORMS[self.form]())
 
