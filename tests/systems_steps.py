@@ -34,6 +34,7 @@ SCRIPT, POSTFWD, ABUSIX, AUTOBLACKLISTING = (
     f"Moving over from {name}" for name in (
         "the shell script", "the postfwd anti-geoip plugin", "the Abusix AUTH policy daemon",
         "postfix-autoBlacklisting"))
+PORT = "The port of an old daemon"
 NEW = (INSTALL, HACKED, LISTS, OFFENDERS, SEVERAL, LOGS, REFUSED, STOPPED, DEBUGGING, UNINSTALL)
 
 # form: of the submission service. predecessor: what runs there before. sections: in this order.
@@ -44,10 +45,10 @@ SCENARIOS = {
     "new-older": Scenario("older", None, NEW),
     "from-script": Scenario("debian", before.script, (SCRIPT,)),
     "from-abusix": Scenario("debian", before.abusix, (ABUSIX,)),
-    "from-abusix-port": Scenario("older", before.abusix, (ABUSIX,)),
+    "from-abusix-port": Scenario("plain", before.abusix, (ABUSIX,)),
     "from-autoblacklisting": Scenario("plain", before.autoblacklisting, (AUTOBLACKLISTING,)),
-    "from-postfwd": Scenario("plain", before.postfwd, (POSTFWD,)),
-    "from-postfwd-port": Scenario("debian", before.postfwd, (POSTFWD,)),
+    "from-postfwd": Scenario("debian", before.postfwd, (POSTFWD,)),
+    "from-postfwd-port": Scenario("plain", before.postfwd, (POSTFWD,)),
 }
 
 GUESSER = "45.83.64.1"  # whom the mail log tells of
@@ -217,20 +218,12 @@ def following(*parts):
     return act
 
 
-def only(scenario, act):
-    """In one scenario; in the others it is left out."""
-    def chosen(walk, item, name):
-        if walk.name == scenario:
-            act(walk, item, name)
-    return chosen
-
-
-def but(scenario, act):
-    """In all scenarios but one."""
-    def chosen(walk, item, name):
-        if walk.name != scenario:
-            act(walk, item, name)
-    return chosen
+def by_scenario(acts):
+    """Another one in each scenario; in those that are not named the item is left out."""
+    def act(walk, item, name):
+        if walk.name in acts:
+            acts[walk.name](walk, item, name)
+    return act
 
 
 # What is done besides, so that there is something to see, and to see whether there is
@@ -431,9 +424,60 @@ def found_account(_walk):
     assert before.FOUND in text, text
 
 
+def found_account_is_seen(walk):
+    """The filter is asked about users, and knows what the daemon knew."""
+    walk.host.submit(user=before.FOUND)
+    assert "would act: check=accounts" in mailhost.log_text(), mailhost.log_text()[-2000:]
+
+
+def daemon_stops(_walk):
+    run("systemctl", "disable", "--now", "abusix_auth_ppd")
+
+
+def port_is_ours(_walk):
+    """No spawn, no answer; and the old daemon does not run."""
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        assert "/daemon.py" not in mailhost.read_all(path), path
+
+
+def postfwd_goes(walk):
+    """The plugin's line goes, the limits count; nothing asks postfwd."""
+    run("postconf", "-e", "smtpd_recipient_restrictions=permit_mynetworks, "
+        "permit_sasl_authenticated, reject_unauth_destination")
+    walk.host.configure(geocount__action=None)
+    reload(walk)
+    run("systemctl", "disable", "--now", "postfwd")
+
+
+def old_database(walk):
+    """The plugin's own database, as the text says for PostgreSQL."""
+    before.psql("CREATE ROLE abichecker LOGIN PASSWORD 'se-cret';"
+                "GRANT ALL ON SCHEMA public TO abichecker;"
+                "ALTER TABLE postfwd_logins OWNER TO abichecker;", "postfwd")
+    mailhost.put("/etc/abichecker/store.password", "se-cret\n", 0o640)
+    shutil.chown("/etc/abichecker/store.password", "root", "abichecker")
+    walk.host.configure(store__url="postgresql://abichecker@127.0.0.1/postfwd",
+                        store__password_file="/etc/abichecker/store.password")
+
+
+def old_configuration(walk):
+    mailhost.put("/etc/abichecker/old.conf", "[store]\ntimeout = 60s\n"
+                 "url = postgresql://abichecker@127.0.0.1/postfwd\n"
+                 "password_file = /etc/abichecker/store.password\n", 0o640)
+    shutil.chown("/etc/abichecker/old.conf", "root", "abichecker")
+    walk.host.configure(store__url=None, store__password_file=None)
+    reload(walk)
+
+
 def own_lines_stay(_walk):
     text = mailhost.read_all("/etc/postfix/access")
     assert all(line in text for line in before.KEPT) and "1234" not in text, text
+
+
+def map_block(walk, item, name):
+    command = re.search(r'sudo postconf -e "smtpd_client_restrictions = [^"]*"\n', item.text)[0]
+    fill = {command: ""} if walk.name == "from-autoblacklisting" else {}
+    typed(fill, first=found_again, then=map_refuses)(walk, item, name)
 
 
 STEPS = (
@@ -475,8 +519,8 @@ STEPS = (
     Row(OFFENDERS, "sudo setfacl -m u:abichecker:r", typed({"/var/log/maillog": LOG},
                                                           first=unreadable_log, then=readable_log),
         "Debian's name of the log, with the mode that it has elsewhere"),
-    Row(OFFENDERS, "sudo touch /etc/postfix/access", typed(first=found_again, then=map_refuses),
-        "there must be an offender"),
+    Row(OFFENDERS, "sudo touch /etc/postfix/access", map_block,
+        "there must be an offender; a line in main.cf that can stay, stays"),
     Row(OFFENDERS, "sudo restorecon", skipped, "Debian has no SELinux policy"),
 
     # Several servers
@@ -502,18 +546,41 @@ STEPS = (
     # From the shell script
     Row(SCRIPT, "Follow steps 1 and 2 of", following((INSTALL, 1, 2)), "a paragraph"),
     Row(SCRIPT, "sudo runuser -u abichecker -- find", typed(then=copied_scores), "and a look"),
+    Row(SCRIPT, "sudo postconf -F", typed(then=bad_client_is_refused), "and a look"),
 
     # From postfwd
     Row(POSTFWD, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
         following((INSTALL, 1, 3, 5), HACKED), "a paragraph"),
+    Row(POSTFWD, "take postfwd's `check_policy_service` out", by_scenario({
+        "from-postfwd": done(postfwd_goes), "from-postfwd-port": following(PORT)}), "a paragraph"),
+    Row(POSTFWD, "sudo abictl -o store.timeout=60s store status", typed(first=old_database),
+        "the reader's own database"),
+    Row(POSTFWD, "sudo abictl store copy /etc/abichecker/old.conf", typed(first=old_configuration),
+        "the file of which the text speaks"),
 
     # From the Abusix daemon
     Row(ABUSIX, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
         following((INSTALL, 1, 3, 5)), "a paragraph"),
     Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", typed(then=found_account), "and a look"),
+    Row(ABUSIX, "Let the submission service ask, in its client restrictions", by_scenario({
+        "from-abusix": following((HACKED, 3)), "from-abusix-port": following(PORT)}),
+        "a paragraph"),
+    Row(ABUSIX, "sudo postconf -# smtpd_sender_restrictions", by_scenario({
+        "from-abusix": typed(then=found_account_is_seen)}), "not where the port is taken"),
+    Row(ABUSIX, "Then stop the daemon;", by_scenario({"from-abusix": done(daemon_stops)}),
+        "a paragraph"),
+    Row(PORT, "sudo postconf -M \"127.0.0.1:9998/inet", by_scenario({
+        "from-abusix-port": typed(then=both(found_account_is_seen, port_is_ours)),
+        "from-postfwd-port": typed({"9998": "10040", "abusix_auth_ppd": "postfwd"},
+                                   then=both(logins_are_counted, port_is_ours))}),
+        "port and unit of the daemon"),
 
     # From postfix-autoBlacklisting
     Row(AUTOBLACKLISTING, "grep -nE", typed(then=own_lines_stay), "and a look"),
+    Row(AUTOBLACKLISTING, "Follow [Install](#install-into-postfix) (a key",
+        following(INSTALL, OFFENDERS), "a paragraph"),
+    Row(AUTOBLACKLISTING, "sudo rm -f /etc/systemd/system/Postfix", typed(then=own_lines_stay),
+        "and a look"),
 )
 
 

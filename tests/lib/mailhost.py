@@ -226,15 +226,16 @@ class MailHost:
         """section__key=value, None takes it out."""
         confedit.change(CONF, {name.replace("__", "."): value for name, value in options.items()})
 
-    def submit(self, address=HOME, recipient=ELSEWHERE):
+    @staticmethod
+    def submit(address=HOME, user=USER):
         """A mail of the user; raises Refused."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             with smtplib.SMTP(SERVER, 587, "laptop.example.net", SMTP_LIMIT, (address, 0)) as smtp:
                 smtp.starttls(context=context)
-                smtp.login(USER, PASSWORD)
-                smtp.sendmail(USER, [recipient], "Subject: out\r\n\r\ntest\r\n")
+                smtp.login(user, PASSWORD)
+                smtp.sendmail(user, [ELSEWHERE], "Subject: out\r\n\r\ntest\r\n")
         except (smtplib.SMTPException, OSError) as error:
             raise Refused(f"submission from {address}: {error}") from None
 
