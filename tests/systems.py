@@ -11,6 +11,7 @@ must take a mail of its user at submission, to the outside, and one from outside
 its log must be free of trouble. One table there names what is not done so, and why. Each block is a
 case; the last line is `N passed, N failed, N skipped`.
 """
+import fnmatch
 import json
 import os
 import re
@@ -126,6 +127,14 @@ def report(release, name, begun):
     return counts
 
 
+def chosen(patterns, scenarios):
+    names = [name for name in scenarios
+             if not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+    if not names:
+        sys.exit(f"systems.py: no such scenario; there are {', '.join(scenarios)}")
+    return names
+
+
 def main(arguments):
     if arguments[:1] == ["--inside"]:
         inside(*arguments[1:])
@@ -135,7 +144,7 @@ def main(arguments):
     prepare()
     import systems_steps
     total = [0, 0, 0]
-    for name in [COMPILED, *(arguments or systems_steps.SCENARIOS)]:
+    for name in [COMPILED, *chosen(arguments, systems_steps.SCENARIOS)]:
         begun = time.monotonic()
         in_layer(name, [] if name == COMPILED else [COMPILED], name == COMPILED)
         total = [a + b for a, b in zip(total, report(release, name, begun))]
