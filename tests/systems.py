@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Does what the README says, word by word, on mail servers of this release; started by tests/systems
-in a fresh root (tests/in-root).
+in a fresh root (tests/in-root) with the packages of setup.sh's mail-host.
 
-    tests/in-root RELEASE --run tests/systems.py [SCENARIO...]
+    tests/systems.py [SCENARIO...]
 
 A scenario is a mail server in a layer of its own over that root, with processes and a network of its
 own, on which sections of the README are gone through in their order (tests/systems_steps.py). Each
@@ -51,9 +51,8 @@ def in_layer(name, below, network):
 
 
 def prepare():
-    """What every mail server has, into the root itself; the reader has the source."""
+    """The people of every mail server, into the root itself; the reader has the source."""
     import mailhost
-    subprocess.run(["sh", f"{SOURCE}/setup.sh", "--install-only", "mail-host"], check=True)
     for user in (mailhost.READER, "ann"):
         subprocess.run(["useradd", "--create-home", "--shell", "/bin/bash", user], check=True)
     mailhost.put("/etc/sudoers.d/reader", f"{mailhost.READER} ALL=(ALL:ALL) NOPASSWD: ALL\n", 0o440)

@@ -19,7 +19,7 @@ import before
 import confedit
 import document
 import mailhost
-from mailhost import BAD, CONF, HOME, KEY, LOG, SERVER, STANDINS, USER, run
+from mailhost import BAD, CONF, KEY, LOG, SERVER, STANDINS, USER, run
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 README = os.path.join(TOP, "README.md")
