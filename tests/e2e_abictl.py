@@ -862,12 +862,19 @@ class Selftest(AbictlTest):
         spawn = "abichecker unix - n n - 0 spawn user=nobody argv=/usr/local/sbin/abichecker\n"
         asked = "smtpd_recipient_restrictions = check_policy_service unix:private/abichecker\n"
         limit = "abichecker_time_limit = 3600\n"
+        port = "127.0.0.1:9998 inet n n n - 0 spawn %suser=nobody argv=/usr/sbin/abichecker\n"
+        long_port = port % "-o command_time_limit=3600 "
+        at_port = "smtpd_sender_restrictions = check_policy_service inet:127.0.0.1:9998\n"
         for name, main, master, results in (
                 ("good", asked + limit, spawn, ["ok", "ok"]),
                 ("in hours", asked + "abichecker_time_limit = 1h\n", spawn, ["ok", "ok"]),
                 ("no service", asked + limit, "", ["warn"]),
                 ("no limit", asked, spawn, ["ok", "warn", "ok"]),
                 ("not asked", limit, spawn, ["ok", "warn"]),
+                ("at a port", at_port, long_port, ["ok", "ok"]),
+                ("at a port, no limit", at_port, port % "", ["ok", "warn", "ok"]),
+                ("at another port", at_port.replace("9998", "19998"), long_port, ["ok", "warn"]),
+                ("both", asked + limit, spawn + long_port, ["ok", "ok", "ok"]),
                 ("no delay", asked + limit + "smtpd_delay_reject = no\n", spawn,
                  ["ok", "ok", "warn"])):
             with self.subTest(name):
