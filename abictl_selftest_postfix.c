@@ -15,7 +15,7 @@
 
 /* A spawn service that runs abichecker. */
 struct service {
-	char name[128]; /* of an inet service: a port, or an address and a port */
+	char name[128]; /* inet: PORT or ADDRESS:PORT */
 	bool inet;
 };
 

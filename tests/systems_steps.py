@@ -19,6 +19,7 @@ import before
 import confedit
 import document
 import mailhost
+import systems_example
 from mailhost import BAD, CONF, KEY, LOG, SERVER, STANDINS, USER, run
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -37,12 +38,14 @@ SCRIPT, POSTFWD, ABUSIX, AUTOBLACKLISTING = (
 PORT = "The port of an old daemon"
 NEW = (INSTALL, HACKED, LISTS, OFFENDERS, SEVERAL, LOGS, REFUSED, STOPPED, DEBUGGING, UNINSTALL)
 
-# form: of the submission service. predecessor: what runs there before. sections: in this order.
+# form: of the submission service. predecessor: what runs there before. sections: in this
+# order; a function of the walk among them is another document.
 Scenario = collections.namedtuple("Scenario", "form predecessor sections")
 SCENARIOS = {
     "new-plain": Scenario("plain", None, NEW),
     "new-debian": Scenario("debian", None, NEW),
     "new-older": Scenario("older", None, NEW),
+    "new-example": Scenario("debian", None, (systems_example.play,)),
     "from-script": Scenario("debian", before.script, (SCRIPT,)),
     "from-abusix": Scenario("debian", before.abusix, (ABUSIX,)),
     "from-abusix-port": Scenario("plain", before.abusix, (ABUSIX,)),
@@ -606,7 +609,10 @@ def play(name, cases):
     cases.passes("before anything is done")
     walk = Walk(name, host, cases)
     for section in scenario.sections:
-        walk.follow(section)
+        if callable(section):
+            section(walk)
+        else:
+            walk.follow(section)
     why = host.delivered()
     if why:
         cases.fails("delivery", why)
