@@ -45,9 +45,11 @@ SCENARIOS = {
     "new-plain": Scenario("plain", None, NEW),
     "new-debian": Scenario("debian", None, NEW),
     "new-older": Scenario("older", None, NEW),
+    "new-own-list": Scenario("debian", before.own_list, (INSTALL, HACKED)),
     "new-example": Scenario("debian", None, (systems_example.play,)),
     "from-script": Scenario("debian", before.script, (SCRIPT,)),
     "from-abusix": Scenario("debian", before.abusix, (ABUSIX,)),
+    "from-abusix-redis": Scenario("older", before.abusix, (ABUSIX,)),
     "from-abusix-port": Scenario("plain", before.abusix, (ABUSIX,)),
     "from-autoblacklisting": Scenario("plain", before.autoblacklisting, (AUTOBLACKLISTING,)),
     "from-postfwd": Scenario("debian", before.postfwd, (POSTFWD,)),
@@ -361,6 +363,20 @@ def pg_hba(walk, item, name):
     walk.cases.passes(name)
 
 
+def redis_user(walk, item, name):
+    """And abictl as this user."""
+    with open("/etc/redis/redis.conf", "a", encoding="utf-8") as file:
+        file.write(item.text.replace("PASSWORD", "se-cret"))
+    before.start_redis()
+    mailhost.put("/run/systems-password", "se-cret\n")
+    command = ["abictl", "-o", "store.url=redis://abichecker@127.0.0.1", "-o",
+               "store.password_file=/run/systems-password"]
+    run(*command, "store", "status")
+    run(*command, "accounts", "add", before.FOUND)
+    assert before.FOUND in run("redis-cli", "SMEMBERS", "compromised_accts")
+    walk.cases.passes(name)
+
+
 def store_lines(walk, item, _name):
     """One of the lines: that of PostgreSQL."""
     lines = [line for line in item.text.splitlines() if not line.startswith("url = ") or
@@ -479,6 +495,18 @@ def own_lines_stay(_walk):
     assert all(line in text for line in before.KEPT) and "1234" not in text, text
 
 
+def last_item(walk, item, name):
+    if walk.name != "new-own-list":
+        walk.type(item.text, name)
+        return
+    ask = " ".join(re.search(r"check_policy_service \{[^}]*\}", item.text)[0].replace(
+        "\\\n", " ").split())
+    own = run("postconf", "-h", "smtpd_recipient_restrictions").strip()
+    run("postconf", "-e", f"smtpd_recipient_restrictions={own}, {ask}")
+    walk.host.ordinary_mail()
+    walk.cases.passes(name)
+
+
 def map_block(walk, item, name):
     command = re.search(r'sudo postconf -e "smtpd_client_restrictions = [^"]*"\n', item.text)[0]
     fill = {command: ""} if walk.name == "from-autoblacklisting" else {}
@@ -493,6 +521,9 @@ STEPS = (
         "the editor does what the text says, and names our API"),
     Row(INSTALL, "sudo abictl check --live 192.0.2.1", typed(then=bad_client_is_refused),
         "then no dry run any more, and a client with a bad score"),
+
+    Row(INSTALL, 'sudo postconf -e "smtpd_recipient_restrictions = permit_mynetworks', last_item,
+        "where there is a list, only the last item of it"),
 
     # Accounts
     Row(HACKED, "sudo geoipupdate", skipped, "needs an account at MaxMind"),
@@ -531,8 +562,8 @@ STEPS = (
     # Several servers
     Row(SEVERAL, "CREATE ROLE abichecker", database, "typed at another prompt"),
     Row(SEVERAL, "hostssl abichecker", pg_hba, "a line in a file"),
-    Row(SEVERAL, "CREATE USER abichecker@", skipped, "one kind of server will do"),
-    Row(SEVERAL, "user abichecker on >PASSWORD", skipped, "one kind of server will do"),
+    Row(SEVERAL, "CREATE USER abichecker@", skipped, "two kinds of servers will do"),
+    Row(SEVERAL, "user abichecker on >PASSWORD", redis_user, "a line in a file"),
     Row(SEVERAL, "/etc/abichecker/store.password sudo ${EDITOR:-vi}", typed(edit="se-cret\n"),
         "the editor writes the password"),
     Row(SEVERAL, "url = mysql://", store_lines, "one of these lines"),
@@ -566,13 +597,21 @@ STEPS = (
     # From the Abusix daemon
     Row(ABUSIX, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
         following((INSTALL, 1, 3, 5)), "a paragraph"),
-    Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", typed(then=found_account), "and a look"),
+    Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", by_scenario({
+        "from-abusix": typed(then=found_account), "from-abusix-port": typed(then=found_account)}),
+        "not where Redis is the store"),
+    Row(ABUSIX, "With its Redis as the store (several", by_scenario({
+        "from-abusix-redis": done(both(configured(store__url="redis://127.0.0.1"), reload,
+                                       found_account))}), "a paragraph"),
     Row(ABUSIX, "Let the submission service ask, in its client restrictions", by_scenario({
-        "from-abusix": following((HACKED, 3)), "from-abusix-port": following(PORT)}),
+        "from-abusix": following((HACKED, 3)), "from-abusix-redis": following((HACKED, 3)),
+        "from-abusix-port": following(PORT)}),
         "a paragraph"),
     Row(ABUSIX, "sudo postconf -# smtpd_sender_restrictions", by_scenario({
-        "from-abusix": typed(then=found_account_is_seen)}), "not where the port is taken"),
-    Row(ABUSIX, "Then stop the daemon;", by_scenario({"from-abusix": done(daemon_stops)}),
+        "from-abusix": typed(then=found_account_is_seen),
+        "from-abusix-redis": typed(then=found_account_is_seen)}), "not where the port is taken"),
+    Row(ABUSIX, "Then stop the daemon;", by_scenario({
+        "from-abusix": done(daemon_stops), "from-abusix-redis": done(daemon_stops)}),
         "a paragraph"),
     Row(PORT, "sudo postconf -M \"127.0.0.1:9998/inet", by_scenario({
         "from-abusix-port": typed(then=both(found_account_is_seen, port_is_ours)),

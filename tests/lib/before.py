@@ -86,12 +86,7 @@ def abusix(_host):
     put("/etc/abusix_auth_ppd.ini", "apikey = 0123456789abcdef0123456789abcdef\naction = reject\n"
         "[redis]\nhost = 127.0.0.1\n")
     _daemon("abusix_auth_ppd", 9998)
-    run("redis-server", "/etc/redis/redis.conf", "--daemonize", "yes", "--supervised", "no",
-        "--logfile", "/var/log/redis/redis-server.log", user="redis", group="redis")
-    for _ in range(50):
-        if subprocess.run(["redis-cli", "PING"], capture_output=True).stdout == b"PONG\n":
-            break
-        time.sleep(0.1)
+    start_redis()
     run("redis-cli", "SADD", "compromised_accts", FOUND)
     run("postconf", "-e", "smtpd_sender_restrictions=check_policy_service inet:127.0.0.1:9998")
     run("postfix", "reload")
@@ -114,6 +109,25 @@ def autoblacklisting(_host):
     run("postconf", "-e", "smtpd_client_restrictions=permit_mynetworks, "
         "permit_sasl_authenticated, check_client_access hash:/etc/postfix/access")
     run("postfix", "reload")
+
+
+def own_list(_host):
+    """No predecessor, but a Postfix whose lists are from before 2.10."""
+    run("postconf", "-e", "smtpd_relay_restrictions=", "smtpd_recipient_restrictions="
+        "permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination, "
+        "reject_unlisted_recipient")
+    run("postfix", "reload")
+
+
+def start_redis():
+    run("redis-server", "/etc/redis/redis.conf", "--daemonize", "yes", "--supervised", "no",
+        "--logfile", "/var/log/redis/redis-server.log", user="redis", group="redis")
+    for _ in range(50):
+        if subprocess.run(["redis-cli", "PING"], capture_output=True,
+                          check=False).stdout == b"PONG\n":
+            return
+        time.sleep(0.1)
+    raise RuntimeError("Redis does not come")
 
 
 def start_postgresql():
