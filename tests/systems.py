@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""Does what the README says, word by word, on mail servers of this release; started by tests/systems
-in a fresh root (tests/in-root) with the packages of setup.sh's mail-host.
+"""Does what the README says, word by word, on mail servers of this release; started by
+tests/systems in a fresh root (tests/in-root) with the packages of setup.sh's mail-host.
 
     tests/systems.py [SCENARIO...]
 
-A scenario is a mail server in a layer of its own over that root, with processes and a network of its
-own, on which sections of the README are gone through in their order (tests/systems_steps.py). Each
-block of shell commands is typed as it stands, by an ordinary user with sudo. After each the server
-must take a mail of its user at submission, to the outside, and one from outside for the user, and
-its log must be free of trouble. One table there names what is not done so, and why. Each block is a
-case; the last line is `N passed, N failed, N skipped`.
+A scenario is a mail server in a layer of its own over that root, with processes and a network of
+its own, on which sections of the README are gone through in their order
+(tests/systems_steps.py). Each block of shell commands is typed as it stands, by an ordinary user
+with sudo. After each the server must take a mail of its user at submission, to the outside, and
+one from outside for the user, and its log must be free of trouble. One table there names what is
+not done so, and why. Each block is a case; the last line is `N passed, N failed, N skipped`.
 """
 import fnmatch
 import json
@@ -79,9 +79,12 @@ class Cases:
 
 
 def compile_program(cases):
-    """The first two commands that a reader types, where there is neither compiler nor library."""
+    """The first two commands that a reader types, where there is neither compiler nor library; and
+    is the table in order?"""
     import mailhost
     import systems_steps
+    for text in systems_steps.rows_that_fit_badly():
+        cases.fails("the table", text)
     host = mailhost.MailHost("plain")
     for line in systems_steps.first_commands():
         output = host.type(line)

@@ -3,10 +3,10 @@ about main.cf, one set-up after the other."""
 import os
 import re
 
-import systems_steps
-from mailhost import KEY, run
+from mailhost import BAD, KEY, run
+from walk import TOP, logins_are_counted, refuses, reload
 
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+INSTALL = "Install into Postfix"
 
 
 def lines():
@@ -53,9 +53,9 @@ def one(name):
 def check(walk, what):
     """Mail flows, a bad client is refused; a case."""
     try:
-        systems_steps.reload(walk)
+        reload(walk)
         walk.host.ordinary_mail()
-        systems_steps.refuses(walk, systems_steps.BAD, "Bad host reputation")
+        refuses(walk, BAD, "Bad host reputation")
     except Exception as error:
         walk.cases.fails(f"master.cf.example: {what}", str(error))
     else:
@@ -63,7 +63,7 @@ def check(walk, what):
 
 
 def play(walk):
-    walk.follow(systems_steps.INSTALL, 1)
+    walk.follow(INSTALL, 1)
     walk.host.configure(reputation__token=KEY * 2 + KEY[:16], reputation__url=walk.host.api.url)
     behind_users, before_users = settings("smtpd_recipient_restrictions")
 
@@ -75,7 +75,7 @@ def play(walk):
     run("postconf", "-MX", "submission/inet")
     add_service(service("submission"))
     check(walk, "submission")
-    systems_steps.logins_are_counted(walk)
+    logins_are_counted(walk)
     run("postconf", "-e", f"smtpd_recipient_restrictions={before_users}")
     check(walk, "users on port 25")
     add_service(service("10.0.0.5:10040").replace("10.0.0.5", "127.0.0.1"))

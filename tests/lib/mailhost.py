@@ -1,8 +1,8 @@
 """A mail server as its administrator has it, in a root of its own (tests/in-root): Debian's Postfix
 with a submission service, Dovecot's authentication, rsyslog, and a user with sudo.
 
-What it asks of others is played on loopback: DNS on port 53, AbuseIPDB by apistub.py. In its network
-every address is this host, so that clients come from where they like, and nothing leaves: mail to
+What it asks of others is played on loopback: DNS on port 53, AbuseIPDB by apistub.py. In its
+network every address is this host, so that clients come from where they like, and nothing leaves: mail to
 the outside is discarded."""
 import collections
 import contextlib
