@@ -54,7 +54,7 @@ SCENARIOS = {
     "from-postfwd-port": Scenario("plain", before.postfwd, (POSTFWD,)),
 }
 
-GUESSER = "45.83.64.1"  # whom the mail log tells of
+GUESSER, SECOND = "45.83.64.1", "45.83.65.1"  # whom the mail log tells of
 TRAVELS = ("175.16.199.1", "202.196.224.1", "67.43.156.1", "216.160.83.56", "2.125.160.216",
            "89.160.20.200")
 STORE = "postgresql://abichecker@db.example.net/abichecker?sslmode=verify-full"
@@ -90,13 +90,18 @@ def rotated_logs(_walk):
         file.write(log.read())
 
 
-def guesses(walk):
-    """A client tries names out, is found, and comes again."""
-    with smtplib.SMTP(SERVER, 25, "guess.example.net", 30, (GUESSER, 0)) as smtp:
+def guess(address):
+    """A client tries names out."""
+    with smtplib.SMTP(SERVER, 25, "guess.example.net", 30, (address, 0)) as smtp:
         smtp.ehlo()
         smtp.mail("x@example.net")
         for name in range(6):
             smtp.rcpt(f"nobody{name}@{mailhost.DOMAIN}")
+
+
+def guesses(walk):
+    """Such a client is found, and comes again."""
+    guess(GUESSER)
     time.sleep(1)
     scan()
     walk.host.receive(GUESSER)
@@ -124,6 +129,12 @@ def map_refuses(walk):
     """Others than users; her address may be listed."""
     refuses(walk, GUESSER, "Mail server found in the local blacklist")
     walk.host.submit(GUESSER)
+    guess(SECOND)  # abichecker-follow.service brings it into the map
+    end = time.monotonic() + 20
+    while SECOND not in mailhost.read_all("/etc/postfix/access"):
+        assert time.monotonic() < end, mailhost.read_all("/etc/postfix/access")
+        time.sleep(0.2)
+    refuses(walk, SECOND, "Mail server found in the local blacklist")
 
 
 def reads_log(walk):
