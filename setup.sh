@@ -77,7 +77,7 @@ seconds_of()
 	all|install)	echo 40 0 ;;
 	demo)		echo 40 20 ;;
 	check)		echo 75 900 ;;
-	check-systems)	echo 0 600 ;;
+	check-systems)	echo 0 800 ;;
 	*)		return 1 ;;
 	esac
 }
