@@ -5,6 +5,7 @@
 #   make demo        see it refuse a client   make bench        speed, memory
 #   make fuzz        every parser             make torture      long fault runs
 #   make lint        formats, warnings        make deps         install what this needs
+#   make check-systems  what the README says, on fresh mail servers
 #   make install     DESTDIR, PREFIX, ...     make uninstall    data stays
 
 VERSION       = 0.1.0
@@ -160,6 +161,12 @@ check: all units
 	@ABICHECKER_BUILD='$(CURDIR)/$(BIN)' SAN=$(SAN) \
 	 tests/run $(addprefix $(BUILD)/,$(UNITS))
 
+# The README on fresh mail servers of these releases of Debian; as root.
+SYSTEMS = bookworm trixie
+
+check-systems:
+	@tests/systems $(SYSTEMS)
+
 # Each parser for FUZZ_TIME seconds; findings stay in build-fuzz/.
 FUZZ_TIME = 60
 FUZZ_CC   = clang
@@ -267,6 +274,6 @@ clean:
 	rm -rf build build-san build-fuzz abichecker abictl
 
 FORCE:
-.PHONY: all units check fuzzers fuzz bench torture demo lint deps install \
+.PHONY: all units check check-systems fuzzers fuzz bench torture demo lint deps install \
 	uninstall clean FORCE
 .SECONDARY:

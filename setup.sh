@@ -19,7 +19,8 @@ EX_UNAVAILABLE=69
 EX_OSERR=71
 EX_NOPERM=77
 
-targets='all install uninstall clean demo check torture bench fuzz lint'
+targets='all install uninstall clean demo check check-systems torture bench
+    fuzz lint'
 
 # packages_of TARGET: the packages it needs, a table in one place
 packages_of()
@@ -34,6 +35,7 @@ packages_of()
 	    libmaxmind-db-writer-perl postfix-lmdb systemd
 	    systemd-journal-remote gzip xz-utils zstd bzip2 $servers"
 	fuzz='clang libclang-rt-dev'
+	root='mmdebstrap debian-archive-keyring'
 	case $1 in
 	all|build)	echo "$build" ;;
 	install)	echo "$build ca-certificates" ;;
@@ -45,8 +47,13 @@ packages_of()
 	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
-	in-root)	# the script in tests, no target of make
-			echo "mmdebstrap debian-archive-keyring" ;;
+	check-systems)	echo "make $root" ;;
+	in-root)	echo "$root" ;;	# the script in tests
+	mail-host)	# what tests/systems.py wants in its roots
+			echo "$mail dovecot-core rsyslog logrotate cron sudo" \
+			    "curl acl iproute2 hostname procps openssl" \
+			    "ca-certificates ssl-cert sqlite3 libpq5" \
+			    "postgresql redis-server" ;;
 	*)		return 1 ;;
 	esac
 }
@@ -70,6 +77,7 @@ seconds_of()
 	all|install)	echo 40 0 ;;
 	demo)		echo 40 20 ;;
 	check)		echo 75 900 ;;
+	check-systems)	echo 0 800 ;;
 	*)		return 1 ;;
 	esac
 }
@@ -303,7 +311,7 @@ main()
 			packages="$packages $list"
 			case $argument in
 			build)		argument=all ;;
-			in-root)	install_only=yes ;;
+			in-root|mail-host) install_only=yes ;;
 			esac
 			goals="$goals $argument" ;;
 		esac

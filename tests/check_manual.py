@@ -359,8 +359,9 @@ class Examples(Scratch):
                           name, kind, _, _, chroot, _, maximum, command, *_ in services],
                          [("abichecker", "unix", "n", "0", "spawn"),
                           ("submission", "inet", "y", "-", "smtpd"),
+                          ("127.0.0.1:9998", "inet", "n", "0", "spawn"),
                           ("10.0.0.5:10040", "inet", "n", "0", "spawn")])
-        self.assertEqual(result.stdout.count("user=abichecker argv=/usr/local/sbin/abichecker"), 2)
+        self.assertEqual(result.stdout.count("user=abichecker argv=/usr/local/sbin/abichecker"), 3)
         self.assertEqual(result.stderr, "")
 
     def test_the_cron_lines_run_commands_that_exist(self):
@@ -382,7 +383,7 @@ class Readme(unittest.TestCase):
         makefile = read("Makefile").replace("\\\n", "")
         targets = set(re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)[1].split())
         self.assertIn("check", targets)
-        named = set(re.findall(r"`(?:sudo )?make ([a-z]+)", read("README.md")))
+        named = set(re.findall(r"`(?:sudo )?make ([a-z-]+)", read("README.md")))
         self.assertEqual(named - targets, set())
         self.assertEqual(targets - named - {"FORCE", "units", "fuzzers", "all"}, set())
 
