@@ -6,12 +6,14 @@ with `[section]` or with an option goes into the configuration; others are there
 block in another language must have a row. A row that fits no block or paragraph, or several, is a
 failure."""
 import collections
+import contextlib
 import glob
 import gzip
 import os
 import re
 import shutil
 import smtplib
+import sqlite3
 import subprocess
 import time
 
@@ -302,24 +304,42 @@ def postfwd_goes(walk):
     run("systemctl", "disable", "--now", "postfwd")
 
 
-def old_database(walk):
-    """The plugin's own database, as the text says for PostgreSQL."""
-    before.psql("CREATE ROLE abichecker LOGIN PASSWORD 'se-cret';"
-                "GRANT ALL ON SCHEMA public TO abichecker;"
-                "ALTER TABLE postfwd_logins OWNER TO abichecker;", "postfwd")
+def old_configuration(_walk, item, _name):
+    """The file in which the text says where the plugin's database is, and its password."""
+    text = item.text.replace("mysql://USER@HOST/DBNAME", "postgresql://postfwd@127.0.0.1/postfwd")
+    assert text != item.text, text
+    for path, content in (("old.conf", text), ("old.password", "old\n")):
+        mailhost.put(f"/etc/abichecker/{path}", content, 0o640)
+        shutil.chown(f"/etc/abichecker/{path}", "root", "abichecker")
+
+
+def old_logins(_walk):
+    """Bob's, that only the plugin has seen."""
+    text = run("abictl", "logins", "bob@example.com")
+    assert "2.125.160.216" in text, text
+
+
+def old_file(_walk):
+    """What the plugin's own SQL makes of an SQLite file."""
+    with contextlib.closing(sqlite3.connect("/root/plugin.db")) as database, database:
+        database.execute("CREATE TABLE postfwd_logins (sasl_username varchar(100), ip_address "
+                         "varchar(45), state_code varchar(4), login_count int, "
+                         "last_login timestamp)")
+        database.execute("INSERT INTO postfwd_logins VALUES ('eve@example.com', '81.2.69.142', "
+                         "'GB', 3, datetime('now'))")
+
+
+def old_file_is_copied(_walk):
+    text = run("abictl", "logins", "eve@example.com")
+    assert "81.2.69.142" in text, text
+
+
+def grants(_walk, item, _name):
+    """At the prompt of psql, as the text says, after the role is made."""
+    before.psql("CREATE ROLE abichecker LOGIN PASSWORD 'se-cret'")
+    before.psql(item.text.replace("DBNAME", "postfwd"), "postfwd")
     mailhost.put("/etc/abichecker/store.password", "se-cret\n", 0o640)
     shutil.chown("/etc/abichecker/store.password", "root", "abichecker")
-    walk.host.configure(store__url="postgresql://abichecker@127.0.0.1/postfwd",
-                        store__password_file="/etc/abichecker/store.password")
-
-
-def old_configuration(walk):
-    mailhost.put("/etc/abichecker/old.conf", "[store]\ntimeout = 60s\n"
-                 "url = postgresql://abichecker@127.0.0.1/postfwd\n"
-                 "password_file = /etc/abichecker/store.password\n", 0o640)
-    shutil.chown("/etc/abichecker/old.conf", "root", "abichecker")
-    walk.host.configure(store__url=None, store__password_file=None)
-    reload(walk)
 
 
 def own_lines_stay(_walk):
@@ -421,10 +441,18 @@ STEPS = (
         following((INSTALL, 1, 3, 5), HACKED), "a paragraph"),
     Row(POSTFWD, "take postfwd's `check_policy_service` out", by_scenario({
         "from-postfwd": done(postfwd_goes), "from-postfwd-port": following(PORT)}), "a paragraph"),
-    Row(POSTFWD, "sudo abictl -o store.timeout=60s store status", typed(first=old_database),
-        "the reader's own database"),
-    Row(POSTFWD, "sudo abictl store copy /etc/abichecker/old.conf", typed(first=old_configuration),
-        "the file of which the text speaks"),
+    Row(POSTFWD, "[store] url = mysql://USER@HOST/DBNAME", old_configuration,
+        "a file of its own, of the reader's database"),
+    Row(POSTFWD, "sudo abictl store copy /etc/abichecker/old.conf", typed(then=old_logins),
+        "and a look"),
+    Row(POSTFWD, "/PATH/OF/THE/PLUGINS.db", typed(
+        {"/PATH/OF/THE/PLUGINS.db": "/root/plugin.db"}, first=old_file, then=old_file_is_copied),
+        "the reader's own file"),
+    Row(POSTFWD, "GRANT CONNECT ON DATABASE", grants, "typed at psql's prompt"),
+    Row(POSTFWD, "GRANT SELECT, INSERT", skipped, "there is no MySQL here: tests/e2e_plugin.py"),
+    Row(POSTFWD, "sudo abictl -o store.timeout=60s store status", typed(first=configured(
+        store__url="postgresql://abichecker@127.0.0.1/postfwd",
+        store__password_file="/etc/abichecker/store.password")), "the lines that the text names"),
 
     # From the Abusix daemon
     Row(ABUSIX, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
