@@ -26,39 +26,17 @@ CPPFLAGS =
 LDFLAGS  =
 PKG_CONFIG = pkg-config
 
-# The filter links small libraries; HTTP, TLS and JSON are abictl's.
-SHARED  = accounts.c action.c address.c authbl.c blacklist.c budget.c cache.c \
-	  child.c command.c config.c config_parse.c config_values.c dnslist.c \
-	  dnsquery.c dnsquery_parse.c dnszone.c fetch.c file.c geocount.c \
-	  library.c lock.c log.c place.c policy.c process.c reputation.c \
-	  request.c resolve.c rest.c rules.c snapshot.c statedir.c store.c \
-	  store_empty.c store_sqlite.c store_sqlite_offenders.c \
-	  store_sqlite_rows.c store_sqlite_schema.c store_sqlite_sql.c \
-	  store_sqlite_users.c store_tally.c store_url.c suggest.c text.c \
-	  uncounted.c userlimits.c whitelist.c $(SERVERS)
-FILTER  = abichecker.c
-CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
-	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_say.c abictl_scan.c \
-	  abictl_selftest.c abictl_selftest_blacklist.c \
-	  abictl_selftest_geocount.c abictl_selftest_look.c \
-	  abictl_selftest_postfix.c abictl_selftest_say.c \
-	  abictl_selftest_service.c abictl_selftest_zones.c policy_ask.c \
-	  abictl_store.c $(TESTED)
-# Of these the unit tests and fuzzers know, besides SHARED.
-TESTED  = abuseipdb.c access_map.c access_map_file.c access_map_keys.c \
-	  access_map_others.c access_map_text.c tool.c \
-	  maillog.c maillog_attributes.c maillog_head.c maillog_match.c \
-	  maillog_object.c maillog_reject.c maillog_reply.c maillog_time.c \
-	  dryrun.c exempt.c mapper.c postfix_asks.c postfix_conf.c publish.c \
-	  scan.c scan_handover.c scan_logs.c scan_names.c \
-	  filewatch.c journal.c journal_export.c logfile.c logsource.c rotated.c \
-	  rotated_tail.c unpack.c
-HEADERS = $(wildcard *.h)
-UNITS   = $(filter-out $(if $(filter 1,$(WITH_PGSQL)),,unit_store_pgsql%) \
-	  $(if $(filter 1,$(WITH_MYSQL)),,unit_store_mysql%) \
-	  $(if $(filter 1,$(WITH_REDIS)),,unit_store_redis%), \
-	  $(basename $(notdir $(wildcard tests/unit_*.c))))
-FUZZERS = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+# The filter takes from these what it uses; HTTP and JSON are in ctl/ only.
+FOLDERS  = base config store store/sqlite $(SERVERS) filter
+CONTROL  = logs scan ctl ctl/selftest
+sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
+FILTER   = $(wildcard *.c) $(call sources,$(FOLDERS))
+SOURCES  = $(FILTER) $(call sources,$(CONTROL))
+MAINS    = abichecker.c ctl/abictl.c
+HEADERS  = $(wildcard *.h) $(foreach folder,$(FOLDERS) $(CONTROL),$(wildcard $(folder)/*.h))
+UNITS    = $(filter-out $(foreach kind,pgsql mysql redis,$(if $(filter store/$(kind),$(SERVERS)),,unit_store_$(kind)%)), \
+	   $(basename $(notdir $(wildcard tests/unit/unit_*.c))))
+FUZZERS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 # Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so
 # on leaves one out. They are loaded when a URL asks for them, never linked.
@@ -71,11 +49,8 @@ TLS_PC    := $(call found,openssl)
 WITH_PGSQL = $(if $(PGSQL_PC),1,0)
 WITH_MYSQL = $(if $(MYSQL_PC),1,0)
 WITH_REDIS = $(if $(REDIS_PC),1,0)
-PGSQL      = $(wildcard store_pgsql*.c)
-MYSQL      = $(wildcard store_mysql*.c)
-REDIS      = $(wildcard store_redis*.c)
-SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),$(PGSQL)) $(if $(filter 1,$(WITH_MYSQL)),$(MYSQL)) \
-	     $(if $(filter 1,$(WITH_REDIS)),$(REDIS))
+SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),store/pgsql) $(if $(filter 1,$(WITH_MYSQL)),store/mysql) \
+	     $(if $(filter 1,$(WITH_REDIS)),store/redis)
 # Other people's headers need not meet our warnings.
 cflags_of  = $(patsubst -I%,-isystem %,$(if $(1),$(shell $(PKG_CONFIG) --cflags $(1))))
 PGSQL_CFLAGS := $(call cflags_of,$(PGSQL_PC))
@@ -92,9 +67,9 @@ HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
-	   $(if $(filter store_pgsql.c,$(SERVERS)),-DWITH_PGSQL) \
-	   $(if $(filter store_mysql.c,$(SERVERS)),-DWITH_MYSQL) \
-	   $(if $(filter store_redis.c,$(SERVERS)),-DWITH_REDIS)
+	   $(if $(filter store/pgsql,$(SERVERS)),-DWITH_PGSQL) \
+	   $(if $(filter store/mysql,$(SERVERS)),-DWITH_MYSQL) \
+	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
@@ -108,15 +83,16 @@ HARDEN   = -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined \
 	   -fno-sanitize-recover=all
 HARDEN_LD = -pie -fsanitize=address,undefined
 DEFINES += -DSAN_REPORTS='"$(CURDIR)/$(BUILD)/reports/report"'
-SHARED  += tests/san_options.c
+SAN_OBJECT = $(BUILD)/tests/san_options.o
 else
 BUILD    = build
 endif
 
 # The sanitized programs stay in their directory, the others at the top.
 BIN      = $(if $(filter 1,$(SAN)),$(BUILD)/,)
-ALL_CFLAGS = -std=c11 $(WARNINGS) $(HARDEN) $(DEFINES) $(CPPFLAGS) $(CFLAGS)
-obj      = $(addprefix $(BUILD)/,$(notdir $(1:.c=.o)))
+ALL_CFLAGS = -std=c11 -I. $(WARNINGS) $(HARDEN) $(DEFINES) $(CPPFLAGS) $(CFLAGS)
+obj      = $(addprefix $(BUILD)/,$(1:.c=.o))
+parts    = $(filter-out $(MAINS),$(1))
 
 # `make V=1` shows the whole commands.
 ifneq ($(V),1)
@@ -126,11 +102,20 @@ endif
 
 all: $(BIN)abichecker $(BIN)abictl
 
-$(BIN)abichecker: $(call obj,$(FILTER) $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(SMALL_LIBS)
+# Of an archive only that is linked which is used.
+LINK = $(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
 
-$(BIN)abictl: $(call obj,$(CONTROL) $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ $(CURL_LIBS) $(SMALL_LIBS)
+$(BIN)abichecker: $(BUILD)/abichecker.o $(SAN_OBJECT) $(BUILD)/filter.a
+	$(QUIET_LD)$(LINK) $(SMALL_LIBS)
+
+$(BIN)abictl: $(BUILD)/ctl/abictl.o $(SAN_OBJECT) $(BUILD)/all.a
+	$(QUIET_LD)$(LINK) $(CURL_LIBS) $(SMALL_LIBS)
+
+$(BUILD)/filter.a: $(call obj,$(call parts,$(FILTER)))
+$(BUILD)/all.a: $(call obj,$(call parts,$(SOURCES)))
+$(BUILD)/%.a:
+	@rm -f $@
+	$(QUIET_LD)$(AR) rcs $@ $^
 
 # A change of the options below builds everything anew.
 $(BUILD)/flags: FORCE
@@ -138,20 +123,21 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
-$(BUILD)/abuseipdb.o $(BUILD)/abictl.o $(BUILD)/abictl_%.o: ALL_CFLAGS += $(CURL_CFLAGS)
-$(BUILD)/store_pgsql%o $(BUILD)/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
-$(BUILD)/store_mysql%o $(BUILD)/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
-$(BUILD)/store_redis%o $(BUILD)/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
+$(BUILD)/ctl/%.o: ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
 
-$(BUILD)/%.o: %.c $(HEADERS) $(BUILD)/flags
-	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+# Each object's headers are noted beside it.
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/%.o: tests/%.c $(HEADERS) $(wildcard tests/*.h) $(BUILD)/flags
-	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -I. -c -o $@ $<
+-include $(patsubst %.o,%.d,$(call obj,$(SOURCES) $(wildcard tests/unit/*.c)))
 
-# Unit tests: one program for each tests/unit_*.c.
-$(BUILD)/unit_%: $(BUILD)/unit_%.o $(call obj,$(TESTED) $(SHARED))
-	$(QUIET_LD)$(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $^ -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
+# Unit tests: one program for each tests/unit/unit_*.c.
+$(BUILD)/unit_%: $(BUILD)/tests/unit/unit_%.o $(SAN_OBJECT) $(BUILD)/all.a
+	$(QUIET_LD)$(LINK) -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
 
 # Built on the way, and of use afterwards.
 units: $(addprefix $(BUILD)/,$(UNITS))
@@ -170,14 +156,22 @@ check-systems:
 # Each parser for FUZZ_TIME seconds; findings stay in build-fuzz/.
 FUZZ_TIME = 60
 FUZZ_CC   = clang
-FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined \
-	     -fno-sanitize-recover=all $(DEFINES) -I.
+FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
+	     -fno-sanitize-recover=all $(DEFINES) -I. $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS)
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SHARED) $(TESTED) $(HEADERS) \
-	  $(wildcard tests/*.h tests/fuzz/*.h)
-	@mkdir -p build-fuzz
-	$(FUZZ_CC) $(FUZZ_FLAGS) $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) -o $@ $< \
-	 $(filter-out tests/san_options.c,$(SHARED)) $(TESTED) $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
+build-fuzz/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %.c,build-fuzz/%.d,$(SOURCES) $(wildcard tests/fuzz/*.c))
+
+build-fuzz/all.a: $(patsubst %.c,build-fuzz/%.o,$(call parts,$(SOURCES)))
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/all.a
+	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ \
+	 $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
 
 fuzzers: $(addprefix build-fuzz/,$(FUZZERS))
 
@@ -199,7 +193,7 @@ demo: all
 	tests/demo.py
 
 lint:
-	tests/lint $(FILTER) $(CONTROL) $(SHARED) $(HEADERS)
+	tests/lint $(SOURCES) $(HEADERS)
 
 deps:
 	sh setup.sh --install-only all check
@@ -228,12 +222,12 @@ install: all
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
-	install -m 755 $(addprefix commands/,$(SAMPLES)) $(DESTDIR)$(DATADIR)
+	install -m 755 $(addprefix contrib/commands/,$(SAMPLES)) $(DESTDIR)$(DATADIR)
 	sed -i 's|/usr/local/share/abichecker|$(DATADIR)|g' \
 	 $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))
-	install -m 644 $(addprefix systemd/,$(UNITS_SYSTEMD)) \
+	install -m 644 $(addprefix contrib/systemd/,$(UNITS_SYSTEMD)) \
 	 $(DESTDIR)$(UNITDIR)
-	install -m 644 systemd/map.conf $(DESTDIR)$(DATADIR)
+	install -m 644 contrib/systemd/map.conf $(DESTDIR)$(DATADIR)
 	sed -i 's|/usr/local/sbin|$(SBINDIR)|; s|^User=abichecker|User=$(INSTALL_USER)|; s|-/var/|-$(LOCALSTATEDIR)/|g' \
 	 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS_SYSTEMD))
 	@set -e; owner=; group=; \
@@ -252,7 +246,7 @@ install: all
 	$(call KEEP,whitelist.txt,$(ETC)/whitelist.txt,-m 644); \
 	if [ -d $(CRON) ] && [ ! -e $(CRON)/abichecker ]; then \
 	  sed 's|/usr/local/sbin|$(SBINDIR)|g; s|\* abichecker |* $(INSTALL_USER) |' \
-	   abichecker.cron > $(CRON)/abichecker; \
+	   contrib/abichecker.cron > $(CRON)/abichecker; \
 	  chmod 644 $(CRON)/abichecker; \
 	fi
 

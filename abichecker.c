@@ -12,12 +12,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "log.h"
+#include "config/config.h"
+#include "base/log.h"
 #include "policy.h"
-#include "process.h"
-#include "store.h"
-#include "uncounted.h"
+#include "base/process.h"
+#include "store/store.h"
+#include "store/uncounted.h"
 
 #ifndef VERSION
 #define VERSION "unknown"

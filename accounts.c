@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "command.h"
-#include "log.h"
-#include "text.h"
+#include "filter/command.h"
+#include "base/log.h"
+#include "base/text.h"
 
 #define CLOCKS_APART 3600  /* seconds between two hosts */
 #define COMMAND_LATE 10    /* seconds: who found it has died by now, ... */

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "check.h"
-#include "store.h"
+#include "store/store.h"
 
 /* Who put an account there, when no check did. */
 #define ACCOUNTS_BY_HAND "manual"

@@ -14,11 +14,11 @@
 #include <string.h>
 
 #include "accounts.h"
-#include "dnslist.h"
-#include "lock.h"
-#include "log.h"
-#include "rest.h"
-#include "text.h"
+#include "filter/dnslist.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/rest.h"
+#include "base/text.h"
 
 #define ZONE_REST 60   /* seconds after a zone that has not answered */
 #define ZONE_SANE 60   /* seconds that a zone is believed */

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "check.h"
-#include "log.h"
-#include "snapshot.h"
-#include "text.h"
+#include "base/log.h"
+#include "store/snapshot.h"
+#include "base/text.h"
 
 static struct snapshot snapshot;
 

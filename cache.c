@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "budget.h"
-#include "rest.h"
-#include "text.h"
+#include "filter/budget.h"
+#include "base/rest.h"
+#include "base/text.h"
 
 #define FUTURE_MAX 300        /* seconds of clock difference forgiven */
 #define TEMPORARY_MAX 3600    /* seconds that a temporary file may live */

@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "address.h"
-#include "statedir.h"
+#include "base/address.h"
+#include "base/statedir.h"
 
 #define CACHE_TEXT_MAX 2048 /* bytes of a cache file */
 

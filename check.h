@@ -8,8 +8,8 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "config.h"
-#include "request.h"
+#include "config/config.h"
+#include "filter/request.h"
 
 enum outcome {
 	OUTCOME_NONE,   /* no opinion: the next check decides */

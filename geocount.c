@@ -12,17 +12,17 @@
 #include <string.h>
 
 #include "accounts.h"
-#include "action.h"
+#include "config/action.h"
 #include "check.h"
-#include "file.h"
-#include "userlimits.h"
-#include "lock.h"
-#include "log.h"
-#include "place.h"
-#include "rest.h"
-#include "store.h"
-#include "text.h"
-#include "uncounted.h"
+#include "base/file.h"
+#include "filter/userlimits.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "filter/place.h"
+#include "base/rest.h"
+#include "store/store.h"
+#include "base/text.h"
+#include "store/uncounted.h"
 #include "whitelist.h"
 
 #define LIST_FILE_MAX (16 * 1024 * 1024)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "action.h"
+#include "config/action.h"
 #include "check.h"
 
 #define POLICY_REQUEST_MAX 65536 /* bytes of a request */

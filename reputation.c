@@ -11,8 +11,8 @@
 
 #include "cache.h"
 #include "check.h"
-#include "fetch.h"
-#include "text.h"
+#include "filter/fetch.h"
+#include "base/text.h"
 
 /* The cache directory, kept open from one request to the next. */
 static struct statedir *

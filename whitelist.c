@@ -15,9 +15,9 @@
 #include <strings.h>
 
 #include "check.h"
-#include "file.h"
-#include "log.h"
-#include "text.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
 
 #define WHITELIST_FILE_MAX (16 * 1024 * 1024)
 #define NAME_MAX_BYTES 255 /* RFC 1035 */

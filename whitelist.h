@@ -9,7 +9,7 @@
 
 #include <sys/stat.h>
 
-#include "address.h"
+#include "base/address.h"
 
 /* A list as it was read from a file. */
 struct whitelist;

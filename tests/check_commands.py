@@ -16,7 +16,7 @@ import tempfile
 import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-COMMANDS = os.path.join(TOP, "commands")
+COMMANDS = os.path.join(TOP, "contrib", "commands")
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell) and  # others than sh
           os.path.realpath(shutil.which(shell)) != os.path.realpath("/bin/sh")]
 
@@ -273,7 +273,7 @@ class Samples(Commands):
 
     def test_they_can_be_started_and_read_no_other_variable(self):
         self.assertEqual(self.samples, ["lock-account", "lock-account-root", "report-account"])
-        with open(os.path.join(TOP, "request.c"), encoding="utf-8") as file:
+        with open(os.path.join(TOP, "filter", "request.c"), encoding="utf-8") as file:
             known = set(re.findall(r"^\tATTRIBUTE\((\w+)\),$", file.read(), re.MULTILINE))
         self.assertIn("sasl_username", known)
         for name in self.samples:

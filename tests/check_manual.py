@@ -60,14 +60,14 @@ def literal(text):
 
 def option_table():
     """The rows of config_options[]."""
-    day = int(re.search(r"^#define DAY (\d+)L", read("config.c"), re.MULTILINE)[1])
+    day = int(re.search(r"^#define DAY (\d+)L", read("config/config.c"), re.MULTILINE)[1])
     rows = []
-    for row in re.findall(r"{(.*?)}", initializer("config.c", "config_options"), re.DOTALL):
+    for row in re.findall(r"{(.*?)}", initializer("config/config.c", "config_options"), re.DOTALL):
         # At commas outside of string literals
         cells = [cell.strip() for cell in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', row)]
         section, key, type_, _, fallback, minimum, maximum, choices, help_ = cells
         numbers = [eval(n, {"DAY": day}) for n in (minimum, maximum)]  # products of constants
-        words = () if choices == "NULL" else re.findall(r'"(\w+)"', initializer("config.c", choices))
+        words = () if choices == "NULL" else re.findall(r'"(\w+)"', initializer("config/config.c", choices))
         rows.append(Option(f"{literal(section)}.{literal(key)}", type_.removeprefix("CONFIG_"),
                            literal(fallback), *numbers, words, literal(help_)))
     return rows
@@ -201,13 +201,13 @@ class Actions(unittest.TestCase):
     def test_every_action_is_there_and_no_other(self):
         accepted = self.section[:self.section.index("These are refused")]
         items = " ".join(re.findall(r"^\.It Cm (.*)$", accepted, re.MULTILINE))
-        verbs = set(re.findall(r'{ "(\w+)", ARG_', read("action.c")))
+        verbs = set(re.findall(r'{ "(\w+)", ARG_', read("config/action.c")))
         self.assertIn("REJECT", verbs)
         self.assertEqual(set(re.findall(r"\b[A-Z][A-Z_]{2,}\b|\blog\b", items)),
                          {verb if verb != "LOG" else "log" for verb in verbs})
 
     def test_every_variable_is_there_and_no_other(self):
-        variables = set(re.findall(r'{ "(\w+)", offsetof', read("action.c")))
+        variables = set(re.findall(r'{ "(\w+)", offsetof', read("config/action.c")))
         self.assertIn("score", variables)
         self.assertEqual(set(re.findall(r"^\.It Ic \$(\w+)$", self.section, re.MULTILINE)),
                          variables)
@@ -217,7 +217,7 @@ class Rules(unittest.TestCase):
     """abichecker(8), abichecker.conf(5) and the tables of rules.c and access_map.h."""
 
     def setUp(self):
-        self.rules = set(re.findall(r'= "([a-z-]+)"', read("rules.c")))
+        self.rules = set(re.findall(r'= "([a-z-]+)"', read("config/rules.c")))
         self.assertIn("unknown-recipient", self.rules)
 
     def test_every_rule_is_there_and_no_other(self):
@@ -235,7 +235,7 @@ class Rules(unittest.TestCase):
         self.assertGreater(named, 5)
 
     def test_the_text_of_a_map_is_the_programs(self):
-        text = re.search(r'^#define ACCESS_MAP_TEXT "(.*)"', read("access_map.h"), re.MULTILINE)[1]
+        text = re.search(r'^#define ACCESS_MAP_TEXT "(.*)"', read("scan/access_map.h"), re.MULTILINE)[1]
         self.assertIn(f"REJECT {text}", read(CONF_5))
 
 
@@ -266,7 +266,7 @@ class Commands(unittest.TestCase):
                 self.assertIn(f"Fl {option[1:]}", rest, name)
 
     def test_every_long_option_is_there_and_no_other(self):
-        options = set(re.findall(r'{ "([\w-]+)", (?:no|required)_argument', read("abictl.c")))
+        options = set(re.findall(r'{ "([\w-]+)", (?:no|required)_argument', read("ctl/abictl.c")))
         self.assertIn("json", options)
         self.assertEqual(set(re.findall(r"\bFl -([a-z-]+)", self.page)), options)
 
@@ -370,7 +370,7 @@ class Examples(Scratch):
                                 "/usr/local/sbin/abictl cache clean"]),
                 (r"^#[\d*].*$", ["root", "test -x /usr/local/sbin/abictl && "
                                  "/usr/local/sbin/abictl scan >/dev/null 2>&1"])):
-            line, = re.findall(pattern, read("abichecker.cron"), re.MULTILINE)
+            line, = re.findall(pattern, read("contrib/abichecker.cron"), re.MULTILINE)
             self.assertEqual(line.split(None, 6)[5:], fields)
         self.assertIn("cache clean", commands())
         self.assertIn("scan", commands())

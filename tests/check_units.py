@@ -14,7 +14,7 @@ import unittest
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("ABICHECKER_BUILD") or TOP
-UNITS = sorted(os.path.basename(path) for path in glob.glob(f"{TOP}/systemd/abichecker-*"))
+UNITS = sorted(os.path.basename(path) for path in glob.glob(f"{TOP}/contrib/systemd/abichecker-*"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 
 # Times ten, as systemd-analyze has it: 0 is closed, 100 is open to everything.
@@ -38,13 +38,13 @@ class Units(unittest.TestCase):
         listed = re.search(r"^UNITS_SYSTEMD = (.*)$", read("Makefile").replace("\\\n", ""),
                            re.MULTILINE)[1]
         self.assertEqual(sorted(listed.split()), UNITS)
-        self.assertEqual(sorted(os.listdir(f"{TOP}/systemd")), sorted([*UNITS, "map.conf"]))
+        self.assertEqual(sorted(os.listdir(f"{TOP}/contrib/systemd")), sorted([*UNITS, "map.conf"]))
 
     def test_what_they_run_is_a_command_with_such_options(self):
         usage = subprocess.run([os.path.join(BUILD, "abictl"), "--help"], capture_output=True,
                                text=True, check=True).stdout
         for name in SERVICES:
-            (command,) = (value for key, value in settings(read(f"systemd/{name}"))
+            (command,) = (value for key, value in settings(read(f"contrib/systemd/{name}"))
                           if key == "ExecStart")
             program, noun, *options = command.split()
             self.assertEqual(program, "/usr/local/sbin/abictl")
@@ -53,7 +53,7 @@ class Units(unittest.TestCase):
                 self.assertIn(option, line)
 
     def test_both_services_are_closed_alike(self):
-        scan, follow = (settings(read(f"systemd/abichecker-{name}.service"))
+        scan, follow = (settings(read(f"contrib/systemd/abichecker-{name}.service"))
                         for name in ("scan", "follow"))
         differ = {"Description", "ExecStart", "Type", "TimeoutStartSec", "Restart", "RestartSec",
                   "StartLimitIntervalSec", "WantedBy"}
@@ -62,7 +62,7 @@ class Units(unittest.TestCase):
         self.assertIn(("CapabilityBoundingSet", ""), scan)
 
     def test_a_failed_scan_does_not_end_the_timer(self):
-        timer = dict(settings(read("systemd/abichecker-scan.timer")))
+        timer = dict(settings(read("contrib/systemd/abichecker-scan.timer")))
         self.assertEqual(timer["OnUnitInactiveSec"], "90s")
         self.assertIn("OnActiveSec", timer)  # or it never begins
 
@@ -76,7 +76,7 @@ class Systemd(unittest.TestCase):
         self.directory = tempfile.mkdtemp(prefix="abichecker-units.")
         self.addCleanup(shutil.rmtree, self.directory)
         for name in UNITS:
-            self.put(name, read(f"systemd/{name}"))
+            self.put(name, read(f"contrib/systemd/{name}"))
 
     def put(self, name, text):
         path = os.path.join(self.directory, name)
@@ -86,7 +86,7 @@ class Systemd(unittest.TestCase):
 
     def with_map(self):
         for name in SERVICES:
-            self.put(f"{name}.d/map.conf", read("systemd/map.conf"))
+            self.put(f"{name}.d/map.conf", read("contrib/systemd/map.conf"))
 
     def analyze(self, *arguments):
         """Exit status and output, about the units in our directory."""
@@ -114,12 +114,12 @@ class Systemd(unittest.TestCase):
         self.assertEqual(self.verify(), (0, ""))
         # with the last lines too, which are an example
         for name in SERVICES:
-            self.put(f"{name}.d/map.conf", re.sub(r"^#(?=\w+=)", "", read("systemd/map.conf"),
+            self.put(f"{name}.d/map.conf", re.sub(r"^#(?=\w+=)", "", read("contrib/systemd/map.conf"),
                                                   flags=re.MULTILINE))
         self.assertEqual(self.verify(), (0, ""))
 
     def test_it_would_tell(self):
-        self.put(SERVICES[0], read(f"systemd/{SERVICES[0]}").replace("UMask=0027", "UMaks=0027"))
+        self.put(SERVICES[0], read(f"contrib/systemd/{SERVICES[0]}").replace("UMask=0027", "UMaks=0027"))
         self.assertIn("UMaks", self.verify()[1])
 
     def test_they_are_closed_enough(self):

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-#include "access_map_text.h"
+#include "scan/access_map_text.h"
 
 static const char *const blocks[] = { "192.0.2.1", "192.0.2.0/24",
 	"10.0.0.0/8", "2001:db8:1:2::/64", "2001:db8::/64", "2001:db8::5",

@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "abuseipdb.h"
+#include "ctl/abuseipdb.h"
 
 static bool
 entry(void *arg, const struct address *a, const struct cache_score *s,

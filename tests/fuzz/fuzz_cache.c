@@ -6,8 +6,8 @@
 #include "fuzz.h"
 
 #include "cache.h"
-#include "fetch.h"
-#include "rest.h"
+#include "filter/fetch.h"
+#include "base/rest.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

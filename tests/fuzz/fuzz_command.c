@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "command.h"
+#include "filter/command.h"
 
 /* The string of a name in an environment; there must be exactly one. */
 static const char *

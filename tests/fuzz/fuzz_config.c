@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
-#include "action.h"
-#include "config.h"
+#include "config/action.h"
+#include "config/config.h"
 
 /* Sets every option from the printed form of another configuration. */
 static void

@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
-#include "dnsquery.h"
-#include "dnszone.h"
+#include "filter/dnsquery.h"
+#include "config/dnszone.h"
 
 static void
 judge(const struct dnszone *z, const struct in_addr *records, size_t count)

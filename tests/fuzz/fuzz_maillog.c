@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "maillog.h"
-#include "../maillog_lines.h"
+#include "logs/maillog.h"
+#include "../unit/maillog_lines.h"
 
 #define NOW 1795000000
 

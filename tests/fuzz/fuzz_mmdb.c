@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "place.h"
+#include "filter/place.h"
 
 /*
  * libmaxminddb 1.7 forgets a list of 4 KiB when the metadata are bad: once for

@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
-#include "journal.h"
-#include "rotated.h"
+#include "logs/journal.h"
+#include "logs/rotated.h"
 
 static struct journal_export export;
 static char line[JOURNAL_LINE_MAX];

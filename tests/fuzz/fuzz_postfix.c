@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "postfix_conf.h"
+#include "ctl/selftest/postfix_conf.h"
 
 /* Ends a text at an empty line; what is behind that, or "". */
 static char *

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "store_redis.h"
+#include "store/redis/redis.h"
 
 extern const struct store_driver store_redis;
 

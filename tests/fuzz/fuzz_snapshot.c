@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "snapshot.h"
+#include "store/snapshot.h"
 
 #define NOW 1800000000
 

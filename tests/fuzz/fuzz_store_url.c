@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "store_url.h"
+#include "config/store_url.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "userlimits.h"
+#include "filter/userlimits.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

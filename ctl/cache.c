@@ -1,0 +1,323 @@
+/*
+ * abictl cache - the score cache: show, drop, clean, prefetch.
+ */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/abictl.h"
+#include "ctl/abuseipdb.h"
+#include "filter/budget.h"
+#include "filter/fetch.h"
+#include "base/rest.h"
+#include "base/text.h"
+
+#define PREFETCH_TIMEOUT 60 /* seconds: the list is long */
+
+/* Opens the directory. EX_OK, or a failure that has been told. */
+static int
+dir_open(struct abictl *ctl, struct statedir *d)
+{
+	statedir_init(d, ctl->cfg.reputation.cache_dir);
+	if (statedir_usable(d))
+		return EX_OK;
+	return abictl_fail(EX_NOPERM, "%s", d->path[0] == '\0' ?
+	    "reputation.cache_dir is not set" : d->problem);
+}
+
+static const char *
+state_name(enum cache_result state)
+{
+	static const char *const names[] = { "absent", "fresh", "stale" };
+
+	return names[state];
+}
+
+void
+abictl_score_json(cJSON *o, const char *address, const struct cache_score *s)
+{
+	if (strcmp(s->address, address) != 0)
+		cJSON_AddStringToObject(o, "asked", s->address);
+	cJSON_AddNumberToObject(o, "score", s->score);
+	cJSON_AddNumberToObject(o, "fetched", (double)s->fetched);
+	if (s->reporters >= 0)
+		cJSON_AddNumberToObject(o, "reporters", (double)s->reporters);
+	if (s->reports >= 0)
+		cJSON_AddNumberToObject(o, "reports", (double)s->reports);
+	if (s->tor >= 0)
+		cJSON_AddBoolToObject(o, "tor", s->tor);
+	if (s->country[0] != '\0')
+		cJSON_AddStringToObject(o, "country", s->country);
+	if (s->isp[0] != '\0')
+		cJSON_AddStringToObject(o, "isp", s->isp);
+	if (s->usage[0] != '\0')
+		cJSON_AddStringToObject(o, "usage", s->usage);
+}
+
+static int
+score_json(const char *address, enum cache_result state,
+    const struct cache_score *s, const char *resting)
+{
+	cJSON *o = cJSON_CreateObject(), *neighbour;
+
+	cJSON_AddStringToObject(o, "address", address);
+	cJSON_AddStringToObject(o, "state", state_name(state));
+	if (state != CACHE_MISS)
+		abictl_score_json(o, address, s);
+	else if (s->address[0] != '\0') {
+		neighbour = cJSON_AddObjectToObject(o, "neighbour");
+		cJSON_AddStringToObject(neighbour, "address", s->address);
+		cJSON_AddNumberToObject(neighbour, "score", s->score);
+	}
+	if (resting[0] != '\0')
+		cJSON_AddStringToObject(o, "resting", resting);
+	return abictl_json(o);
+}
+
+static void
+score_row(const char *name, size_t n, const char *value)
+{
+	printf("%-10.*s %s\n", (int)n, name, value);
+}
+
+static int
+score_table(const char *address, enum cache_result state,
+    struct cache_score *s, const char *resting, time_t now)
+{
+	char text[CACHE_TEXT_MAX], age[32], *cursor = text, *line, *value;
+
+	score_row("address", 7, address);
+	score_row("state", 5, state_name(state));
+	if (state != CACHE_MISS) {
+		if (strcmp(s->address, address) != 0)
+			score_row("asked", 5, s->address);
+		s->address[0] = '\0';
+		text_age(age, sizeof(age), (long)(now - s->fetched));
+		score_row("age", 3, age);
+		cache_format(s, text, sizeof(text));
+		score_row("score", 5, text_line(&cursor, NULL));
+		while ((line = text_line(&cursor, NULL)) != NULL) {
+			value = strchr(line, '=');
+			score_row(line, (size_t)(value - line), value + 1);
+		}
+	} else if (s->address[0] != '\0')
+		printf("%-10s %s has score %d, which acts on it alone\n",
+		    "neighbour", s->address, s->score);
+	if (resting[0] != '\0')
+		score_row("resting", 7, resting);
+	return EX_OK;
+}
+
+/* What is known of one address. */
+static int
+show_address(struct abictl *ctl, struct statedir *d, const char *arg)
+{
+	struct cache_policy policy = fetch_policy(&ctl->cfg);
+	char text[ADDRESS_TEXT_MAX], resting[256] = "";
+	struct fetch_rest rest;
+	struct cache_score s;
+	struct address a;
+	time_t now = time(NULL);
+	enum cache_result state;
+
+	if (!address_parse(arg, &a))
+		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
+	address_text(&a, text, sizeof(text));
+	state = cache_find(d, &a, &policy, now, &s);
+	if (fetch_resting(&ctl->cfg, d, &a, now, &rest))
+		fetch_rest_text(&rest, now, resting, sizeof(resting));
+	if (ctl->json)
+		score_json(text, state, &s, resting);
+	else
+		score_table(text, state, &s, resting, now);
+	return state == CACHE_MISS ? EX_UNAVAILABLE : EX_OK;
+}
+
+/* The state of the whole: calls made today, is the API resting? */
+static int
+show_all(struct abictl *ctl, struct statedir *d)
+{
+	struct fetch_rest rest;
+	time_t now = time(NULL);
+	long used = budget_used(d, now);
+	char left[24];
+	cJSON *o;
+
+	fetch_resting(&ctl->cfg, d, NULL, now, &rest);
+	if (ctl->json) {
+		o = cJSON_CreateObject();
+		cJSON_AddStringToObject(o, "directory", d->path);
+		cJSON_AddNumberToObject(o, "calls_today", (double)used);
+		cJSON_AddNumberToObject(o, "daily_limit",
+		    (double)ctl->cfg.reputation.daily_limit);
+		cJSON_AddNumberToObject(o, "resting_until",
+		    (double)rest.until);
+		cJSON_AddStringToObject(o, "reason", rest.reason);
+		return abictl_json(o);
+	}
+	printf("directory  %s\n", d->path);
+	if (ctl->cfg.reputation.daily_limit > 0)
+		printf("calls      %ld of %ld today (UTC)\n", used,
+		    ctl->cfg.reputation.daily_limit);
+	else
+		printf("calls      %ld today (UTC), no limit\n", used);
+	text_age(left, sizeof(left), (long)(rest.until - now));
+	if (rest.until != 0)
+		printf("resting    %s more: %s\n", left, rest.reason);
+	else
+		printf("resting    no\n");
+	return EX_OK;
+}
+
+static int
+drop(struct abictl *ctl, struct statedir *d, const char *arg)
+{
+	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
+	char what[REST_WHAT_MAX];
+	struct address a;
+	bool rested;
+	int mine, shared;
+
+	if (!address_parse(arg, &a))
+		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
+	address_text(&a, own, sizeof(own));
+	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, block, sizeof(block));
+	snprintf(what, sizeof(what), REST_IP "%s", own);
+	rested = rest_clear(d, what);
+	mine = statedir_remove(d, own);
+	shared = mine < 0 ? 0 : statedir_remove(d, block);
+	if (mine < 0 || shared < 0)
+		return abictl_fail(EX_IOERR, "%s/%s: %s", d->path,
+		    mine < 0 ? own : block, strerror(errno));
+	if (mine == 0 && shared == 0 && !rested)
+		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", own);
+	abictl_say(ctl, "forgot %s", own);
+	return EX_OK;
+}
+
+static int
+clean(struct abictl *ctl, struct statedir *d)
+{
+	struct cache_policy policy = fetch_policy(&ctl->cfg);
+	struct cache_cleaned done;
+
+	if (cache_clean(d, &policy, time(NULL), &done) != 0)
+		return abictl_fail(EX_IOERR, "%s: %s", d->path,
+		    strerror(errno));
+	if (done.failed > 0)
+		return abictl_fail(EX_IOERR, "%s: %ld files could not be "
+		    "removed", d->path, done.failed);
+	if (ctl->json)
+		printf("{\"kept\":%ld,\"removed\":%ld}\n", done.kept,
+		    done.removed);
+	else
+		abictl_say(ctl, "%ld removed, %ld kept", done.removed,
+		    done.kept);
+	return EX_OK;
+}
+
+/* --- prefetch --- */
+
+struct prefetch {
+	struct abictl *ctl;
+	struct statedir *dir;
+	long written, newer, failed;
+};
+
+/* Writes one entry of the list, unless a newer check is there. */
+static bool
+prefetch_entry(void *arg, const struct address *a,
+    const struct cache_score *score, time_t generated)
+{
+	struct prefetch *p = arg;
+	struct cache_policy policy = fetch_policy(&p->ctl->cfg);
+	char own[ADDRESS_TEXT_MAX], key[ADDRESS_TEXT_MAX];
+	struct cache_score s;
+	int lock;
+
+	if (!address_public(a))
+		return true;
+	address_text(a, own, sizeof(own));
+	cache_key(a, policy.ipv6_prefix, key, sizeof(key));
+	lock = cache_lock(p->dir, key, 0);
+	if (lock < 0 && errno == EAGAIN) { /* it is being checked right now */
+		p->newer++;
+		return true;
+	}
+	if (cache_find(p->dir, a, &policy, time(NULL), &s) != CACHE_MISS &&
+	    strcmp(s.address, own) == 0 && s.fetched >= generated)
+		p->newer++;
+	else { /* it is on the list by itself, not its block */
+		s = *score;
+		memcpy(s.address, own, sizeof(s.address));
+		s.fetched = generated;
+		if (cache_put(p->dir, own, &s, generated) == 0)
+			p->written++;
+		else
+			p->failed++;
+	}
+	if (lock >= 0)
+		close(lock);
+	return p->failed < 10;
+}
+
+static int
+prefetch(struct abictl *ctl, struct statedir *d)
+{
+	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
+	struct prefetch p = { .ctl = ctl, .dir = d };
+	struct abuseipdb_answer answer;
+	time_t now = time(NULL);
+
+	if (ctl->cfg.reputation.min_reporters > 0)
+		return abictl_fail(EX_CONFIG, "the list does not tell how many "
+		    "reported an address: no prefetch with "
+		    "reputation.min_reporters");
+	if (abuseipdb_token(&ctl->cfg, token, reason, sizeof(reason)) != 0)
+		return abictl_fail(EX_CONFIG, "%s", reason);
+	if (rest_until(d, REST_API, now, reason, sizeof(reason)) != 0 ||
+	    rest_until(d, REST_PREFETCH, now, reason, sizeof(reason)) != 0)
+		return abictl_fail(EX_TEMPFAIL, "API rests: %s", reason);
+	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
+	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
+	if (!answer.ok) {
+		/* The list has a quota of its own. */
+		rest_set(d, REST_PREFETCH, now, answer.rest_until,
+		    answer.reason);
+		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
+	}
+	if (p.failed > 0)
+		return abictl_fail(EX_IOERR, "%s: cannot write (%s)", d->path,
+		    strerror(errno));
+	if (ctl->json)
+		printf("{\"written\":%ld,\"newer\":%ld}\n", p.written, p.newer);
+	else
+		printf("%ld written, %ld newer ones kept\n", p.written,
+		    p.newer);
+	return EX_OK;
+}
+
+int
+abictl_cache(struct abictl *ctl, int argc, char **argv)
+{
+	const char *verb = argc > 0 ? argv[0] : "";
+	struct statedir d;
+	int status;
+
+	if ((strcmp(verb, "show") != 0 || argc > 2) &&
+	    (strcmp(verb, "drop") != 0 || argc != 2) &&
+	    ((strcmp(verb, "clean") != 0 && strcmp(verb, "prefetch") != 0) ||
+		argc != 1))
+		return EX_USAGE;
+	status = dir_open(ctl, &d);
+	if (status != EX_OK)
+		return status;
+	if (strcmp(verb, "show") == 0)
+		return argc == 2 ? show_address(ctl, &d, argv[1]) :
+				   show_all(ctl, &d);
+	if (strcmp(verb, "drop") == 0)
+		return drop(ctl, &d, argv[1]);
+	return strcmp(verb, "clean") == 0 ? clean(ctl, &d) : prefetch(ctl, &d);
+}

@@ -1,0 +1,88 @@
+/*
+ * abictl_say - what the subcommands say to people besides their results.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ctl/abictl.h"
+#include "config/action.h"
+#include "base/log.h"
+#include "base/text.h"
+
+static bool by_root; /* root has started it; it may be another user now */
+
+void
+abictl_started(void)
+{
+	by_root = geteuid() == 0;
+}
+
+/* Does a text end with an error that root would not have met? */
+static bool
+is_denied(const char *text)
+{
+	static const int errors[] = { EACCES, EPERM };
+	size_t i, n, len = strlen(text);
+	const char *what;
+
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		what = strerror(errors[i]);
+		n = strlen(what);
+		if (len > n && strcmp(text + len - n, what) == 0)
+			return true;
+	}
+	return false;
+}
+
+int
+abictl_fail(int status, const char *fmt, ...)
+{
+	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(line, sizeof(line), raw);
+	fprintf(stderr, "abictl: %s%s\n", line,
+	    !by_root && is_denied(line) ? "; try sudo" : "");
+	return status;
+}
+
+bool
+abictl_talks(const struct abictl *ctl)
+{
+	return !ctl->json && isatty(STDOUT_FILENO);
+}
+
+void
+abictl_say(const struct abictl *ctl, const char *fmt, ...)
+{
+	char raw[LOG_LINE_MAX], line[LOG_LINE_MAX];
+	va_list ap;
+
+	if (!abictl_talks(ctl))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof(raw), fmt, ap);
+	va_end(ap);
+	text_printable(line, sizeof(line), raw);
+	puts(line);
+}
+
+void
+abictl_warn_idle(const struct config *cfg, const char *check,
+    const char *action)
+{
+	const char *idle = "warning: nobody is stopped by this:";
+
+	if (cfg->filter.dry_run)
+		abictl_fail(0, "%s filter.dry_run is on", idle);
+	else if (!config_makes(cfg, check))
+		abictl_fail(0, "%s %s is not in filter.checks", idle, check);
+	else if (action_only_logs(action))
+		abictl_fail(0, "%s %s.action is log", idle, check);
+}

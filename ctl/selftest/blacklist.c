@@ -1,0 +1,180 @@
+/*
+ * abictl selftest - are the logs read, the offenders published?
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "scan/access_map.h"
+#include "logs/logsource.h"
+#include "logs/maillog.h"
+#include "base/rest.h"
+#include "scan/scan_logs.h"
+#include "ctl/selftest/selftest.h"
+#include "store/snapshot.h"
+#include "store/store.h"
+#include "base/text.h"
+
+#define SAMPLE 65536 /* bytes of a log that are looked at */
+
+/*
+ * Reads the end of a log: are its lines understood? If not, line is the first
+ * that is not.
+ */
+static bool
+is_understood(const char *path, char *line, size_t size)
+{
+	static struct maillog m;
+	struct maillog_hit hit;
+	char buf[SAMPLE];
+	const char *from = buf;
+	size_t pos = 0;
+	ssize_t n = -1;
+	off_t at;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return true; /* told elsewhere */
+	at = lseek(fd, 0, SEEK_END);
+	at = at > SAMPLE ? at - SAMPLE : 0;
+	n = pread(fd, buf, sizeof(buf), at);
+	close(fd);
+	if (n > 0 && at > 0) /* not with the end of a line */
+		from = memchr(buf, '\n', (size_t)n - 1);
+	if (n <= 0 || from == NULL)
+		return true;
+	from += at > 0;
+	maillog_init(&m, NULL);
+	maillog_now(&m, time(NULL));
+	while (maillog_next(&m, from, (size_t)(buf + n - from), &pos, &hit))
+		;
+	text_printable(line, size, m.odd_line);
+	return !maillog_strange(&m);
+}
+
+/* The command that lets this user read a log. */
+static const char *
+log_command(const char *path, int error)
+{
+	return error == EACCES ? selftest_readable(error, path) :
+				 selftest_command_line("ls -l %s", path);
+}
+
+/* A log that is a file. */
+static void
+test_file(const char *path)
+{
+	int error = access(path, R_OK) != 0 ? errno : 0;
+	const char *packed;
+	char line[120];
+
+	if (error != 0)
+		say_try(FAIL, "mail log", log_command(path, error),
+		    "%s: user %s: %s", path, selftest_user(), strerror(error));
+	else if ((packed = logsource_packed(path)) != NULL)
+		say_try(FAIL, "mail log", selftest_command_line("sudo abictl "
+		    "scan --dry-run %s", path), "%s: compressed (%s): only "
+		    "`abictl scan --dry-run' reads it", path, packed);
+	else if (!is_understood(path, line, sizeof(line)))
+		say_try(FAIL, "mail log", selftest_command_line("sudo tail "
+		    "-n 5 %s", path), "%s: its lines are in no form that is "
+		    "known, as: %s", path, line);
+	else
+		say(OK, "mail log", "%s", path);
+}
+
+static void
+test_journal(void)
+{
+	if (scan_logs_journal())
+		say(OK, "mail log", "the journal");
+	else
+		say_try(FAIL, "mail log", "sudo postconf maillog_file",
+		    "the journal: there is none, and no log that is a file");
+}
+
+static void
+test_logs(const struct config *cfg)
+{
+	struct scan_logs logs;
+	size_t i;
+
+	scan_logs_find(&logs, cfg);
+	for (i = 0; i < logs.count; i++)
+		if (logs.what[i][0] == '/')
+			test_file(logs.what[i]);
+		else
+			test_journal();
+	/* Else a file of which others think that it is read would be left. */
+	for (i = 0; i < logs.passed_count; i++)
+		test_file(logs.passed[i]);
+}
+
+/* Is the snapshot there, and of the store's list? */
+static void
+test_snapshot(const struct config *cfg, struct snapshot *s)
+{
+	char error[STORE_ERROR_MAX];
+	struct store *store;
+	int64_t generation = -1;
+
+	if (!snapshot_refresh(s, cfg->blacklist.snapshot)) {
+		say_try(s->absent ? WARN : FAIL, "blacklist",
+		    "sudo abictl scan", "%s%s", s->problem,
+		    s->absent ? ": made by `abictl scan'; does its timer run?" :
+				"");
+		return;
+	}
+	store = store_open(cfg, cfg->store.url, error, sizeof(error));
+	if (store == NULL)
+		return; /* said by the test of the store */
+	store->driver->generation(store, &generation);
+	store->driver->close(store);
+	if (generation == s->generation)
+		say(OK, "blacklist", "%s: %ld listed",
+		    cfg->blacklist.snapshot, s->count);
+	else
+		say(WARN, "blacklist", "%s is not of the store's list: the "
+		    "next scan mends that", cfg->blacklist.snapshot);
+}
+
+static void
+test_map(const struct config *cfg, const struct snapshot *s)
+{
+	const char *map = cfg->blacklist.map;
+	char error[ACCESS_MAP_ERROR_MAX];
+
+	if (map == NULL)
+		return;
+	if (!access_map_check(map, error, sizeof(error)))
+		say_try(FAIL, "access map", selftest_edit(cfg), "%s: %s", map,
+		    error);
+	else if (s->open && access_map_generation(map) == s->generation)
+		say(OK, "access map", "%s", map);
+	else
+		say_try(WARN, "access map", "sudo abictl scan", "%s is not of "
+		    "the snapshot's list: the next scan by root mends that, as "
+		    "with map.conf", map);
+}
+
+void
+selftest_blacklist(const struct config *cfg, struct statedir *d)
+{
+	static struct snapshot snapshot;
+	char why[REST_REASON_MAX];
+
+	if (!config_makes(cfg, "blacklist") ||
+	    !selftest_can(cfg, "blacklist", "blacklist"))
+		return;
+	test_logs(cfg);
+	test_snapshot(cfg, &snapshot);
+	test_map(cfg, &snapshot);
+	snapshot_close(&snapshot);
+	/* Each scan sees to this marker, which lasts an hour. */
+	if (rest_until(d, REST_PURGE_ALL, time(NULL), why, sizeof(why)) == 0)
+		say(WARN, "blacklist", "no `abictl scan' within the last hour");
+}

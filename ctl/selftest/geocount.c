@@ -1,0 +1,135 @@
+/*
+ * abictl selftest - what geocount needs: countries, lists, limits.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "filter/place.h"
+#include "ctl/selftest/selftest.h"
+#include "logs/unpack.h"
+#include "filter/userlimits.h"
+#include "whitelist.h"
+
+#define LIMITS_FILE_MAX (16 * 1024 * 1024)
+
+static void
+geocount_complain(void *arg, int line, const char *what)
+{
+	say(WARN, "geocount", "%s:%d: %s", (const char *)arg, line, what);
+}
+
+/* A country database that is there, but not one; false: nothing to say. */
+static bool
+test_packed(const char *path)
+{
+	const struct unpack *u = unpack_find(path);
+
+	if (u == NULL)
+		return false;
+	say_try(FAIL, "geocount",
+	    selftest_command_line(
+		"sudo mv %s %s.packed && sudo sh -c '%s -dc < %s.packed > %s'",
+		path, path, unpack_name(u), path, path),
+	    "%s: is still compressed "
+	    "(%s): countries are not known",
+	    path, unpack_name(u));
+	return true;
+}
+
+/* A country database that cannot be read. */
+static void
+database_unreadable(const struct config *cfg, const char *path, int error)
+{
+	bool configured = cfg->text[config_find("geocount.database")] != NULL;
+	const char *command = selftest_readable(error, path);
+
+	/* The default may well not be there: addresses are counted. */
+	if (error == ENOENT)
+		command = configured ? selftest_edit(cfg) : NULL;
+	say_try(error != ENOENT || configured ? FAIL : WARN, "geocount",
+	    command, "%s: user %s: %s: countries are not known", path,
+	    selftest_user(), strerror(error));
+}
+
+static void
+test_database(const struct config *cfg)
+{
+	const char *path = cfg->geocount.database;
+	char text[256];
+	struct address a;
+	struct place p;
+
+	address_parse(SELFTEST_ADDRESS, &a);
+	if (path == NULL)
+		say(WARN, "geocount",
+		    "geocount.database is not set: countries "
+		    "are not known");
+	else if (access(path, R_OK) != 0)
+		database_unreadable(cfg, path, errno);
+	else if (test_packed(path))
+		;
+	else if (place_find(path, &a, &p) == PLACE_ERROR)
+		say_try(FAIL, "geocount", selftest_edit(cfg),
+		    "%s: countries "
+		    "are not known",
+		    place_problem());
+	else {
+		place_describe(text, sizeof(text));
+		say(OK, "geocount", "%s: %s", path, text);
+	}
+	place_close();
+}
+
+static void
+test_blocks(const char *path)
+{
+	struct whitelist *w;
+
+	if (path == NULL)
+		return;
+	if (whitelist_load(path, &w, NULL, geocount_complain, (void *)path) !=
+	    0) {
+		say_try(FAIL, "geocount", selftest_readable(errno, path),
+		    "%s: %s", path, strerror(errno));
+		return;
+	}
+	say(OK, "geocount", "%s: %zu entries", path, whitelist_size(w));
+	whitelist_free(w);
+}
+
+static void
+test_limits(const char *path)
+{
+	struct limits *l;
+	size_t len;
+	char *text;
+
+	if (path == NULL)
+		return;
+	text = file_slurp(path, LIMITS_FILE_MAX, &len, NULL);
+	l = text != NULL
+		? limits_parse(text, len, geocount_complain, (void *)path)
+		: NULL;
+	if (l == NULL)
+		say_try(FAIL, "geocount", selftest_readable(errno, path),
+		    "%s: %s", path, strerror(errno));
+	else
+		say(OK, "geocount", "%s: %zu lines", path, limits_size(l));
+	limits_free(l);
+	free(text);
+}
+
+void
+selftest_geocount(const struct config *cfg)
+{
+	if (!config_makes(cfg, "geocount") ||
+	    !selftest_can(cfg, "geocount", "geocount"))
+		return;
+	test_database(cfg);
+	test_blocks(cfg->geocount.whitelist_file);
+	test_limits(cfg->geocount.users_file);
+}

@@ -1,0 +1,171 @@
+/*
+ * abictl selftest - looking at Postfix, while we are root.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/process.h"
+#include "ctl/selftest/selftest.h"
+#include "ctl/selftest/postfix.h"
+#include "base/tool.h"
+
+#define ANSWER_MS 15000 /* the filter has 10 seconds, by default */
+
+struct instance selftest_instances[INSTANCES_MAX];
+size_t selftest_instance_count;
+
+static bool
+is_running(const struct postfix *p)
+{
+	const char *argv[] = {"postfix", "-c", p->directory, "status", NULL};
+	const char *here[] = {"postfix", "status", NULL};
+	char error[256];
+
+	return tool_run(p->directory[0] != '\0' ? argv : here, -1, -1, 10,
+		   error, sizeof(error)) == 0;
+}
+
+/* A filter host's; on this host it would be a service of master.cf. */
+static bool
+is_remote(const char *target)
+{
+	return strncmp(target, "inet:", 5) == 0 &&
+	       strncmp(target, "inet:127.", 9) != 0 &&
+	       strncmp(target, "inet:[::1]", 10) != 0 &&
+	       strncmp(target, "inet:localhost:", 15) != 0;
+}
+
+bool
+selftest_worth_asking(const struct instance *in, const char *target)
+{
+	const struct postfix_service *s = postfix_listener(&in->conf, target);
+
+	return s != NULL ? postfix_is_ours(s) : !in->ours && is_remote(target);
+}
+
+/* What an earlier service got there, if that was no answer: once will do. */
+static const struct policy_asked *
+silent_before(const struct instance *in, const char *target)
+{
+	const struct asker *a;
+	size_t i;
+
+	for (a = in->askers; a < in->askers + in->count; a++)
+		for (i = 0; i < a->count; i++)
+			if (strcmp(a->asks[i].target, target) == 0 &&
+			    a->answers[i].text[0] != '\0' &&
+			    !a->answers[i].answered)
+				return &a->answers[i];
+	return NULL;
+}
+
+static void
+asker_ask(const struct instance *in, struct asker *a)
+{
+	const struct policy_asked *silent;
+	char path[PATH_MAX];
+	const char *target;
+	bool is_socket;
+	size_t i;
+
+	for (i = 0; i < a->count; i++) {
+		target = a->asks[i].target;
+		is_socket =
+		    postfix_socket(&in->conf, target, path, sizeof(path));
+		/* One that is left over is nobody's. */
+		a->there[i] =
+		    is_socket && in->root && policy_listens(path, ANSWER_MS);
+		if (!in->running || !selftest_worth_asking(in, target))
+			continue;
+		silent = silent_before(in, target);
+		if (silent != NULL)
+			a->answers[i] = *silent;
+		else
+			policy_ask(is_socket ? path : target + strlen("inet:"),
+			    is_socket, ANSWER_MS, &a->answers[i]);
+	}
+}
+
+static void
+instance_look(struct instance *in, const char *directory)
+{
+	const struct postfix_service *s;
+	struct asker *a;
+	size_t i, k;
+
+	in->read =
+	    postfix_read(&in->conf, directory, in->error, sizeof(in->error));
+	in->askers = calloc(in->conf.count + 1, sizeof(*in->askers));
+	if (!in->read || in->askers == NULL)
+		return;
+	in->root = geteuid() == 0;
+	in->running = in->root && is_running(&in->conf);
+	for (i = 0; i < in->conf.count; i++)
+		in->ours |= postfix_is_ours(&in->conf.services[i]);
+	for (i = 0; i < in->conf.count; i++) {
+		s = &in->conf.services[i];
+		if (strcmp(s->program, "smtpd") != 0)
+			continue;
+		a = &in->askers[in->count++];
+		a->service = s;
+		a->count = postfix_asks(&in->conf, s, a->asks);
+		for (k = 0; k < a->count; k++)
+			in->part |=
+			    selftest_worth_asking(in, a->asks[k].target);
+		asker_ask(in, a);
+	}
+	in->part |= in->ours;
+}
+
+void
+selftest_postfix_look(void)
+{
+	char list[4096], directory[PATH_MAX], *word, *rest = list;
+
+	instance_look(&selftest_instances[0], "");
+	selftest_instance_count = 1;
+	/* Who names an instance in the environment means that one. */
+	if (!selftest_instances[0].read || getenv("MAIL_CONFIG") != NULL)
+		return;
+	postfix_value(&selftest_instances[0].conf, NULL,
+	    "multi_instance_directories", list, sizeof(list));
+	while (selftest_instance_count < INSTANCES_MAX &&
+	       (word = strsep(&rest, ", \t")) != NULL) {
+		if (word[0] == '\0')
+			continue;
+		snprintf(directory, sizeof(directory), "%s", word);
+		instance_look(
+		    &selftest_instances[selftest_instance_count++], directory);
+	}
+}
+
+/* The user of the first service that is ours. */
+static bool
+service_user(char *name, size_t size)
+{
+	const struct postfix *p;
+	size_t i, k;
+
+	for (k = 0; k < selftest_instance_count; k++) {
+		p = &selftest_instances[k].conf;
+		for (i = 0; i < p->count; i++)
+			if (postfix_is_ours(&p->services[i]) &&
+			    postfix_argument(
+				&p->services[i], "user", name, size)) {
+				name[strcspn(name, ":")] = '\0';
+				return true;
+			}
+	}
+	return false;
+}
+
+void
+selftest_user_take(void)
+{
+	char user[POSTFIX_NAME_MAX];
+
+	if (geteuid() == 0 && service_user(user, sizeof(user)))
+		process_become(user);
+}

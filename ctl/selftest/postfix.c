@@ -1,0 +1,329 @@
+/*
+ * abictl selftest - do the services of Postfix ask us, and as they should?
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/selftest/selftest.h"
+#include "ctl/selftest/postfix.h"
+#include "base/suggest.h"
+
+#define PORT_SMTP 25
+#define PORT_SMTPS 465
+#define PORT_SUBMISSION 587
+
+/* How people call a service. */
+static const char *
+label(const struct postfix_service *s, char *out, size_t size)
+{
+	int port = postfix_port(s);
+	const char *name = s->name;
+
+	if (strcmp(s->type, "pass") == 0)
+		name = "smtpd behind postscreen";
+	else if (port == PORT_SMTP)
+		name = "port 25";
+	else if (port == PORT_SUBMISSION)
+		name = "submission";
+	else if (port == PORT_SMTPS && strcmp(name, "submissions") != 0)
+		name = "smtps";
+	snprintf(out, size,
+	    strchr(s->name, ':') != NULL && name != s->name ? "%s (%s)" : "%s",
+	    name, s->name);
+	return out;
+}
+
+/* The place of a target: private/abichecker, 127.0.0.1:9998. */
+static const char *
+place(const char *target)
+{
+	return strncmp(target, "unix:", 5) == 0 ||
+		       strncmp(target, "inet:", 5) == 0
+		   ? target + 5
+		   : target;
+}
+
+/* A target that is nobody's; which of our services was meant? */
+static void
+target_tell(
+    const struct instance *in, const struct asker *a, const char *target)
+{
+	char text[512], who[160], command[PATH_MAX + 64], own[192];
+	const struct postfix_service *s, *meant = NULL;
+	const char *base = strrchr(target, '/');
+	struct suggest g;
+	size_t i;
+
+	suggest_init(&g, place(target));
+	for (i = 0; i < in->conf.count; i++) {
+		s = &in->conf.services[i];
+		if (!postfix_is_ours(s) || strcmp(s->type, "unix") != 0)
+			continue;
+		snprintf(own, sizeof(own), "%s/%s",
+		    s->is_private == 'n' ? "public" : "private", s->name);
+		suggest_try(&g, own);
+		if (s->is_private == 'n' && base != NULL &&
+		    strcmp(base + 1, s->name) == 0)
+			meant = s;
+	}
+	label(a->service, who, sizeof(who));
+	if (meant != NULL) {
+		say_try(FAIL, selftest_subject(in),
+		    selftest_change_column(in, meant, "private", "y"),
+		    "%s asks %s, but "
+		    "in master.cf the service %s is not private: its socket is "
+		    "public/%s",
+		    who, place(target), meant->name, meant->name);
+		return;
+	}
+	snprintf(command, sizeof(command), "sudo postconf %s%s-n | grep -n %s",
+	    in->conf.directory[0] != '\0' ? "-c " : "", in->conf.directory,
+	    target);
+	say_try(FAIL, selftest_subject(in), command,
+	    "%s asks %s%s, and mail gets a "
+	    "451 or is not judged",
+	    who, place(target),
+	    suggest_say(
+		&g, ", of which master.cf knows nothing", text, sizeof(text)));
+}
+
+/* One question of a service that is, or should be, for us. True if it is. */
+static bool
+test_ask(const struct instance *in, const struct asker *a, size_t i)
+{
+	const struct postfix_ask *ask = &a->asks[i];
+	const struct policy_asked *answer = &a->answers[i];
+	bool socket = strncmp(ask->target, "unix:", 5) == 0;
+	char who[160];
+
+	if (!selftest_worth_asking(in, ask->target)) {
+		if (!socket || !in->root || a->there[i] ||
+		    postfix_listener(&in->conf, ask->target) != NULL)
+			return false;
+		target_tell(in, a, ask->target);
+		return true;
+	}
+	label(a->service, who, sizeof(who));
+	if (!in->running)
+		say(OK, selftest_subject(in), "%s asks %s (not tried)", who,
+		    place(ask->target));
+	else if (answer->answered)
+		say(OK, selftest_subject(in), "%s asks %s: %s", who,
+		    place(ask->target), answer->text);
+	else
+		say_try(FAIL, selftest_subject(in),
+		    "sudo postfix reload; sudo postfix "
+		    "check; sudo abictl selftest",
+		    "%s asks %s, which does "
+		    "not answer: %s",
+		    who, place(ask->target), answer->text);
+	return true;
+}
+
+/* A filter that does not answer: what does Postfix do then? */
+static void
+test_default(const struct instance *in, const struct asker *a,
+    const struct postfix_ask *ask)
+{
+	char value[256], who[160];
+
+	postfix_value(&in->conf, a->service,
+	    "smtpd_policy_service_default_action", value, sizeof(value));
+	if (ask->has_default || (value[0] != '4' && value[0] != '5'))
+		return;
+	say_try(WARN, selftest_subject(in),
+	    selftest_change(
+		in, "-e", "smtpd_policy_service_default_action=DUNNO"),
+	    "%s: without "
+	    "default_action=DUNNO mail gets a 451 when the filter does not "
+	    "answer",
+	    label(a->service, who, sizeof(who)));
+}
+
+/* Is one of these checks in force? */
+static bool
+any_check(const struct config *cfg, const char *a, const char *b, const char *c)
+{
+	return config_makes(cfg, a) || config_makes(cfg, b) ||
+	       config_makes(cfg, c);
+}
+
+/* Is it a service for users: submission, or one with logins of its own? */
+static bool
+is_for_users(const struct instance *in, const struct postfix_service *s)
+{
+	char all[64], own[64];
+	int port = postfix_port(s);
+
+	postfix_value(
+	    &in->conf, NULL, "smtpd_sasl_auth_enable", all, sizeof(all));
+	postfix_value(&in->conf, s, "smtpd_sasl_auth_enable", own, sizeof(own));
+	return port == PORT_SUBMISSION || port == PORT_SMTPS ||
+	       (strcmp(own, "yes") == 0 &&
+		   (strcmp(all, "yes") != 0 || port == PORT_SMTP));
+}
+
+/* Is it what anybody in the world connects to? */
+static bool
+is_for_strangers(const struct postfix_service *s)
+{
+	return postfix_port(s) == PORT_SMTP || strcmp(s->type, "pass") == 0;
+}
+
+/* What a service that should ask and does not is told. */
+static void
+test_audience(const struct instance *in, const struct asker *a,
+    const struct config *cfg, bool asks, bool users, bool strangers)
+{
+	bool needs_users = is_for_users(in, a->service) &&
+			   any_check(cfg, "accounts", "authbl", "geocount");
+	bool needs_strangers =
+	    is_for_strangers(a->service) &&
+	    any_check(cfg, "whitelist", "blacklist", "reputation");
+	char who[160];
+
+	label(a->service, who, sizeof(who));
+	if (needs_strangers && !strangers)
+		say(WARN, selftest_subject(in),
+		    asks ? "%s: check_policy_service stands "
+			   "where nobody comes to it"
+			 : "%s does not ask: no stranger is judged there",
+		    who);
+	if (needs_users && !users)
+		say(WARN, selftest_subject(in),
+		    asks || (needs_strangers && strangers)
+			? "%s: check_policy_service must stand before "
+			  "permit_sasl_authenticated, or users are not watched "
+			  "there"
+			: "%s does not ask: no user is watched there",
+		    who);
+}
+
+/* All of one smtpd service. True if it asks us, or is meant to. */
+static bool
+test_asker(
+    const struct instance *in, const struct asker *a, const struct config *cfg)
+{
+	bool asks = false, users = false, strangers = false, late = false;
+	char delay[16], who[160];
+	size_t i;
+
+	for (i = 0; i < a->count; i++) {
+		if (!test_ask(in, a, i))
+			continue;
+		asks = true;
+		users |= a->asks[i].users;
+		strangers |= a->asks[i].strangers;
+		late |= a->asks[i].users_late;
+		test_default(in, a, &a->asks[i]);
+	}
+	postfix_value(
+	    &in->conf, a->service, "smtpd_delay_reject", delay, sizeof(delay));
+	if (users && !late && is_for_users(in, a->service) &&
+	    strcmp(delay, "yes") != 0)
+		say_try(WARN, selftest_subject(in),
+		    selftest_change(in, "-e", "smtpd_delay_reject=yes"),
+		    "%s: "
+		    "smtpd_delay_reject is not yes: in client restrictions the "
+		    "SASL user is not known yet",
+		    label(a->service, who, sizeof(who)));
+	test_audience(in, a, cfg, asks, users, strangers);
+	return asks;
+}
+
+/* True if somebody asks us there. */
+static bool
+test_instance(const struct instance *in, const struct config *cfg)
+{
+	bool asked = false;
+	size_t i;
+
+	for (i = 0; i < in->conf.count; i++)
+		if (postfix_is_ours(&in->conf.services[i]))
+			selftest_service(in, &in->conf.services[i], cfg);
+	if (!in->root)
+		say(SKIP, selftest_subject(in),
+		    "only root can ask as smtpd does");
+	else if (!in->running)
+		say_try(WARN, selftest_subject(in), "sudo postfix start",
+		    "is not running, so nothing was asked");
+	for (i = 0; i < in->count; i++)
+		asked |= test_asker(in, &in->askers[i], cfg);
+	return asked;
+}
+
+/* Does an instance say what it reads anywhere in its settings? */
+static bool
+names_map(const struct postfix *p, const char *map)
+{
+	const char *const texts[] = {p->parameters, p->overrides};
+	size_t n = strlen(map), i;
+	const char *at;
+
+	for (i = 0; i < 2; i++)
+		for (at = texts[i]; (at = strstr(at, map)) != NULL; at += n)
+			if (strchr(", \t\r\n}", at[n]) != NULL)
+				return true;
+	return false;
+}
+
+static void
+test_map_read(const struct config *cfg)
+{
+	static const char list[] = "smtpd_client_restrictions";
+	const char *map = cfg->blacklist.map;
+	char value[2048], setting[sizeof(value) + PATH_MAX + 128];
+	size_t i;
+
+	if (map == NULL || !config_makes(cfg, "blacklist") ||
+	    config_error(cfg, "blacklist") != NULL)
+		return;
+	for (i = 0; i < selftest_instance_count; i++)
+		if (selftest_instances[i].read &&
+		    names_map(&selftest_instances[i].conf, map))
+			return;
+	postfix_value(
+	    &selftest_instances[0].conf, NULL, list, value, sizeof(value));
+	/* Users are let through: it may be the list of submission, too. */
+	snprintf(setting, sizeof(setting),
+	    "%s=permit_mynetworks, "
+	    "permit_sasl_authenticated, check_client_access %s%s%s",
+	    list, map, value[0] != '\0' ? ", " : "", value);
+	say_try(WARN, "access map",
+	    selftest_change(&selftest_instances[0], "-e", setting),
+	    "%s: nothing in main.cf or master.cf reads it", map);
+}
+
+void
+selftest_postfix(const struct config *cfg)
+{
+	bool part = false, asked = false;
+	size_t i;
+
+	if (selftest_instance_count == 0 || !selftest_instances[0].read) {
+		say(SKIP, "Postfix", "postconf: %s",
+		    selftest_instances[0].error);
+		return;
+	}
+	for (i = 0; i < selftest_instance_count; i++) {
+		if (!selftest_instances[i].read)
+			say(WARN, selftest_subject(&selftest_instances[i]),
+			    "postconf: %s", selftest_instances[i].error);
+		else if (selftest_instances[i].part) {
+			part = true;
+			asked |= test_instance(&selftest_instances[i], cfg);
+		}
+	}
+	if (!part)
+		say(WARN, "Postfix",
+		    "no spawn service runs abichecker; see "
+		    "master.cf.example");
+	else if (!asked)
+		say(WARN, "Postfix", "no smtpd_*_restrictions ask abichecker");
+	test_map_read(cfg);
+	for (i = 0; i < selftest_instance_count; i++) {
+		postfix_release(&selftest_instances[i].conf);
+		free(selftest_instances[i].askers);
+	}
+}

@@ -1,0 +1,383 @@
+/*
+ * abictl selftest - is everything in place?
+ *
+ * Looks at what the filter needs and at how Postfix calls it, a line per
+ * finding. Makes one API call, of an address that is certainly known.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/abictl.h"
+#include "ctl/abuseipdb.h"
+#include "filter/budget.h"
+#include "filter/fetch.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "base/rest.h"
+#include "ctl/selftest/selftest.h"
+#include "store/store.h"
+#include "base/text.h"
+#include "whitelist.h"
+
+static void
+config_warn(void *arg, const char *text)
+{
+	*(int *)arg += 1;
+	say(WARN, "configuration", "%s", text);
+}
+
+/* Where everybody can write, everybody can be there first. */
+static void
+test_paths(const struct config *cfg)
+{
+	const char *v;
+	int i;
+
+	for (i = 0; i < config_option_count; i++) {
+		v = config_get(cfg, i);
+		if (config_options[i].type == CONFIG_STORE)
+			v += strcspn(v, ":") + 1;
+		if (strncmp(v, "/tmp/", 5) == 0 ||
+		    strncmp(v, "/var/tmp/", 9) == 0)
+			say(WARN, "configuration",
+			    "%s.%s: %s is in a "
+			    "directory that everybody can write",
+			    config_options[i].section, config_options[i].key,
+			    v);
+	}
+}
+
+/* We may have read it as root; can the filter read it? */
+static void
+test_config_readable(const struct config *cfg, const char *name)
+{
+	char directory[PATH_MAX];
+	const char *group = selftest_group(), *command;
+
+	if (cfg->file_mode == 0 || access(name, R_OK) == 0)
+		return;
+	snprintf(directory, sizeof(directory), "%.*s",
+	    (int)(strrchr(name, '/') != NULL ? strrchr(name, '/') - name : 0),
+	    name);
+	if (directory[0] != '\0' && access(directory, X_OK) != 0)
+		command = selftest_command_line("sudo chgrp %s %s && "
+						"sudo chmod 750 %s",
+		    group, directory, directory);
+	else
+		command = selftest_command_line("sudo chgrp %s %s && "
+						"sudo chmod 640 %s",
+		    group, name, name);
+	say_try(FAIL, "configuration", command,
+	    "%s: user %s cannot read it, "
+	    "so every filter answers DUNNO",
+	    name, selftest_user());
+}
+
+static void
+test_config(const struct config *cfg)
+{
+	const char *name = cfg->file != NULL ? cfg->file : CONFIG_DEFAULT_FILE;
+	int warnings = 0, i;
+
+	for (i = 0; i < cfg->error_count; i++)
+		say_try(FAIL, "configuration", selftest_edit(cfg), "%s",
+		    cfg->errors[i].text);
+	test_config_readable(cfg, name);
+	if (cfg->filter.dry_run)
+		say_try(WARN, "configuration", selftest_edit(cfg),
+		    "filter.dry_run is yes: nobody is refused");
+	config_warnings(cfg, config_warn, &warnings);
+	if (cfg->file_mode == 0)
+		say(WARN, "configuration",
+		    "%s: no such file, so the defaults "
+		    "are in force",
+		    name);
+	else if (warnings == 0 && cfg->error_count == 0)
+		say(OK, "configuration", "%s", name);
+}
+
+static void
+whitelist_complain(void *arg, int line, const char *what)
+{
+	say(WARN, "whitelist", "%s:%d: %s", (const char *)arg, line, what);
+}
+
+static void
+test_whitelist(const struct config *cfg)
+{
+	const char *path = cfg->whitelist.file;
+	struct whitelist *w;
+
+	if (path == NULL)
+		say(SKIP, "whitelist", "whitelist.file is not set");
+	else if (whitelist_load(
+		     path, &w, NULL, whitelist_complain, (void *)path) != 0)
+		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
+		    selftest_readable(errno, path), "%s: %s", path,
+		    strerror(errno));
+	else {
+		say(OK, "whitelist", "%s: %zu entries", path,
+		    whitelist_size(w));
+		whitelist_free(w);
+	}
+}
+
+static void
+test_log(const struct config *cfg)
+{
+	const char *path = cfg->log.target;
+
+	if (path[0] != '/')
+		say(OK, "log", "%s", path);
+	else if (access(path, W_OK) == 0)
+		say(OK, "log", "%s: user %s can write", path, selftest_user());
+	else
+		say_try(FAIL, "log",
+		    selftest_command_line("sudo install "
+					  "-o %s -m 640 /dev/null %s",
+			selftest_user(), path),
+		    "%s: user %s: %s", path, selftest_user(), strerror(errno));
+}
+
+/* Can this identity, which is the filter's, work with the cache? */
+static bool
+test_cache(struct statedir *d)
+{
+	static const char name[] = STATEDIR_TEMPORARY "selftest";
+	int lock;
+
+	if (d->path[0] == '\0') {
+		say(WARN, "cache",
+		    "reputation.cache_dir is not set: every "
+		    "message costs an API call");
+		return false;
+	}
+	if (!statedir_usable(d)) {
+		say_try(FAIL, "cache", selftest_own_directory(d->path), "%s",
+		    d->problem);
+		return false;
+	}
+	if (geteuid() == 0)
+		say_try(WARN, "cache", selftest_own_directory(d->path),
+		    "%s belongs to "
+		    "root; it should belong to the user of the spawn service",
+		    d->path);
+	if (statedir_write(d, name, "", 0, 0) != 0 ||
+	    statedir_remove(d, name) < 0) {
+		say_try(FAIL, "cache", selftest_own_directory(d->path),
+		    "%s: user %s "
+		    "cannot write: %s",
+		    d->path, selftest_user(), strerror(errno));
+		return false;
+	}
+	lock = statedir_lock(d, STATEDIR_LOCK_PROBE, 1000);
+	if (lock < 0)
+		say_try(FAIL, "cache",
+		    selftest_command_line(
+			"sudo rm -f %s/" STATEDIR_LOCK, d->path),
+		    "%s/" STATEDIR_LOCK ": %s", d->path, strerror(errno));
+	else {
+		close(lock);
+		say(OK, "cache", "%s: user %s can write", d->path,
+		    selftest_user());
+	}
+	return lock >= 0;
+}
+
+/* The command that may mend a store, or else tells more. */
+static const char *
+store_command(const struct config *cfg)
+{
+	const char *path = cfg->store.url + strcspn(cfg->store.url, "/");
+	char directory[PATH_MAX];
+
+	snprintf(directory, sizeof(directory), "%.*s",
+	    (int)(strrchr(cfg->store.url, '/') - path), path);
+	if (strncmp(cfg->store.url, "sqlite:", 7) != 0 ||
+	    access(directory, W_OK) == 0)
+		return "sudo abictl store status";
+	return selftest_own_directory(directory);
+}
+
+static void
+test_store(const struct config *cfg)
+{
+	char error[STORE_ERROR_MAX];
+	struct store_status status;
+	struct store *s;
+
+	s = store_open(cfg, cfg->store.url, error, sizeof(error));
+	if (s == NULL) {
+		say_try(FAIL, "store", store_command(cfg), "%s", error);
+		return;
+	}
+	if (s->driver->status(s, &status) == STORE_ERROR)
+		say_try(FAIL, "store", store_command(cfg), "%s", s->error);
+	else
+		say(OK, "store", "%s: %ld logins, schema %ld", status.where,
+		    status.rows[STORE_LOGIN], status.schema);
+	s->driver->close(s);
+}
+
+static void
+test_abictl(const struct config *cfg)
+{
+	char path[PATH_MAX];
+
+	if (cfg->filter.abictl != NULL)
+		snprintf(path, sizeof(path), "%s", cfg->filter.abictl);
+	else if (process_sibling("abictl", path, sizeof(path)) != 0) {
+		say_try(FAIL, "abictl", "sudo mount -t proc proc /proc",
+		    "/proc/self/exe: %s", strerror(errno));
+		return;
+	}
+	if (access(path, X_OK) == 0)
+		say(OK, "abictl", "%s", path);
+	else
+		say_try(FAIL, "abictl",
+		    cfg->filter.abictl != NULL
+			? selftest_edit(cfg)
+			: selftest_command_line("sudo chmod 755 %s", path),
+		    "%s: %s", path, strerror(errno));
+}
+
+/* Takes one of the day's calls; false, and said why, when that fails. */
+static bool
+call_take(const struct config *cfg, struct statedir *d, time_t now)
+{
+	struct budget_answer b;
+
+	switch (
+	    budget_take(d, cfg->reputation.daily_limit, NULL, now, 1000, &b)) {
+	case BUDGET_ERROR:
+		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
+		    strerror(errno));
+		return false;
+	case BUDGET_REFUSED:
+		say(WARN, "AbuseIPDB", "%s", b.why);
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* The command for a key that cannot be used. */
+static const char *
+token_command(const struct config *cfg)
+{
+	const char *path = cfg->reputation.token_file;
+
+	if (path == NULL)
+		return selftest_edit(cfg);
+	return access(path, R_OK) != 0 ? selftest_readable(errno, path)
+				       : selftest_edit_file(path);
+}
+
+/* The command after a call that has failed for this reason. */
+static const char *
+api_command(const struct config *cfg, const char *reason)
+{
+	return strstr(reason, "status 401") != NULL
+		   ? token_command(cfg)
+		   : selftest_command_line("curl -sS -o /dev/null -w "
+					   "'%%{http_code}\\n' %s",
+			 cfg->reputation.url);
+}
+
+/* The key, and with it one call. */
+static void
+test_api(const struct config *cfg, struct statedir *d)
+{
+	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX + 64];
+	struct fetch_rest rest;
+	const char *path = cfg->reputation.token_file;
+	struct abuseipdb_answer answer;
+	struct cache_score score;
+	struct address a;
+	struct stat st;
+	time_t now = time(NULL);
+
+	if (cfg->reputation.token == NULL && path == NULL) {
+		say(WARN, "AbuseIPDB",
+		    "reputation.token is not set: no client "
+		    "is judged by its score");
+		return;
+	}
+	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & 07) != 0)
+		say_try(WARN, "AbuseIPDB",
+		    selftest_command_line("sudo chmod o-rwx %s", path),
+		    "%s: everybody can read this "
+		    "secret",
+		    path);
+	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
+		say_try(FAIL, "AbuseIPDB", token_command(cfg), "%s", reason);
+		return;
+	}
+	/* After a wrong key this is how to try the new one. */
+	if (fetch_resting(cfg, d, NULL, now, &rest) &&
+	    strstr(rest.reason, "HTTP status 401") == NULL &&
+	    strcmp(rest.what, FETCH_OWN_BUDGET) != 0) {
+		fetch_rest_text(&rest, now, reason, sizeof(reason));
+		say(WARN, "AbuseIPDB", "%s", reason);
+		return;
+	}
+	if (!call_take(cfg, d, now))
+		return;
+	address_parse(SELFTEST_ADDRESS, &a);
+	abuseipdb_check(
+	    cfg, token, &a, cfg->reputation.timeout * 1000, &score, &answer);
+	if (!answer.ok)
+		say_try(FAIL, "AbuseIPDB", api_command(cfg, answer.reason),
+		    "%s: %s", cfg->reputation.url, answer.reason);
+	else if (answer.remaining >= 0)
+		say(OK, "AbuseIPDB", "%s answers, %ld calls left today",
+		    cfg->reputation.url, answer.remaining);
+	else
+		say(OK, "AbuseIPDB", "%s answers", cfg->reputation.url);
+	/* Others shall not run into what was just found out. */
+	if (answer.ok) {
+		rest_clear(d, REST_API);
+		rest_clear(d, REST_BUDGET);
+	} else if (!answer.only_this)
+		rest_set(d, answer.budget ? REST_BUDGET : REST_API, now,
+		    answer.rest_until, answer.reason);
+}
+
+int
+abictl_selftest(struct abictl *ctl, int argc, char **argv)
+{
+	const struct config *cfg = &ctl->cfg;
+	struct statedir dir;
+
+	(void)argv;
+	if (argc != 0)
+		return EX_USAGE;
+	log_open("abictl", "none", LOG_LEVEL_ERROR); /* said below */
+	if (ctl->json)
+		selftest_json();
+	statedir_init(&dir, cfg->reputation.cache_dir);
+	test_config(cfg);
+	test_paths(cfg);
+	test_log(cfg);
+	if (selftest_can(cfg, "whitelist", "whitelist"))
+		test_whitelist(cfg);
+	if (selftest_can(cfg, "reputation", "cache"))
+		test_cache(&dir);
+	selftest_geocount(cfg);
+	if (selftest_can(cfg, "store", "store"))
+		test_store(cfg);
+	test_abictl(cfg);
+	if (config_makes(cfg, "reputation") &&
+	    selftest_can(cfg, "reputation", "AbuseIPDB"))
+		test_api(cfg, &dir);
+	selftest_zones(cfg, &dir);
+	if (selftest_can(cfg, "accounts", "accounts.command"))
+		selftest_command(cfg);
+	selftest_blacklist(cfg, &dir);
+	selftest_postfix(cfg);
+	return selftest_end();
+}

@@ -1,0 +1,82 @@
+/*
+ * selftest - what the parts of `abictl selftest' share.
+ */
+#ifndef SELFTEST_H
+#define SELFTEST_H
+
+#include "config/config.h"
+#include "base/statedir.h"
+
+#define SELFTEST_ADDRESS "1.1.1.1" /* a public resolver, for lookups */
+
+enum selftest_level { OK, SKIP, WARN, FAIL };
+
+/* One finding that is no FAIL. */
+void say(enum selftest_level level, const char *subject, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/*
+ * One finding, and the command to run next, which mends it or tells more. A
+ * FAIL has always one, and makes the exit status 1.
+ */
+void say_try(enum selftest_level level, const char *subject,
+    const char *command, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A command of up to 1023 bytes for say_try(). Valid until the next call. */
+const char *selftest_command_line(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2)));
+
+/* The commands that open a file, or the configuration, in an editor. */
+const char *selftest_edit_file(const char *path);
+const char *selftest_edit(const struct config *cfg);
+
+/* The command that lets the filter read a file, after this error. */
+const char *selftest_readable(int error, const char *path);
+
+/* The command that gives it a directory. */
+const char *selftest_own_directory(const char *path);
+
+/* Findings shall be JSON. */
+void selftest_json(void);
+
+/* Behind the last one: the closing line, or the JSON. The exit status. */
+int selftest_end(void);
+
+/* The names of the filter's user and group, for whom all is tried. */
+const char *selftest_user(void);
+const char *selftest_group(void);
+
+/*
+ * Can something be tested that relies on these sections of the configuration?
+ * Says that it is left out if one is in error, which was told before.
+ */
+bool selftest_can(const struct config *cfg, const char *sections,
+    const char *what);
+
+/* Country database, lists and limits. */
+void selftest_geocount(const struct config *cfg);
+
+/* The DNS zones: RFC 5782's test points. d: where the markers are. */
+void selftest_zones(const struct config *cfg, struct statedir *d);
+
+/* accounts.command. */
+void selftest_command(const struct config *cfg);
+
+/* Logs, snapshot, map. */
+void selftest_blacklist(const struct config *cfg, struct statedir *d);
+
+/*
+ * main.cf and master.cf: first, while we are root, it is looked and asked
+ * there; then, as the filter's user, that is judged.
+ */
+void selftest_postfix_look(void);
+void selftest_postfix(const struct config *cfg);
+
+/*
+ * Where nothing that is the filter's tells who it is, since all is root's:
+ * becomes the user whom master.cf names, if it does.
+ */
+void selftest_user_take(void);
+
+#endif

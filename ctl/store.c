@@ -1,0 +1,245 @@
+/*
+ * abictl store - the store as a whole: status, purge, copying to another one.
+ */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/abictl.h"
+#include "store/store.h"
+#include "config/store_url.h"
+
+#define COPY_ROWS 500    /* written at once */
+#define COPY_WAIT 120000 /* milliseconds for one operation */
+
+static const char *const kinds[] = {
+	[STORE_LOGIN] = "logins",
+	[STORE_ACCOUNT] = "accounts",
+	[STORE_OFFENDER] = "offenders",
+	[STORE_RATE] = "rates",
+	[STORE_POSITION] = "positions",
+	[STORE_HIT] = "hits",
+};
+
+static int
+status_print(const struct abictl *ctl, struct store *s)
+{
+	struct store_status status;
+	cJSON *o;
+	int kind;
+
+	if (s->driver->status(s, &status) == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	if (ctl->json) {
+		o = cJSON_CreateObject();
+		cJSON_AddStringToObject(o, "driver", s->driver->scheme);
+		cJSON_AddStringToObject(o, "where", status.where);
+		cJSON_AddNumberToObject(o, "schema", (double)status.schema);
+		cJSON_AddNumberToObject(o, "bytes", (double)status.bytes);
+		for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++)
+			cJSON_AddNumberToObject(o, kinds[kind],
+			    (double)status.rows[kind]);
+		return abictl_json(o);
+	}
+	printf("%-10s %s\n%-10s %s\n%-10s %ld\n", "driver", s->driver->scheme,
+	    "where", status.where, "schema", status.schema);
+	if (status.bytes >= 0)
+		printf("%-10s %lld\n", "bytes", (long long)status.bytes);
+	for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++)
+		printf("%-10s %ld\n", kinds[kind], status.rows[kind]);
+	return EX_OK;
+}
+
+static int
+purge(const struct abictl *ctl, struct store *s)
+{
+	struct store_purge p = store_outdated(&ctl->cfg, time(NULL));
+	long removed;
+
+	if (s->driver->purge(s, &p, &removed) == STORE_ERROR)
+		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	if (ctl->json)
+		printf("{\"removed\":%ld}\n", removed);
+	else
+		printf("%ld removed\n", removed);
+	return EX_OK;
+}
+
+/* --- copying --- */
+
+/* One end of a copy. */
+struct end {
+	const struct config *cfg;
+	struct config own; /* when a configuration file was named */
+	const char *url;
+	struct store *store;
+};
+
+/* Rows on their way. */
+struct copying {
+	struct store *to;
+	struct store_row *rows;
+	size_t count;
+	long copied;
+	bool failed;
+};
+
+/*
+ * A URL, or a configuration file whose store is meant: so a password need not
+ * be on the command line. EX_OK, or what is wrong was said.
+ */
+static int
+end_find(const struct abictl *ctl, const char *text, struct end *e)
+{
+	char error[CONFIG_ERROR_MAX];
+
+	e->cfg = &ctl->cfg;
+	e->url = text;
+	if (strchr(text, ':') == NULL || text[0] == '/' || text[0] == '.') {
+		config_init(&e->own);
+		e->cfg = &e->own;
+		if (config_load(&e->own, text, error, sizeof(error)) != 0)
+			return abictl_fail(EX_CONFIG, "%s", error);
+		if (config_error(&e->own, "store geocount") != NULL)
+			return abictl_fail(EX_CONFIG, "%s",
+			    config_error(&e->own, "store geocount"));
+		e->url = e->own.store.url;
+	} else if (store_url_secret(text))
+		return abictl_fail(EX_DATAERR, "a password has no place on a "
+		    "command line: name a configuration file instead");
+	return EX_OK;
+}
+
+static int
+end_open(struct end *e, bool create)
+{
+	char error[STORE_ERROR_MAX];
+
+	e->store = (create ? store_open : store_open_existing)(e->cfg, e->url,
+	    error, sizeof(error));
+	if (e->store == NULL)
+		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+	e->store->wait_ms = COPY_WAIT;
+	return EX_OK;
+}
+
+static void
+end_close(struct end *e)
+{
+	if (e->store != NULL)
+		e->store->driver->close(e->store);
+	if (e->cfg == &e->own)
+		config_free(&e->own);
+}
+
+static bool
+rows_flush(struct copying *c)
+{
+	if (c->count > 0 && c->to->driver->restore(c->to, c->rows, c->count) !=
+		STORE_FOUND) {
+		c->failed = true;
+		return false;
+	}
+	c->copied += (long)c->count;
+	c->count = 0;
+	return true;
+}
+
+static bool
+row_copy(void *arg, const struct store_row *row)
+{
+	struct copying *c = arg;
+
+	c->rows[c->count++] = *row;
+	return c->count < COPY_ROWS || rows_flush(c);
+}
+
+/* All rows of a kind. EX_OK, or what is wrong was said. */
+static int
+kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
+{
+	struct copying c = { .to = to->store };
+	enum store_result r;
+	int status = EX_OK;
+
+	*copied = 0;
+	if (from->store->logins_only && kind != STORE_LOGIN)
+		return EX_OK;
+	c.rows = calloc(COPY_ROWS, sizeof(*c.rows));
+	if (c.rows == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	r = from->store->driver->iterate(from->store, kind, "", row_copy, &c);
+	if (c.failed || (r != STORE_ERROR && !rows_flush(&c)))
+		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
+		    to->store->error);
+	else if (r == STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
+		    from->store->error);
+	*copied = c.copied;
+	free(c.rows);
+	return status;
+}
+
+/* Both may be NULL. */
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* What is there stays, unless a row of the same name is copied over it. */
+static int
+copy(const struct abictl *ctl, const char *from_text, const char *to_text)
+{
+	static struct end from, to;
+	cJSON *o = cJSON_CreateObject();
+	int status, kind;
+	long copied = 0;
+
+	status = end_find(ctl, from_text, &from);
+	if (status == EX_OK)
+		status = end_find(ctl, to_text, &to);
+	if (status == EX_OK && strcmp(from.url, to.url) == 0 &&
+	    same_text(from.cfg->store.prefix, to.cfg->store.prefix))
+		status = abictl_fail(EX_DATAERR, "both are the same store");
+	if (status == EX_OK)
+		status = end_open(&from, false);
+	if (status == EX_OK)
+		status = end_open(&to, true);
+	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
+		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
+		if (status == EX_OK && !ctl->json)
+			printf("%-10s %ld\n", kinds[kind], copied);
+		cJSON_AddNumberToObject(o, kinds[kind], (double)copied);
+	}
+	end_close(&from);
+	end_close(&to);
+	if (status == EX_OK && ctl->json)
+		return abictl_json(o);
+	cJSON_Delete(o);
+	return status;
+}
+
+int
+abictl_store(struct abictl *ctl, int argc, char **argv)
+{
+	char error[STORE_ERROR_MAX];
+	struct store *s;
+	int status;
+
+	if (argc == 3 && strcmp(argv[0], "copy") == 0)
+		return copy(ctl, argv[1], argv[2]);
+	if (argc != 1 || (strcmp(argv[0], "status") != 0 &&
+			     strcmp(argv[0], "purge") != 0))
+		return EX_USAGE;
+	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
+	if (s == NULL)
+		return abictl_fail(config_error(&ctl->cfg, "store") != NULL ?
+			EX_CONFIG : EX_UNAVAILABLE, "%s", error);
+	status = strcmp(argv[0], "status") == 0 ? status_print(ctl, s) :
+						  purge(ctl, s);
+	s->driver->close(s);
+	return status;
+}

@@ -1,0 +1,223 @@
+/*
+ * place - where an address is, by a database in MaxMind's MMDB format.
+ */
+#include "filter/place.h"
+
+#include <errno.h>
+#include <math.h>
+#include <maxminddb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#define EARTH_RADIUS 6371.0 /* km, mean */
+
+static struct {
+	MMDB_s db;
+	bool open;
+	struct file_watch watch;
+	char problem[256];
+} geo;
+
+static void
+database_close(void)
+{
+	if (geo.open)
+		MMDB_close(&geo.db);
+	geo.open = false;
+}
+
+void
+place_close(void)
+{
+	database_close();
+	memset(&geo, 0, sizeof(geo));
+}
+
+const char *
+place_problem(void)
+{
+	return geo.problem;
+}
+
+/* The database cannot be used: told once, until it can be again. */
+static bool
+unusable(const char *path, const char *why)
+{
+	char text[sizeof(geo.problem)];
+
+	snprintf(text, sizeof(text), "%.150s: %.100s", path, why);
+	if (strcmp(text, geo.problem) != 0)
+		log_warning("%s; countries are not known", text);
+	memcpy(geo.problem, text, sizeof(text));
+	return false;
+}
+
+/*
+ * Makes the database ready. A file that was truncated where it is would kill
+ * us at a look-up (SIGBUS): then it is closed, and stays so until it changes.
+ */
+static bool
+ready(const char *path)
+{
+	struct stat st;
+	int rc;
+
+	switch (file_look(&geo.watch, path)) {
+	case FILE_SAME:
+		return geo.open || geo.problem[0] == '\0';
+	case FILE_CHANGED:
+		break;
+	default:
+		rc = errno;
+		database_close();
+		geo.watch.read = false;
+		return unusable(path, strerror(rc));
+	}
+	database_close();
+	if (stat(path, &st) != 0)
+		return unusable(path, strerror(errno));
+	file_was_read(&geo.watch, &st);
+	if (!S_ISREG(st.st_mode))
+		return unusable(path, "not a regular file");
+	rc = MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
+	if (rc != MMDB_SUCCESS)
+		return unusable(path, MMDB_strerror(rc));
+	geo.open = true;
+	if ((off_t)geo.db.file_size != st.st_size) {
+		/* Replaced in between: the next look-up sees that. */
+		geo.watch.read = false;
+	}
+	geo.problem[0] = '\0';
+	return true;
+}
+
+/* A country code at that path of names. */
+static bool
+code_at(MMDB_entry_s *entry, const char *const *path, char *out)
+{
+	MMDB_entry_data_s data;
+
+	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING)
+		return false;
+	return text_country(data.utf8_string, data.data_size, out);
+}
+
+/* A number of any of the types that are used for numbers. */
+static bool
+number_at(MMDB_entry_s *entry, const char *name, double *out)
+{
+	const char *const path[] = { "location", name, NULL };
+	MMDB_entry_data_s data;
+
+	/* Flat databases have it without "location". */
+	if ((MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+		!data.has_data) &&
+	    (MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
+		!data.has_data))
+		return false;
+	if (data.type == MMDB_DATA_TYPE_DOUBLE)
+		*out = data.double_value;
+	else if (data.type == MMDB_DATA_TYPE_FLOAT)
+		*out = data.float_value;
+	else if (data.type == MMDB_DATA_TYPE_UINT16)
+		*out = data.uint16;
+	else if (data.type == MMDB_DATA_TYPE_UINT32)
+		*out = data.uint32;
+	else
+		return false;
+	return isfinite(*out) != 0;
+}
+
+static void
+entry_read(MMDB_entry_s *entry, struct place *p)
+{
+	static const char *const iso[] = { "country", "iso_code", NULL };
+	static const char *const flat[] = { "country_code", NULL };
+	static const char *const plain[] = { "country", NULL };
+
+	if (!code_at(entry, iso, p->country) &&
+	    !code_at(entry, flat, p->country))
+		code_at(entry, plain, p->country);
+	p->located = number_at(entry, "latitude", &p->latitude) &&
+	    number_at(entry, "longitude", &p->longitude) &&
+	    fabs(p->latitude) <= 90 && fabs(p->longitude) <= 180;
+	if (!number_at(entry, "accuracy_radius", &p->radius) || p->radius < 0)
+		p->radius = 0;
+}
+
+enum place_result
+place_find(const char *path, const struct address *a, struct place *p)
+{
+	struct sockaddr_storage ss = { .ss_family = (sa_family_t)a->family };
+	MMDB_lookup_result_s found;
+	int error = MMDB_SUCCESS;
+
+	memset(p, 0, sizeof(*p));
+	if (!ready(path))
+		return PLACE_ERROR;
+	if (a->family == AF_INET)
+		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
+	else
+		memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr, a->bytes, 16);
+	found = MMDB_lookup_sockaddr(&geo.db, (struct sockaddr *)&ss, &error);
+	if (error != MMDB_SUCCESS &&
+	    error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) {
+		unusable(path, MMDB_strerror(error));
+		return PLACE_ERROR;
+	}
+	geo.problem[0] = '\0';
+	if (!found.found_entry)
+		return PLACE_UNKNOWN;
+	entry_read(&found.entry, p);
+	return p->country[0] != '\0' || p->located ? PLACE_FOUND :
+						     PLACE_UNKNOWN;
+}
+
+void
+place_describe(char *out, size_t size)
+{
+	time_t built;
+	char day[16];
+	struct tm tm;
+
+	out[0] = '\0';
+	if (!geo.open)
+		return;
+	built = (time_t)geo.db.metadata.build_epoch;
+	if (gmtime_r(&built, &tm) == NULL ||
+	    strftime(day, sizeof(day), "%Y-%m-%d", &tm) == 0)
+		day[0] = '\0';
+	snprintf(out, size, "%.100s, built %s",
+	    geo.db.metadata.database_type, day);
+}
+
+static double
+radians(double degrees)
+{
+	return degrees * M_PI / 180;
+}
+
+double
+place_distance(const struct place *a, const struct place *b)
+{
+	double dlat, dlon, h, km;
+
+	if (!a->located || !b->located)
+		return 0;
+	dlat = radians(b->latitude - a->latitude);
+	dlon = radians(b->longitude - a->longitude);
+	/* The haversine formula. */
+	h = pow(sin(dlat / 2), 2) + cos(radians(a->latitude)) *
+	    cos(radians(b->latitude)) * pow(sin(dlon / 2), 2);
+	km = 2 * EARTH_RADIUS * asin(fmin(1, sqrt(h)));
+	km -= a->radius + b->radius;
+	return km > 0 ? km : 0;
+}

@@ -1,0 +1,32 @@
+/*
+ * publish - from the store's list of offenders to the snapshot that filters
+ * read, and to the access map that Postfix reads.
+ */
+#ifndef PUBLISH_H
+#define PUBLISH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "config/config.h"
+#include "store/store.h"
+
+#define PUBLISH_ERROR_MAX 1200
+
+struct publish_result {
+	int64_t generation;
+	long listed;       /* offenders in the snapshot */
+	bool snapshot_new; /* it was made anew */
+	bool map_new;      /* so was the map */
+};
+
+/*
+ * Drops offenders whose ban is over, makes the snapshot anew unless it is of
+ * the store's generation, and then the map, if there is one. 0, or -1 and why
+ * in error: what could not be made is as it was, and the next time makes it.
+ */
+int publish(const struct config *cfg, struct store *s, time_t now,
+    struct publish_result *result, char *error, size_t size);
+
+#endif

@@ -1,0 +1,291 @@
+/*
+ * store_mysql_connect - connecting to a MySQL or MariaDB server.
+ *
+ * Nothing but the URL and our configuration decides how: no ~/.my.cnf, no
+ * variable of the environment.
+ */
+#include <errmsg.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/library.h"
+#include "base/lock.h"
+#include "base/resolve.h"
+#include "store/mysql/library.h"
+
+#define GONE 600 /* seconds without a word from us: then we are no more */
+#define STACK_BYTES (256 * 1024) /* of a call that is suspended */
+#define PACKET_MAX (1024 * 1024) /* bytes, of what a server may send */
+#define DEFAULT_PORT 3306
+#define DEFAULT_SOCKET "/run/mysqld/mysqld.sock"
+#define DEFAULT_CA "/etc/ssl/certs/ca-certificates.crt"
+/* No mysql_clear_password: it would tell the password to whoever asks. */
+#define AUTHENTICATION "mysql_native_password,caching_sha2_password," \
+	"client_ed25519,sha256_password"
+
+static const char *const sonames[] = { "libmariadb.so.3", NULL };
+
+struct maria_library maria_library;
+#define lib maria_library
+
+bool
+maria_load(char *error, size_t size)
+{
+#define SYMBOL(function) { #function, &lib.function },
+	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
+
+	if (lib.mysql_init != NULL)
+		return true;
+	/* What these say must not change how we connect. */
+	unsetenv("LIBMYSQL_PLUGINS");
+	unsetenv("LIBMYSQL_PLUGIN_DIR");
+	unsetenv("MARIADB_PLUGIN_DIR");
+	unsetenv("MYSQL_UNIX_PORT");
+	unsetenv("MYSQL_TCP_PORT");
+	return library_load(sonames, symbols,
+	    sizeof(symbols) / sizeof(symbols[0]), error, size);
+}
+
+static int
+infile_refuse(void **handle, const char *name, void *arg)
+{
+	(void)handle, (void)name, (void)arg;
+	return 1;
+}
+
+static int
+infile_read(void *handle, char *buf, unsigned int size)
+{
+	(void)handle, (void)buf, (void)size;
+	return -1;
+}
+
+static void
+infile_end(void *handle)
+{
+	(void)handle;
+}
+
+static int
+infile_error(void *handle, char *buf, unsigned int size)
+{
+	(void)handle;
+	snprintf(buf, size, "the server asked for a file");
+	return CR_UNKNOWN_ERROR;
+}
+
+/* What ssl-mode says: is TLS wanted, and the server's certificate? */
+static my_bool
+tls_wanted(const struct maria_store *s, my_bool *verify)
+{
+	const char *mode = store_url_parameter(&s->url, "ssl-mode");
+
+	*verify = mode != NULL && strncasecmp(mode, "VERIFY_", 7) == 0;
+	return *verify || (mode != NULL && strcasecmp(mode, "REQUIRED") == 0);
+}
+
+/* What the parameters of the URL say about TLS. */
+static void
+tls_set(struct maria_store *s)
+{
+	static const struct {
+		const char *name;
+		enum mysql_option option;
+	} files[] = {
+		{ "ssl-ca", MYSQL_OPT_SSL_CA },
+		{ "ssl-cert", MYSQL_OPT_SSL_CERT },
+		{ "ssl-key", MYSQL_OPT_SSL_KEY },
+	};
+	my_bool verify, tls = tls_wanted(s, &verify);
+	const char *path;
+	size_t i;
+
+	for (i = 0; tls && i < sizeof(files) / sizeof(files[0]); i++) {
+		path = store_url_parameter(&s->url, files[i].name);
+		/* Without one the library looks at no name. */
+		if (path == NULL && verify && i == 0)
+			path = DEFAULT_CA;
+		if (path != NULL)
+			lib.mysql_options(s->db, files[i].option, path);
+	}
+	lib.mysql_options(s->db, MYSQL_OPT_SSL_ENFORCE, &tls);
+	lib.mysql_options(s->db, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+}
+
+/* A connection is there: is it as encrypted as it must be? */
+static bool
+tls_good(struct maria_store *s)
+{
+	int fd = lib.mysql_get_socket(s->db);
+	my_bool verify;
+
+	/* After a handshake the library leaves it in blocking mode. */
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
+		maria_failed(s, strerror(errno));
+		return false;
+	}
+	if (!tls_wanted(s, &verify) || lib.mysql_get_ssl_cipher(s->db) != NULL)
+		return true;
+	maria_failed(s, "the server does not offer TLS (SSL)");
+	return false;
+}
+
+/* Options of a new handle. */
+static void
+options_set(struct maria_store *s)
+{
+	const size_t stack = STACK_BYTES, packet = PACKET_MAX;
+	const unsigned off = 0;
+	char set[384];
+	/* Of a row; that is in seconds, so with a short one MySQL's too late */
+	long row = s->timeout > 1 ? s->timeout - 1 : 1;
+
+	lib.mysql_options(s->db, MYSQL_OPT_NONBLOCK, &stack);
+	lib.mysql_options(s->db, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+	lib.mysql_options(s->db, MYSQL_OPT_LOCAL_INFILE, &off);
+	lib.mysql_set_local_infile_handler(s->db, infile_refuse, infile_read,
+	    infile_end, infile_error, NULL);
+	lib.mysql_options(s->db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	lib.mysql_options(s->db, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
+	/* The same whatever the server's own settings are. */
+	snprintf(set, sizeof(set), "SET time_zone = '+00:00', "
+	    "sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, "
+	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld, "
+	    "wait_timeout = %d"
+	    "/*M!100101 , max_statement_time = %ld.%03ld */"
+	    "/*M!100300 , idle_transaction_timeout = %ld */", row, s->timeout,
+	    GONE, s->lock_ms / 1000, s->lock_ms % 1000, s->timeout + 1);
+	lib.mysql_options(s->db, MYSQL_INIT_COMMAND, set);
+	lib.mysql_options(s->db, MYSQL_INIT_COMMAND,
+	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+}
+
+void
+maria_guard(struct maria_store *s, int fd)
+{
+	int64_t left = s->deadline - lock_clock_ms();
+
+	s->guard = fork();
+	if (s->guard < 0) /* rather not than for ever */
+		shutdown(fd, SHUT_RDWR);
+	if (s->guard != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	poll(NULL, 0, left > 0 ? (int)left : 0);
+	shutdown(fd, SHUT_RDWR);
+	_exit(0);
+}
+
+static void
+guard_end(struct maria_store *s)
+{
+	s->guarded = false;
+	if (s->guard > 0) {
+		kill(s->guard, SIGKILL);
+		/* Where children are reaped there is none to wait for. */
+		while (waitpid(s->guard, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	s->guard = 0;
+}
+
+/* One attempt, at an address or a socket. */
+static bool
+connect_to(struct maria_store *s, const char *address, const char *path)
+{
+	unsigned protocol = path != NULL ? MYSQL_PROTOCOL_SOCKET :
+					   MYSQL_PROTOCOL_TCP;
+	const struct store_url *u = &s->url;
+	MYSQL *connected = NULL;
+	my_bool verify;
+
+	s->db = lib.mysql_init(NULL);
+	if (s->db == NULL) {
+		maria_failed(s, "out of memory");
+		return false;
+	}
+	options_set(s);
+	tls_set(s);
+	lib.mysql_options(s->db, MYSQL_OPT_PROTOCOL, &protocol);
+	/* A certificate is for a name. */
+	if (tls_wanted(s, &verify) && verify && path == NULL)
+		address = u->host;
+	s->guarded = tls_wanted(s, &verify);
+	CALL(s, s->db, mysql_real_connect, &connected, s->db, address, u->user,
+	    u->password, u->name, (unsigned)(u->port != 0 ? u->port :
+	    DEFAULT_PORT), path, 0);
+	if (connected == NULL) {
+		maria_error(s, NULL);
+		if (s->store.failure != STORE_BUSY)
+			s->store.failure = STORE_BROKEN;
+	}
+	guard_end(s);
+	if (connected != NULL && tls_good(s))
+		return true;
+	maria_disconnect(s);
+	return false;
+}
+
+bool
+maria_connect(struct maria_store *s)
+{
+	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX];
+	char error[STORE_ERROR_MAX] = "";
+	const char *path = store_url_parameter(&s->url, "socket");
+	int64_t end = s->deadline, left;
+	bool connected = false;
+	int i, count;
+
+	s->late = s->broken = s->transaction = false;
+	if (path == NULL && s->url.host[0] == '\0')
+		path = DEFAULT_SOCKET;
+	if (path != NULL)
+		return connect_to(s, NULL, path);
+	count = resolve_host(s->url.host, s->deadline - lock_clock_ms(),
+	    addresses, error, sizeof(error));
+	if (count == 0)
+		maria_failed(s, error);
+	for (i = 0; i < count && !connected; i++) {
+		left = end - lock_clock_ms();
+		if (left <= 0)
+			break;
+		/* One that is silent leaves time for the others. */
+		s->deadline = end - left + left / (count - i);
+		s->late = s->broken = false;
+		connected = connect_to(s, addresses[i], NULL);
+	}
+	s->deadline = end;
+	return connected;
+}
+
+void
+maria_disconnect(struct maria_store *s)
+{
+	int i, fd;
+
+	if (s->db == NULL)
+		return;
+	fd = lib.mysql_get_socket(s->db);
+	/* Saying good-bye must not wait. */
+	if (s->broken && fd >= 0)
+		shutdown(fd, SHUT_RDWR);
+	lib.mysql_close(s->db);
+	s->db = NULL;
+	for (i = 0; i < MARIA_STATEMENTS; i++)
+		if (s->prepared[i] != NULL) {
+			lib.mysql_stmt_close(s->prepared[i]);
+			s->prepared[i] = NULL;
+		}
+	s->reading = NULL;
+	s->transaction = false;
+}

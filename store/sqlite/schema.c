@@ -1,0 +1,96 @@
+/*
+ * store_sqlite_schema - the tables in an SQLite file: making and upgrading
+ * them, in one transaction, so that a killed process leaves what was there.
+ */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "store/sqlite/sqlite.h"
+
+#define UPGRADE_ROWS_MS 50 /* of the plugin that are converted, a guess */
+
+static bool
+plain_run(struct sqlite_store *s, const char *sql)
+{
+	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* Are the logins of the postfwd plugin in it, and nothing of ours? */
+static bool
+plugin_found(struct sqlite_store *s)
+{
+	return sqlite_query_number(s, "PRAGMA user_version") == 0 &&
+	    sqlite_query_number(s, sqlite_plugin_look) == 5;
+}
+
+/* In a transaction, with the rest of the migration still to come. */
+static bool
+plugin_begin(struct sqlite_store *s)
+{
+	long count = sqlite_query_number(s,
+	    "SELECT count(*) FROM postfwd_logins");
+
+	if (count > s->store.wait_ms * UPGRADE_ROWS_MS) {
+		s->store.failure = STORE_BROKEN;
+		snprintf(s->store.error, sizeof(s->store.error), "%.100s: "
+		    "postfwd_logins of the postfwd plugin is too large to be "
+		    "converted within store.timeout; once: "
+		    "abictl -o store.timeout=60s store status", s->path);
+		return false;
+	}
+	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
+	    "%ld rows", s->path, count);
+	return count >= 0 && plain_run(s, sqlite_plugin_merge) &&
+	    plain_run(s, sqlite_plugin_drop);
+}
+
+/* In a transaction: from the version that is there to ours. */
+static bool
+migrate(struct sqlite_store *s)
+{
+	long version = sqlite_query_number(s, "PRAGMA user_version");
+	bool plugin = plugin_found(s), good = version >= 0;
+	char set[32];
+
+	if (plugin)
+		good = plugin_begin(s);
+	for (; good && version < STORE_SCHEMA; version++)
+		good = plain_run(s, sqlite_migrations[version]);
+	if (plugin)
+		good = good && plain_run(s, sqlite_plugin_keep);
+	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
+	return good && version == STORE_SCHEMA && plain_run(s, set);
+}
+
+bool
+sqlite_schema_prepare(struct sqlite_store *s, bool create)
+{
+	char why[96];
+	long version = sqlite_query_number(s, "PRAGMA user_version");
+
+	if (version < 0 || version > STORE_SCHEMA) {
+		snprintf(why, sizeof(why), "schema %ld is of a later version "
+		    "of abichecker, or not ours", version);
+		return sqlite_refuse(s, STORE_BROKEN, "", why);
+	}
+	/* A view or trigger could compute for ever. */
+	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
+		"WHERE type = 'trigger' OR (type = 'view' AND "
+		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
+		return sqlite_refuse(s, STORE_BROKEN, "",
+		    "has triggers, or views instead of our tables");
+	if (version == STORE_SCHEMA)
+		return true;
+	if (!create && plugin_found(s)) {
+		s->store.logins_only = true;
+		if (plain_run(s, sqlite_plugin_merge))
+			return true;
+		sqlite_failed(s);
+		return false;
+	}
+	if (sqlite_begin(s) == STORE_ERROR)
+		return false;
+	/* Somebody else may have been first. */
+	return sqlite_end(s, migrate(s) ? STORE_FOUND : STORE_ERROR) !=
+	    STORE_ERROR;
+}
