@@ -23,7 +23,7 @@
 #include "store/store.h"
 #include "base/text.h"
 #include "store/uncounted.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 #define LIST_FILE_MAX (16 * 1024 * 1024)
 #define PURGE_EVERY 3600   /* seconds between the purges of all filters */
@@ -32,9 +32,9 @@
 
 /* The lists that the configuration names, as they were read last. */
 static struct {
-	struct whitelist *inline_blocks; /* geocount.whitelist */
+	struct hostlist *inline_blocks; /* geocount.whitelist */
 	const char *inline_text;
-	struct whitelist *blocks; /* geocount.whitelist_file */
+	struct hostlist *blocks; /* geocount.whitelist_file */
 	struct file_watch blocks_watch;
 	struct limits *limits; /* geocount.users_file */
 	struct file_watch limits_watch;
@@ -67,17 +67,17 @@ list_changed(struct file_watch *w, const char *path)
 static void
 blocks_refresh(const char *path)
 {
-	struct whitelist *fresh;
+	struct hostlist *fresh;
 	struct stat st;
 
 	if (!list_changed(&lists.blocks_watch, path))
 		return;
-	if (whitelist_load(path, &fresh, &st, file_complain_log,
+	if (hostlist_load(path, &fresh, &st, file_complain_log,
 		(void *)path) != 0) {
 		list_failed(&lists.blocks_watch, path, errno);
 		return;
 	}
-	whitelist_free(lists.blocks);
+	hostlist_free(lists.blocks);
 	lists.blocks = fresh;
 	file_was_read(&lists.blocks_watch, &st);
 }
@@ -114,7 +114,7 @@ inline_refresh(const char *text)
 
 	if (text == lists.inline_text)
 		return;
-	whitelist_free(lists.inline_blocks);
+	hostlist_free(lists.inline_blocks);
 	lists.inline_blocks = NULL;
 	lists.inline_text = text;
 	copy = text != NULL ? strdup(text) : NULL;
@@ -123,7 +123,7 @@ inline_refresh(const char *text)
 	for (s = copy; *s != '\0'; s++)
 		if (strchr(" \t,", *s) != NULL)
 			*s = '\n';
-	lists.inline_blocks = whitelist_parse(copy, strlen(copy), NULL, NULL);
+	lists.inline_blocks = hostlist_parse(copy, strlen(copy), NULL, NULL);
 	free(copy);
 }
 
@@ -134,9 +134,9 @@ exempt(const struct config *cfg, const struct address *a, char *entry,
 	inline_refresh(cfg->geocount.whitelist);
 	blocks_refresh(cfg->geocount.whitelist_file);
 	return (lists.inline_blocks != NULL &&
-		   whitelist_address(lists.inline_blocks, a, entry, size)) ||
+		   hostlist_address(lists.inline_blocks, a, entry, size)) ||
 	    (lists.blocks != NULL &&
-		whitelist_address(lists.blocks, a, entry, size));
+		hostlist_address(lists.blocks, a, entry, size));
 }
 
 /* One login on its way through the check. */

@@ -11,7 +11,7 @@
 
 #include "cache.h"
 #include "check.h"
-#include "filter/fetch.h"
+#include "fetch.h"
 #include "base/text.h"
 
 /* The cache directory, kept open from one request to the next. */

@@ -16,7 +16,7 @@
 #include "ctl/abictl.h"
 #include "ctl/abuseipdb.h"
 #include "filter/budget.h"
-#include "filter/fetch.h"
+#include "fetch.h"
 #include "base/log.h"
 #include "base/rest.h"
 #include "base/text.h"

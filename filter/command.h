@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "check.h"
+#include "config/config.h"
+#include "filter/request.h"
 
 #define COMMAND_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/tool.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 #define COMPLAINTS 50 /* of a process */
 #define POSTCONF_SECONDS 10
@@ -125,7 +125,7 @@ exempt_load(struct exempt *e, const struct config *cfg)
 	memset(e, 0, sizeof(*e));
 	networks_load(e);
 	if (path != NULL &&
-	    whitelist_load(path, &e->list, NULL, NULL, NULL) != 0 &&
+	    hostlist_load(path, &e->list, NULL, NULL, NULL) != 0 &&
 	    errno != ENOENT)
 		snprintf(e->problem, sizeof(e->problem), "%.200s: %.50s", path,
 		    strerror(errno));
@@ -135,7 +135,7 @@ void
 exempt_free(struct exempt *e)
 {
 	if (e->list != NULL)
-		whitelist_free(e->list);
+		hostlist_free(e->list);
 	memset(e, 0, sizeof(*e));
 }
 
@@ -158,9 +158,9 @@ exempt_why(const struct exempt *e, const struct address *client,
 		}
 	if (e->list == NULL)
 		return NULL;
-	if (whitelist_overlaps(e->list, block, entry, sizeof(entry)) ||
+	if (hostlist_overlaps(e->list, block, entry, sizeof(entry)) ||
 	    (name[0] != '\0' &&
-		whitelist_name(e->list, name, entry, sizeof(entry)))) {
+		hostlist_name(e->list, name, entry, sizeof(entry)))) {
 		snprintf(why, sizeof(why), "%s is whitelisted", entry);
 		return why;
 	}

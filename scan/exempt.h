@@ -14,12 +14,12 @@
 
 #define EXEMPT_OWN_MAX 256 /* blocks of mynetworks */
 
-struct whitelist;
+struct hostlist;
 
 struct exempt {
 	struct address_block own[EXEMPT_OWN_MAX];
 	size_t own_count;
-	struct whitelist *list; /* NULL = none */
+	struct hostlist *list; /* NULL = none */
 	char problem[256]; /* the whitelist cannot be read: nobody may be
 	                    * listed without it; "" = all is well */
 };

@@ -36,7 +36,7 @@ struct scan {
 	struct exempt exempt;
 	bool exempt_known; /* it is read when somebody offends */
 	struct maillog log;
-	struct whitelist *names; /* NULL = not read, or none */
+	struct hostlist *names; /* NULL = not read, or none */
 	bool names_read;
 	struct scan_counts counts;
 	char own[SCAN_OWN_MAX][ACTION_MAX];

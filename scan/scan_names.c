@@ -14,17 +14,17 @@
 
 #include "base/statedir.h"
 #include "base/text.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 #define FILE_NAME ".scan-names"
 #define FILE_MAX 65536 /* bytes */
 #define KEEP 30        /* days */
 
-static const struct whitelist *
+static const struct hostlist *
 list_of(struct scan *s)
 {
 	if (!s->names_read && s->cfg->whitelist.file != NULL &&
-	    whitelist_load(s->cfg->whitelist.file, &s->names, NULL, NULL,
+	    hostlist_load(s->cfg->whitelist.file, &s->names, NULL, NULL,
 		NULL) != 0)
 		s->names = NULL;
 	s->names_read = true;
@@ -35,7 +35,7 @@ void
 scan_names_forget(struct scan *s)
 {
 	if (s->names != NULL)
-		whitelist_free(s->names);
+		hostlist_free(s->names);
 	s->names = NULL;
 	s->names_read = false;
 }
@@ -44,14 +44,14 @@ scan_names_forget(struct scan *s)
 bool
 scan_name_wanted(void *scan, const char *name, size_t len)
 {
-	const struct whitelist *list = list_of(scan);
+	const struct hostlist *list = list_of(scan);
 	char copy[MAILLOG_NAME_MAX], entry[128];
 
 	if (list == NULL || len >= sizeof(copy))
 		return false;
 	memcpy(copy, name, len);
 	copy[len] = '\0';
-	return whitelist_name(list, copy, entry, sizeof(entry));
+	return hostlist_name(list, copy, entry, sizeof(entry));
 }
 
 /* "20421 192.0.2.1 mx.example.org" */

@@ -12,7 +12,7 @@
 #include "ctl/selftest/selftest.h"
 #include "logs/unpack.h"
 #include "filter/userlimits.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 #define LIMITS_FILE_MAX (16 * 1024 * 1024)
 
@@ -87,18 +87,18 @@ test_database(const struct config *cfg)
 static void
 test_blocks(const char *path)
 {
-	struct whitelist *w;
+	struct hostlist *w;
 
 	if (path == NULL)
 		return;
-	if (whitelist_load(path, &w, NULL, geocount_complain, (void *)path) !=
+	if (hostlist_load(path, &w, NULL, geocount_complain, (void *)path) !=
 	    0) {
 		say_try(FAIL, "geocount", selftest_readable(errno, path),
 		    "%s: %s", path, strerror(errno));
 		return;
 	}
-	say(OK, "geocount", "%s: %zu entries", path, whitelist_size(w));
-	whitelist_free(w);
+	say(OK, "geocount", "%s: %zu entries", path, hostlist_size(w));
+	hostlist_free(w);
 }
 
 static void

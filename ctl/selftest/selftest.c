@@ -14,14 +14,14 @@
 #include "ctl/abictl.h"
 #include "ctl/abuseipdb.h"
 #include "filter/budget.h"
-#include "filter/fetch.h"
+#include "fetch.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/rest.h"
 #include "ctl/selftest/selftest.h"
 #include "store/store.h"
 #include "base/text.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 static void
 config_warn(void *arg, const char *text)
@@ -110,19 +110,19 @@ static void
 test_whitelist(const struct config *cfg)
 {
 	const char *path = cfg->whitelist.file;
-	struct whitelist *w;
+	struct hostlist *w;
 
 	if (path == NULL)
 		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (whitelist_load(
+	else if (hostlist_load(
 		     path, &w, NULL, whitelist_complain, (void *)path) != 0)
 		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
 		    selftest_readable(errno, path), "%s: %s", path,
 		    strerror(errno));
 	else {
 		say(OK, "whitelist", "%s: %zu entries", path,
-		    whitelist_size(w));
-		whitelist_free(w);
+		    hostlist_size(w));
+		hostlist_free(w);
 	}
 }
 

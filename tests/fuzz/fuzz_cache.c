@@ -6,7 +6,7 @@
 #include "fuzz.h"
 
 #include "cache.h"
-#include "filter/fetch.h"
+#include "fetch.h"
 #include "base/rest.h"
 
 int

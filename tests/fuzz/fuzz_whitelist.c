@@ -6,13 +6,13 @@
 
 #include <strings.h>
 
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_copy(data, size), *name = text, *file, entry[256];
-	struct whitelist *w;
+	struct hostlist *w;
 	struct address a;
 	size_t n, m;
 
@@ -22,8 +22,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	*file++ = '\0';
-	w = whitelist_parse(file, size - (size_t)(file - text), NULL, NULL);
-	if (whitelist_name(w, name, entry, sizeof(entry))) {
+	w = hostlist_parse(file, size - (size_t)(file - text), NULL, NULL);
+	if (hostlist_name(w, name, entry, sizeof(entry))) {
 		n = strlen(name);
 		n -= n > 0 && name[n - 1] == '.';
 		m = strlen(entry);
@@ -31,8 +31,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		HOLDS(n == m || name[n - m - 1] == '.');
 	}
 	if (address_parse(name, &a))
-		whitelist_address(w, &a, entry, sizeof(entry));
-	whitelist_free(w);
+		hostlist_address(w, &a, entry, sizeof(entry));
+	hostlist_free(w);
 	free(text);
 	return 0;
 }

@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "cache.h"
-#include "filter/fetch.h"
+#include "fetch.h"
 #include "base/rest.h"
 
 #define NOW 1800000000

@@ -4,7 +4,7 @@
 #include "scan/exempt.h"
 #include "base/log.h"
 #include "base/tool.h"
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 static struct exempt e;
 static char tools[96], list_path[128], log_path[128];
@@ -137,7 +137,7 @@ the_whitelist_by_address_and_verified_name(void **state)
 
 	(void)state;
 	memset(&e, 0, sizeof(e));
-	e.list = whitelist_parse(text, sizeof(text) - 1, NULL, NULL);
+	e.list = hostlist_parse(text, sizeof(text) - 1, NULL, NULL);
 	assert_non_null(e.list);
 	assert_string_equal(why("8.8.6.7", 0, ""),
 	    "8.8.6.0/24 is whitelisted");

@@ -1,7 +1,7 @@
 /* What a whitelist covers. */
 #include "unit.h"
 
-#include "whitelist.h"
+#include "base/hostlist.h"
 
 static int complaints;
 static char last[256];
@@ -36,15 +36,15 @@ static const char list[] = "# comment\n"
 			   "$(id)\n"
 			   "last.example"; /* good again, without newline */
 
-static struct whitelist *
+static struct hostlist *
 parse(const char *text)
 {
 	char *copy = strdup(text);
-	struct whitelist *w;
+	struct hostlist *w;
 
 	complaints = 0;
 	last[0] = '\0';
-	w = whitelist_parse(copy, strlen(copy), count, NULL);
+	w = hostlist_parse(copy, strlen(copy), count, NULL);
 	free(copy);
 	assert_non_null(w);
 	return w;
@@ -68,21 +68,21 @@ names(void **state)
 		{ "x.mail-1.single_label.test", true }, { "unknown", false },
 		{ "192.0.2.1", false },
 	};
-	struct whitelist *w = parse(list);
+	struct hostlist *w = parse(list);
 	char entry[256], longest[600];
 	size_t i;
 
 	(void)state;
 	assert_int_equal(complaints, 7);
-	assert_int_equal(whitelist_size(w), 11);
+	assert_int_equal(hostlist_size(w), 11);
 	for (i = 0; i < COUNT(rows); i++)
-		if (whitelist_name(w, rows[i].name, entry, sizeof(entry)) !=
+		if (hostlist_name(w, rows[i].name, entry, sizeof(entry)) !=
 		    rows[i].listed)
 			fail_msg("%s", rows[i].name);
 	memset(longest, 'a', sizeof(longest));
 	strcpy(longest + 500, ".paypal.com");
-	assert_false(whitelist_name(w, longest, entry, sizeof(entry)));
-	whitelist_free(w);
+	assert_false(hostlist_name(w, longest, entry, sizeof(entry)));
+	hostlist_free(w);
 }
 
 static void
@@ -98,7 +98,7 @@ addresses(void **state)
 		{ "2001:db8:2::", false }, { "::ffff:192.0.2.5", true },
 		{ "10.1.2.3", false },
 	};
-	struct whitelist *w = parse(list);
+	struct hostlist *w = parse(list);
 	struct address a;
 	char entry[256];
 	size_t i;
@@ -106,31 +106,31 @@ addresses(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
 		assert_true(address_parse(rows[i].address, &a));
-		if (whitelist_address(w, &a, entry, sizeof(entry)) !=
+		if (hostlist_address(w, &a, entry, sizeof(entry)) !=
 		    rows[i].listed)
 			fail_msg("%s", rows[i].address);
 	}
-	whitelist_free(w);
+	hostlist_free(w);
 }
 
 static void
 odd_files(void **state)
 {
 	char nul[] = "a.example\n\0b.example\n", entry[64];
-	struct whitelist *w;
+	struct hostlist *w;
 
 	(void)state;
 	w = parse("");
-	assert_int_equal(whitelist_size(w), 0);
-	assert_false(whitelist_name(w, "a.example", entry, sizeof(entry)));
-	whitelist_free(w);
+	assert_int_equal(hostlist_size(w), 0);
+	assert_false(hostlist_name(w, "a.example", entry, sizeof(entry)));
+	hostlist_free(w);
 	complaints = 0;
-	w = whitelist_parse(nul, sizeof(nul) - 1, count, NULL);
+	w = hostlist_parse(nul, sizeof(nul) - 1, count, NULL);
 	assert_int_equal(complaints, 1);
-	assert_true(whitelist_name(w, "a.example", entry, sizeof(entry)));
-	whitelist_free(w);
-	assert_int_equal(whitelist_load("/nonexistent", &w, NULL, count, NULL), -1);
-	assert_int_equal(whitelist_load("/", &w, NULL, count, NULL), -1);
+	assert_true(hostlist_name(w, "a.example", entry, sizeof(entry)));
+	hostlist_free(w);
+	assert_int_equal(hostlist_load("/nonexistent", &w, NULL, count, NULL), -1);
+	assert_int_equal(hostlist_load("/", &w, NULL, count, NULL), -1);
 }
 
 /*
@@ -179,7 +179,7 @@ not_meant(void **state)
 		{ "0.0.0.0/0", "", "", 1 },
 	};
 	char expected[256], entry[64];
-	struct whitelist *w;
+	struct hostlist *w;
 	size_t i;
 
 	(void)state;
@@ -189,19 +189,19 @@ not_meant(void **state)
 		    rows[i].why);
 		assert_string_equal(last, expected);
 		assert_int_equal(complaints, rows[i].why[0] != '\0');
-		assert_int_equal(whitelist_size(w), rows[i].size);
-		whitelist_free(w);
+		assert_int_equal(hostlist_size(w), rows[i].size);
+		hostlist_free(w);
 	}
 	w = parse("com"); /* too wide, but somebody may want it */
-	assert_true(whitelist_name(w, "mx.example.com", entry, sizeof(entry)));
-	whitelist_free(w);
+	assert_true(hostlist_name(w, "mx.example.com", entry, sizeof(entry)));
+	hostlist_free(w);
 }
 
 static void
 byte_order_mark(void **state)
 {
 	static const char text[] = "\xef\xbb\xbf" "example.com\r\n";
-	struct whitelist *w;
+	struct hostlist *w;
 	struct stat st;
 	char path[96], entry[64];
 
@@ -209,28 +209,28 @@ byte_order_mark(void **state)
 	unit_file("list", text, sizeof(text) - 1);
 	snprintf(path, sizeof(path), "%s/list", unit_dir);
 	complaints = 0;
-	assert_int_equal(whitelist_load(path, &w, &st, count, NULL), 0);
+	assert_int_equal(hostlist_load(path, &w, &st, count, NULL), 0);
 	assert_int_equal(complaints, 0);
 	assert_int_equal(st.st_size, sizeof(text) - 1);
-	assert_true(whitelist_name(w, "example.com", entry, sizeof(entry)));
-	whitelist_free(w);
+	assert_true(hostlist_name(w, "example.com", entry, sizeof(entry)));
+	hostlist_free(w);
 }
 
 /* Ours has nothing that is not understood. */
 static void
 shipped(void **state)
 {
-	struct whitelist *w;
+	struct hostlist *w;
 	char entry[64];
 
 	(void)state;
 	complaints = 0;
 	assert_int_equal(
-	    whitelist_load("whitelist.txt", &w, NULL, count, NULL), 0);
+	    hostlist_load("whitelist.txt", &w, NULL, count, NULL), 0);
 	assert_int_equal(complaints, 0);
-	assert_true(whitelist_size(w) > 40);
-	assert_true(whitelist_name(w, "mx.paypal.com", entry, sizeof(entry)));
-	whitelist_free(w);
+	assert_true(hostlist_size(w) > 40);
+	assert_true(hostlist_name(w, "mx.paypal.com", entry, sizeof(entry)));
+	hostlist_free(w);
 }
 
 int

@@ -1,7 +1,7 @@
 /*
  * fetch - the filter's way to the API: it starts `abictl fetch` and waits.
  */
-#include "filter/fetch.h"
+#include "fetch.h"
 
 #include <errno.h>
 #include <fcntl.h>
