@@ -3,7 +3,7 @@
  *
  * The table drives parsing, ranges, `abictl config` and the test that
  * compares it with abichecker.conf(5). To add an option: a field in struct
- * config, a row in config.c, a paragraph in man/abichecker.conf.5.
+ * config, a row in options.c, a paragraph in man/abichecker.conf.5.
  */
 #ifndef CONFIG_H
 #define CONFIG_H

@@ -60,14 +60,14 @@ def literal(text):
 
 def option_table():
     """The rows of config_options[]."""
-    day = int(re.search(r"^#define DAY (\d+)L", read("config/config.c"), re.MULTILINE)[1])
+    day = int(re.search(r"^#define DAY (\d+)L", read("config/options.c"), re.MULTILINE)[1])
     rows = []
-    for row in re.findall(r"{(.*?)}", initializer("config/config.c", "config_options"), re.DOTALL):
+    for row in re.findall(r"{(.*?)}", initializer("config/options.c", "config_options"), re.DOTALL):
         # At commas outside of string literals
         cells = [cell.strip() for cell in re.split(r',(?=(?:[^"]*"[^"]*")*[^"]*$)', row)]
         section, key, type_, _, fallback, minimum, maximum, choices, help_ = cells
         numbers = [eval(n, {"DAY": day}) for n in (minimum, maximum)]  # products of constants
-        words = () if choices == "NULL" else re.findall(r'"(\w+)"', initializer("config/config.c", choices))
+        words = () if choices == "NULL" else re.findall(r'"(\w+)"', initializer("config/options.c", choices))
         rows.append(Option(f"{literal(section)}.{literal(key)}", type_.removeprefix("CONFIG_"),
                            literal(fallback), *numbers, words, literal(help_)))
     return rows
