@@ -3,7 +3,6 @@
  */
 #include "ctl/abictl.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -103,19 +102,6 @@ static const struct command {
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
-
-int
-abictl_json(cJSON *item)
-{
-	char *text = cJSON_Print(item);
-
-	cJSON_Delete(item);
-	if (text == NULL)
-		return abictl_fail(EX_OSERR, "out of memory");
-	puts(text);
-	free(text);
-	return EX_OK;
-}
 
 static void
 usage(FILE *out)

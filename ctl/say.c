@@ -1,9 +1,11 @@
 /*
  * abictl_say - what the subcommands say to people besides their results.
  */
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,4 +87,17 @@ abictl_warn_idle(const struct config *cfg, const char *check,
 		abictl_fail(0, "%s %s is not in filter.checks", idle, check);
 	else if (action_only_logs(action))
 		abictl_fail(0, "%s %s.action is log", idle, check);
+}
+
+int
+abictl_json(cJSON *item)
+{
+	char *text = cJSON_Print(item);
+
+	cJSON_Delete(item);
+	if (text == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	puts(text);
+	free(text);
+	return EX_OK;
 }

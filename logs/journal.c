@@ -124,7 +124,7 @@ arguments(const struct journal *j, char *where, char *begin, size_t size)
 }
 
 static bool
-child_start(struct journal *j)
+journalctl_start(struct journal *j)
 {
 	const char *program = access("/usr/bin/journalctl", X_OK) == 0 ?
 	    "/usr/bin/journalctl" : "/bin/journalctl";
@@ -151,7 +151,7 @@ child_start(struct journal *j)
 
 /* Takes leave of the child; true when it went well, as far as is known. */
 static bool
-child_end(struct journal *j, char *complaint, size_t size)
+journalctl_end(struct journal *j, char *complaint, size_t size)
 {
 	int status = 0;
 	pid_t pid = 0;
@@ -204,7 +204,7 @@ journal_open(const char *path, const char *position, long since, bool follow,
 		ok = failed(j, "journal",
 		    "neither /var/log/journal nor /run/log/journal is there");
 	else
-		ok = child_start(j);
+		ok = journalctl_start(j);
 	memcpy(j->cursor, j->start, sizeof(j->cursor));
 	if (ok)
 		return j;
@@ -220,7 +220,7 @@ journal_close(struct journal *j)
 
 	if (j->pid > 0)
 		kill(j->pid, SIGTERM);
-	child_end(j, complaint, sizeof(complaint));
+	journalctl_end(j, complaint, sizeof(complaint));
 	free(j->path);
 	free(j);
 }
@@ -267,7 +267,7 @@ static bool
 output_end(struct journal *j)
 {
 	char complaint[COMPLAINT_MAX];
-	bool well = child_end(j, complaint, sizeof(complaint));
+	bool well = journalctl_end(j, complaint, sizeof(complaint));
 
 	if (well && j->follow)
 		return failed(j, "journalctl", "has ended");
@@ -284,7 +284,7 @@ output_end(struct journal *j)
 	j->again = true;
 	j->after = cursor_time(j->start);
 	journal_export_init(&j->export);
-	return child_start(j);
+	return journalctl_start(j);
 }
 
 /* An entry has come: its line into the output, which has room. */

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <sha2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,19 +43,6 @@ struct place {
 	char dir[PATH_MAX];
 	const char *base;
 };
-
-void
-rotated_print(char *print, const void *head, size_t len)
-{
-	char digest[SHA256_DIGEST_STRING_LENGTH];
-	SHA2_CTX sha;
-
-	SHA256Init(&sha);
-	SHA256Update(&sha, head, len);
-	SHA256End(&sha, digest);
-	memcpy(print, digest, ROTATED_PRINT_MAX - 1);
-	print[ROTATED_PRINT_MAX - 1] = '\0';
-}
 
 bool
 rotated_is(int fd, const struct stat *st, const struct rotated_mark *m,

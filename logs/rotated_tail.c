@@ -7,6 +7,7 @@
  */
 #include "logs/rotated.h"
 
+#include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,6 +15,19 @@
 #define ENOUGH 32 /* bytes: a line of Postfix has more, and is like no other */
 #define BLOCK 65536
 #define BASE UINT64_C(6364136223846793005)
+
+void
+rotated_print(char *print, const void *head, size_t len)
+{
+	char digest[SHA256_DIGEST_STRING_LENGTH];
+	SHA2_CTX sha;
+
+	SHA256Init(&sha);
+	SHA256Update(&sha, head, len);
+	SHA256End(&sha, digest);
+	memcpy(print, digest, ROTATED_PRINT_MAX - 1);
+	print[ROTATED_PRINT_MAX - 1] = '\0';
+}
 
 /* Every byte counts by its place from the end. */
 static uint64_t

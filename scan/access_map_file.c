@@ -421,7 +421,7 @@ index_keep(struct access_job *j)
 
 /* Puts the new files in the places of the old ones; the index goes first. */
 static int
-publish(struct access_job *j, bool with_index)
+file_publish(struct access_job *j, bool with_index)
 {
 	struct access_seen now, now_index = { .there = false };
 
@@ -456,7 +456,7 @@ access_job_finish(struct access_job *j, bool same_lines)
 		j->old.there ? &j->old.st : NULL) != 0 ||
 	    fsync(j->fresh_fd) != 0)
 		return access_job_fail(j, "%s: %s", j->fresh, strerror(errno));
-	return publish(j, with_index);
+	return file_publish(j, with_index);
 }
 
 /* A new file of root's only, and a stream on a copy of its descriptor. */
