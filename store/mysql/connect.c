@@ -18,7 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "store/library.h"
 #include "base/lock.h"
 #include "base/resolve.h"
 #include "store/mysql/library.h"
@@ -33,28 +32,7 @@
 #define AUTHENTICATION "mysql_native_password,caching_sha2_password," \
 	"client_ed25519,sha256_password"
 
-static const char *const sonames[] = { "libmariadb.so.3", NULL };
-
-struct maria_library maria_library;
 #define lib maria_library
-
-bool
-maria_load(char *error, size_t size)
-{
-#define SYMBOL(function) { #function, &lib.function },
-	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
-
-	if (lib.mysql_init != NULL)
-		return true;
-	/* What these say must not change how we connect. */
-	unsetenv("LIBMYSQL_PLUGINS");
-	unsetenv("LIBMYSQL_PLUGIN_DIR");
-	unsetenv("MARIADB_PLUGIN_DIR");
-	unsetenv("MYSQL_UNIX_PORT");
-	unsetenv("MYSQL_TCP_PORT");
-	return library_load(sonames, symbols,
-	    sizeof(symbols) / sizeof(symbols[0]), error, size);
-}
 
 static int
 infile_refuse(void **handle, const char *name, void *arg)
@@ -168,22 +146,6 @@ options_set(struct maria_store *s)
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND, set);
 	lib.mysql_options(s->db, MYSQL_INIT_COMMAND,
 	    "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-}
-
-void
-maria_guard(struct maria_store *s, int fd)
-{
-	int64_t left = s->deadline - lock_clock_ms();
-
-	s->guard = fork();
-	if (s->guard < 0) /* rather not than for ever */
-		shutdown(fd, SHUT_RDWR);
-	if (s->guard != 0)
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	poll(NULL, 0, left > 0 ? (int)left : 0);
-	shutdown(fd, SHUT_RDWR);
-	_exit(0);
 }
 
 static void

@@ -34,38 +34,6 @@ again_worth(const struct maria_store *s)
 	    lock_clock_ms() + TRY_MS < s->deadline;
 }
 
-/* --- waiting --- */
-
-int
-maria_wait(struct maria_store *s, int status)
-{
-	struct pollfd p = { .fd = lib.mysql_get_socket(s->db) };
-	int64_t left;
-	int rc;
-
-	if (s->guarded && s->guard == 0)
-		maria_guard(s, p.fd);
-	if (status & MYSQL_WAIT_READ)
-		p.events |= POLLIN;
-	if (status & MYSQL_WAIT_WRITE)
-		p.events |= POLLOUT;
-	if (status & MYSQL_WAIT_EXCEPT)
-		p.events |= POLLPRI;
-	do {
-		left = s->deadline - lock_clock_ms();
-		rc = left > 0 && !s->late ? poll(&p, 1, (int)left) : 0;
-	} while (rc < 0 && errno == EINTR);
-	if (rc <= 0) {
-		if (!s->late && p.fd >= 0)
-			shutdown(p.fd, SHUT_RDWR);
-		s->late = true;
-		return MYSQL_WAIT_TIMEOUT;
-	}
-	/* An error or end of the connection is found by reading or writing. */
-	return status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE |
-	    MYSQL_WAIT_EXCEPT);
-}
-
 /* Has the server ended the connection, or said something unasked? */
 static bool
 connection_is_over(const struct maria_store *s)

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "store/library.h"
 #include "base/lock.h"
 #include "base/resolve.h"
 #include "store/pgsql/pgsql.h"
@@ -20,23 +19,6 @@
 #define SQLSTATE_BYTES "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 extern char **environ;
-
-struct pgsql_library pq;
-
-bool
-pgsql_load(char *error, size_t size)
-{
-	static const char *const sonames[] = { "libpq.so.5", NULL };
-	static const struct library_symbol symbols[] = {
-#define SYMBOL(name) { #name, (void *)&pq.name },
-		PGSQL_FUNCTIONS(SYMBOL)
-#undef SYMBOL
-	};
-
-	return pq.PQfinish != NULL ||
-	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
-		error, size);
-}
 
 /* libpq takes what is not given from PGHOST, PGPASSFILE, PGSERVICE ... */
 static void

@@ -21,33 +21,6 @@ enum prepared { PREPARED_NOT, PREPARED_QUEUED, PREPARED };
 
 #define TRIES 5 /* at what failed because of others */
 
-enum store_result
-pgsql_failed(struct pgsql_store *s, const char *what)
-{
-	char line[STORE_ERROR_MAX * 2], *c;
-	size_t n;
-
-	/* libpq has no words for what should not be. */
-	snprintf(line, sizeof(line), "%s", what[0] != '\0' ? what :
-	    PGSQL_UNEXPECTED);
-	for (c = line; (c = strpbrk(c, "\n\t")) != NULL; c++)
-		*c = ' ';
-	n = strlen(line);
-	while (n > 0 && line[n - 1] == ' ')
-		line[--n] = '\0';
-	text_printable(s->store.error, sizeof(s->store.error), line);
-	s->store.failure = STORE_BROKEN;
-	return STORE_ERROR;
-}
-
-void
-pgsql_drop(struct pgsql_store *s)
-{
-	if (s->conn != NULL)
-		pq.PQfinish(s->conn);
-	s->conn = NULL;
-}
-
 /* --- sending --- */
 
 /*

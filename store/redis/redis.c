@@ -39,67 +39,6 @@
 
 extern const struct store_driver store_redis;
 
-/* --- opening and closing --- */
-
-/* Tells the schema; writes ours, if there is none and ARGV[2] is 1. */
-static const char schema_lua[] =
-    "local v = redis.call('GET', KEYS[1]) "
-    "if not v then v = ARGV[1] "
-    "if ARGV[2] == '1' then redis.call('SET', KEYS[1], v) end end "
-    "return v";
-
-bool
-redis_session(struct redis_store *s, bool create)
-{
-	bool user = s->url.user[0] != '\0', password =
-	    s->url.password[0] != '\0';
-	int replies = 1 + password + (s->number > 0), i;
-	int64_t schema;
-	bool sent;
-
-	if (!redis_connect(s))
-		return false;
-	redis_command_begin(s);
-	if (password) {
-		redis_command(s);
-		redis_word(s, "AUTH");
-		if (user)
-			redis_word(s, s->url.user);
-		redis_word(s, s->url.password);
-	}
-	if (s->number > 0) {
-		redis_command(s);
-		redis_word(s, "SELECT");
-		redis_word_number(s, s->number);
-	}
-	redis_command(s);
-	redis_word(s, "EVAL");
-	redis_word(s, schema_lua);
-	redis_word(s, "1");
-	redis_key(s, "schema");
-	redis_word_number(s, STORE_SCHEMA);
-	redis_word(s, create ? "1" : "0");
-	sent = redis_commands_send(s);
-	redis_commands_free(&s->out); /* the password is in it */
-	if (!sent)
-		return false;
-	for (i = 0; i < replies; i++)
-		if (!redis_receive(s, REDIS_LITTLE) || redis_reply_failed(s)) {
-			redis_disconnect(s);
-			/* What keeps us out keeps everybody out. */
-			if (s->store.failure != STORE_BUSY)
-				s->store.failure = STORE_BROKEN;
-			return false;
-		}
-	schema = redis_number(&s->reader, 0);
-	if (schema == STORE_SCHEMA)
-		return true;
-	redis_failed(s, "schema %lld is of a later version of abichecker, or "
-	    "not ours", (long long)schema);
-	redis_disconnect(s);
-	return false;
-}
-
 static void
 redis_close(struct store *store)
 {

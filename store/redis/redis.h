@@ -176,10 +176,12 @@ void redis_script(struct redis_store *s, struct redis_script *script,
     size_t keys);
 
 /*
- * Sends what was made, within the deadline; it stays. False: noted, and
+ * Sends what was made, within the deadline; it stays. script (may be NULL): the
+ * first command carries its text in place of its hash. False: noted, and
  * disconnected if it was the connection's fault.
  */
-bool redis_commands_send(struct redis_store *s);
+bool redis_commands_send(struct redis_store *s,
+    const struct redis_script *script);
 
 /* Wipes and frees. */
 void redis_commands_free(struct redis_commands *c);

@@ -141,7 +141,7 @@ redis_say(struct store *store, ...)
 		redis_word(s, word);
 	va_end(ap);
 	s->deadline = 1LL << 60;
-	if (!redis_commands_send(s) || !redis_receive(s, REDIS_MUCH))
+	if (!redis_commands_send(s, NULL) || !redis_receive(s, REDIS_MUCH))
 		fail_msg("%s", s->store.error);
 	if (s->reader.count > 0 && s->reader.items[0].type == REDIS_INTEGER)
 		snprintf(said, sizeof(said), "%lld",

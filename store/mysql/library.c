@@ -1,0 +1,83 @@
+/*
+ * store_mysql_library - loading the client library, waiting for its calls.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "store/library.h"
+#include "store/mysql/library.h"
+
+static const char *const sonames[] = { "libmariadb.so.3", NULL };
+
+struct maria_library maria_library;
+#define lib maria_library
+
+bool
+maria_load(char *error, size_t size)
+{
+#define SYMBOL(function) { #function, &lib.function },
+	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
+
+	if (lib.mysql_init != NULL)
+		return true;
+	/* What these say must not change how we connect. */
+	unsetenv("LIBMYSQL_PLUGINS");
+	unsetenv("LIBMYSQL_PLUGIN_DIR");
+	unsetenv("MARIADB_PLUGIN_DIR");
+	unsetenv("MYSQL_UNIX_PORT");
+	unsetenv("MYSQL_TCP_PORT");
+	return library_load(sonames, symbols,
+	    sizeof(symbols) / sizeof(symbols[0]), error, size);
+}
+
+void
+maria_guard(struct maria_store *s, int fd)
+{
+	int64_t left = s->deadline - lock_clock_ms();
+
+	s->guard = fork();
+	if (s->guard < 0) /* rather not than for ever */
+		shutdown(fd, SHUT_RDWR);
+	if (s->guard != 0)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	poll(NULL, 0, left > 0 ? (int)left : 0);
+	shutdown(fd, SHUT_RDWR);
+	_exit(0);
+}
+
+int
+maria_wait(struct maria_store *s, int status)
+{
+	struct pollfd p = { .fd = lib.mysql_get_socket(s->db) };
+	int64_t left;
+	int rc;
+
+	if (s->guarded && s->guard == 0)
+		maria_guard(s, p.fd);
+	if (status & MYSQL_WAIT_READ)
+		p.events |= POLLIN;
+	if (status & MYSQL_WAIT_WRITE)
+		p.events |= POLLOUT;
+	if (status & MYSQL_WAIT_EXCEPT)
+		p.events |= POLLPRI;
+	do {
+		left = s->deadline - lock_clock_ms();
+		rc = left > 0 && !s->late ? poll(&p, 1, (int)left) : 0;
+	} while (rc < 0 && errno == EINTR);
+	if (rc <= 0) {
+		if (!s->late && p.fd >= 0)
+			shutdown(p.fd, SHUT_RDWR);
+		s->late = true;
+		return MYSQL_WAIT_TIMEOUT;
+	}
+	/* An error or end of the connection is found by reading or writing. */
+	return status & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE |
+	    MYSQL_WAIT_EXCEPT);
+}
