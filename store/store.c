@@ -55,45 +55,6 @@ static const struct {
 #define HITS_KEEP (60 * 86400L)      /* seconds; no rule's period is longer */
 #define ACCOUNTS_KEEP (365 * 86400L) /* of a released account */
 #define WAIT_MIN 20 /* milliseconds: in less nothing can be asked */
-#define KEEP_BYTES 35 /* of a name that is too long or not UTF-8 */
-
-void
-store_user(const char *name, char *out, size_t size)
-{
-	char folded[1024], shown[KEEP_BYTES + 1] = "";
-	char digest[SHA256_DIGEST_STRING_LENGTH];
-	char printable[STORE_USER_MAX];
-	SHA2_CTX sha;
-	const char *inner;
-	size_t n, i;
-
-	inner = text_inner(name, &n);
-	if (n > 0)
-		name = inner;
-	else
-		n = strlen(name); /* nobody, or a name of blanks alone */
-	if (n < STORE_USER_MAX) {
-		snprintf(folded, sizeof(folded), "%.*s", (int)n, name);
-		text_lower(folded);
-		/* Valid and printable UTF-8 comes out as it went in. */
-		text_printable(printable, sizeof(printable), folded);
-		if (strcmp(printable, folded) == 0) {
-			snprintf(out, size, "%s", folded);
-			return;
-		}
-	}
-	SHA256Init(&sha);
-	for (i = 0; i < n; i += sizeof(folded) - 1) {
-		snprintf(folded, sizeof(folded), "%.*s", (int)(n - i),
-		    name + i);
-		text_lower(folded);
-		if (i == 0)
-			text_ascii(shown, sizeof(shown), folded);
-		SHA256Update(&sha, (const uint8_t *)folded, strlen(folded));
-	}
-	SHA256End(&sha, digest);
-	snprintf(out, size, "%s#%s", shown, digest);
-}
 
 struct store_purge
 store_outdated(const struct config *cfg, time_t now)
@@ -106,18 +67,6 @@ store_outdated(const struct config *cfg, time_t now)
 		.accounts_before = now - ACCOUNTS_KEEP,
 		.now = now,
 	};
-}
-
-long
-store_lock_limit(const struct config *cfg, long wait_ms)
-{
-	long most = cfg->store.timeout * 1000;
-	long request = cfg->filter.deadline * 1000;
-
-	/* Of a hurried request we do not know more than that it is one. */
-	if (request < most && wait_ms <= request)
-		most = request;
-	return most - (most < 4000 ? most / 4 : 1000);
 }
 
 static struct store *

@@ -91,6 +91,12 @@ bool sqlite_run_plain(struct sqlite_store *s, enum statement which);
 /* Takes our lock and begins a writing transaction. STORE_ERROR or not. */
 enum store_result sqlite_begin(struct sqlite_store *s);
 
+/* Takes our lock alone, within the time there is; false: noted. */
+bool sqlite_turn_take(struct sqlite_store *s);
+
+/* For sqlite3_wal_hook(): notes how many pages the log has. */
+int sqlite_wal_written(void *arg, sqlite3 *db, const char *name, int pages);
+
 /* Ends it; STORE_ERROR rolls it back. Returns the result, or STORE_ERROR. */
 enum store_result sqlite_end(struct sqlite_store *s, enum store_result result);
 
