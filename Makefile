@@ -193,6 +193,7 @@ demo: all
 	tests/demo.py
 
 lint:
+	tests/layers.py
 	tests/lint $(SOURCES) $(HEADERS)
 
 deps:

@@ -2,7 +2,7 @@
  * check - all that the author of a check needs.
  *
  * A check is one file with one const struct check; policy.c lists it in its
- * table and knows nothing else about it. CONTRIBUTING.md names the five
+ * table and knows nothing else about it. CONTRIBUTING.md names the four
  * places to touch.
  */
 #ifndef CHECK_H
