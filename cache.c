@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "filter/budget.h"
 #include "base/rest.h"
 #include "base/text.h"
@@ -218,21 +219,12 @@ cache_keep(struct statedir *d, const struct address *a,
 
 /* --- one at a time --- */
 
-/* FNV-1a: spreads keys over bytes; a collision only makes two keys wait. */
-static uint32_t
-key_hash(const char *key)
-{
-	uint32_t h = 2166136261u;
-
-	for (; *key != '\0'; key++)
-		h = (h ^ (unsigned char)*key) * 16777619u;
-	return h;
-}
-
 int
 cache_lock(struct statedir *d, const char *key, long wait_ms)
 {
-	return statedir_lock(d, (long)key_hash(key), wait_ms);
+	/* A collision only makes two keys wait for each other. */
+	return statedir_lock(d, (long)array_hash(ARRAY_HASH, key, strlen(key)),
+	    wait_ms);
 }
 
 /* --- clean-up --- */

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/array.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -41,23 +42,6 @@ block_compare(const void *a, const void *b)
 	if (x->base.family != y->base.family || x->bits == y->bits)
 		return address_compare(&x->base, &y->base);
 	return x->bits < y->bits ? -1 : 1;
-}
-
-/* Makes room for one more element; false when memory is short. */
-static bool
-room_for(void **array, size_t count, size_t *room, size_t size)
-{
-	size_t more = *room == 0 ? 32 : *room * 2;
-	void *bigger;
-
-	if (count < *room)
-		return true;
-	bigger = reallocarray(*array, more, size);
-	if (bigger == NULL)
-		return false;
-	*array = bigger;
-	*room = more;
-	return true;
 }
 
 /* NULL, or what is wrong with the labels of a name: Postfix takes none such. */
@@ -121,16 +105,19 @@ name_doubt(const char *s, bool dots)
 static const char *
 entry_add(struct hostlist *w, char *s)
 {
-	struct address_block block;
+	struct address_block block, *blocks;
 	const char *wrong;
+	char **names;
 	bool dots;
 	size_t n;
 
 	wrong = address_block_parse(s, &block);
 	if (wrong == NULL) {
-		if (!room_for((void **)&w->blocks, w->block_count,
-			&w->block_room, sizeof(block)))
+		blocks = array_room(w->blocks, &w->block_room,
+		    w->block_count + 1, sizeof(block), 32);
+		if (blocks == NULL)
 			return "out of memory";
+		w->blocks = blocks;
 		w->blocks[w->block_count++] = block;
 		return NULL;
 	}
@@ -146,9 +133,13 @@ entry_add(struct hostlist *w, char *s)
 	wrong = name_check(s);
 	if (wrong != NULL)
 		return wrong;
-	if (!room_for((void **)&w->names, w->name_count, &w->name_room,
-		sizeof(*w->names)) ||
-	    (s = strdup(s)) == NULL)
+	names = array_room(w->names, &w->name_room, w->name_count + 1,
+	    sizeof(*w->names), 32);
+	if (names == NULL)
+		return "out of memory";
+	w->names = names;
+	s = strdup(s);
+	if (s == NULL)
 		return "out of memory";
 	w->names[w->name_count++] = s;
 	return name_doubt(s, dots);

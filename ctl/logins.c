@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "ctl/abictl.h"
 #include "store/store.h"
 #include "base/text.h"
@@ -261,16 +262,12 @@ user_begin(struct making *m, const char *user)
 static bool
 row_keep(struct making *m, const struct line *l)
 {
-	struct line *bigger;
+	struct line *rows = array_room(m->rows, &m->row_room, m->row_count + 1,
+	    sizeof(*l), 64);
 
-	if (m->row_count == m->row_room) {
-		bigger = reallocarray(m->rows, m->row_room * 2 + 64,
-		    sizeof(*l));
-		if (bigger == NULL)
-			return false;
-		m->rows = bigger;
-		m->row_room = m->row_room * 2 + 64;
-	}
+	if (rows == NULL)
+		return false;
+	m->rows = rows;
 	m->rows[m->row_count++] = *l;
 	return true;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -61,7 +62,7 @@ limit_parse(char *word, struct limits_of *of)
 static const char *
 line_parse(struct limits *l, char *line, int number)
 {
-	struct row row = { .of = { -1, -1 }, .line = number }, *bigger;
+	struct row row = { .of = { -1, -1 }, .line = number }, *rows;
 	char *save, *word = strtok_r(line, " \t", &save);
 	const char *wrong;
 
@@ -77,13 +78,10 @@ line_parse(struct limits *l, char *line, int number)
 		if (wrong != NULL)
 			return wrong;
 	}
-	if (l->count == l->room) {
-		bigger = reallocarray(l->rows, l->room * 2 + 16, sizeof(row));
-		if (bigger == NULL)
-			return "out of memory";
-		l->rows = bigger;
-		l->room = l->room * 2 + 16;
-	}
+	rows = array_room(l->rows, &l->room, l->count + 1, sizeof(row), 16);
+	if (rows == NULL)
+		return "out of memory";
+	l->rows = rows;
 	row.name = strdup(row.name);
 	if (row.name == NULL)
 		return "out of memory";

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/array.h"
 #include "logs/maillog_parse.h"
 
 #define QUEUE_ID_MAX 32
@@ -190,11 +191,8 @@ maillog_strange(const struct maillog *m)
 static struct maillog_name *
 name_place(struct maillog *m, const struct address *a)
 {
-	uint32_t hash = 2166136261U;
-	size_t i;
+	uint32_t hash = array_hash(ARRAY_HASH, a->bytes, sizeof(a->bytes));
 
-	for (i = 0; i < sizeof(a->bytes); i++)
-		hash = (hash ^ a->bytes[i]) * 16777619U;
 	return &m->names[(hash ^ hash >> 16) % MAILLOG_NAMES];
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/array.h"
 #include "scan/access_map_text.h"
 
 /* A rule of an indexed map, inside the text. */
@@ -80,20 +81,15 @@ static bool
 room_make(struct access_others *o)
 {
 	size_t size = o->cidr ? sizeof(*o->blocks) : sizeof(*o->keys);
-	size_t more = o->room == 0 ? 64 : o->room * 2;
-	void *grown;
+	void *array = array_room(o->cidr ? (void *)o->blocks : (void *)o->keys,
+	    &o->room, o->count + 1, size, 64);
 
-	if (o->count < o->room)
-		return true;
-	grown = realloc(o->cidr ? (void *)o->blocks : (void *)o->keys,
-	    more * size);
-	if (grown == NULL)
+	if (array == NULL)
 		return false;
 	if (o->cidr)
-		o->blocks = grown;
+		o->blocks = array;
 	else
-		o->keys = grown;
-	o->room = more;
+		o->keys = array;
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/array.h"
 #include "scan/access_map.h"
 #include "config/action.h"
 #include "base/statedir.h"
@@ -362,18 +363,11 @@ static size_t
 string_add(struct scan_batch *b, const char *text)
 {
 	size_t n = strlen(text) + 1, at = b->used;
-	size_t size = b->size > 0 ? b->size : 65536;
-	char *bigger;
+	char *strings = array_room(b->strings, &b->size, at + n, 1, 65536);
 
-	while (size - b->used < n)
-		size *= 2;
-	if (size != b->size) {
-		bigger = realloc(b->strings, size);
-		if (bigger == NULL)
-			return (size_t)-1;
-		b->strings = bigger;
-		b->size = size;
-	}
+	if (strings == NULL)
+		return (size_t)-1;
+	b->strings = strings;
 	memcpy(b->strings + at, text, n);
 	b->used += n;
 	return at;
@@ -382,17 +376,13 @@ string_add(struct scan_batch *b, const char *text)
 int
 scan_batch_add(struct scan_batch *b, const struct scan_hit *hit)
 {
-	size_t room = b->room > 0 ? b->room : 1024, block, key;
-	struct store_hit *bigger;
+	struct store_hit *hits = array_room(b->hits, &b->room, b->count + 1,
+	    sizeof(*hits), 1024);
+	size_t block, key;
 
-	if (b->count == room || b->hits == NULL) {
-		room *= b->hits == NULL ? 1 : 2;
-		bigger = reallocarray(b->hits, room, sizeof(*bigger));
-		if (bigger == NULL)
-			return -1;
-		b->hits = bigger;
-		b->room = room;
-	}
+	if (hits == NULL)
+		return -1;
+	b->hits = hits;
 	block = string_add(b, hit->block);
 	key = block != (size_t)-1 ? string_add(b, hit->key) : block;
 	if (key == (size_t)-1)

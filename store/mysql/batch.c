@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/mysql/mysql.h"
 
 #define HITS_MAX 200000 /* of the blocks of a batch that are read */
@@ -78,21 +79,16 @@ blocks_list(struct work *w)
 static struct hit *
 hit_new(struct maria_store *s, struct work *w)
 {
-	struct hit *grown;
-	size_t room;
+	struct hit *hits = w->hit_count >= HITS_MAX ? NULL :
+	    array_room(w->hits, &w->hit_room, w->hit_count + 1, sizeof(*hits),
+		64);
 
-	if (w->hit_count == w->hit_room) {
-		room = w->hit_room == 0 ? 64 : w->hit_room * 2;
-		grown = room > HITS_MAX ? NULL :
-		    realloc(w->hits, room * sizeof(*grown));
-		if (grown == NULL) {
-			maria_failed(s, "too many hits of one batch");
-			s->store.failure = STORE_BAD_DATA;
-			return NULL;
-		}
-		w->hits = grown;
-		w->hit_room = room;
+	if (hits == NULL) {
+		maria_failed(s, "too many hits of one batch");
+		s->store.failure = STORE_BAD_DATA;
+		return NULL;
 	}
+	w->hits = hits;
 	memset(&w->hits[w->hit_count], 0, sizeof(*w->hits));
 	return &w->hits[w->hit_count++];
 }

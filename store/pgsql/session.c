@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/lock.h"
 #include "store/pgsql/pgsql.h"
 #include "base/text.h"
@@ -31,14 +32,10 @@ static void
 statement_name(enum pgsql_statement which, char *out, size_t size)
 {
 	static uint32_t hashes[PG_STATEMENTS];
-	uint32_t h = 2166136261u; /* FNV-1a */
-	const char *s;
+	const char *text = pgsql_statements[which];
 
-	if (hashes[which] == 0) {
-		for (s = pgsql_statements[which]; *s != '\0'; s++)
-			h = (h ^ (unsigned char)*s) * 16777619u;
-		hashes[which] = h;
-	}
+	if (hashes[which] == 0)
+		hashes[which] = array_hash(ARRAY_HASH, text, strlen(text));
 	snprintf(out, size, "abichecker_%u_%08x", (unsigned)which,
 	    (unsigned)hashes[which]);
 }

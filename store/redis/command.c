@@ -6,30 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/lock.h"
 #include "store/redis/redis.h"
 #include "store/redis/library.h"
 
 #define OUT_KEEP 65536 /* bytes of the buffer that an idle filter keeps */
-
-/* Grows by doubling, to `need` elements. False: no memory, as it was. */
-static bool
-grow(void **at, size_t *room, size_t need, size_t each, size_t least)
-{
-	size_t n = *room > 0 ? *room : least;
-	void *larger;
-
-	while (n < need && n < SIZE_MAX / 4 / each)
-		n *= 2;
-	if (n <= *room)
-		return need <= *room;
-	larger = realloc(*at, n * each);
-	if (larger == NULL)
-		return false;
-	*at = larger;
-	*room = n;
-	return true;
-}
 
 void
 redis_command(struct redis_store *s)
@@ -47,16 +29,20 @@ redis_word(struct redis_store *s, const char *text)
 {
 	struct redis_commands *c = &s->out;
 	size_t n = strlen(text);
-	void *bytes = c->text, *lens = c->lens;
+	char *bytes = NULL;
+	size_t *lens = NULL;
 
-	c->failed = c->failed || c->commands == 0 ||
-	    !grow(&bytes, &c->size, c->len + n + 1, 1, 1024);
-	c->text = bytes;
-	c->failed = c->failed ||
-	    !grow(&lens, &c->room, c->count + 1, sizeof(*c->lens), 32);
-	c->lens = lens;
+	if (!c->failed && c->commands > 0)
+		bytes = array_room(c->text, &c->size, c->len + n + 1, 1, 1024);
+	if (bytes != NULL) {
+		c->text = bytes;
+		lens = array_room(c->lens, &c->room, c->count + 1,
+		    sizeof(*c->lens), 32);
+	}
+	c->failed = lens == NULL;
 	if (c->failed)
 		return;
+	c->lens = lens;
 	memcpy(c->text + c->len, text, n + 1);
 	c->len += n + 1;
 	c->lens[c->count++] = n;

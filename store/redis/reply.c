@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/redis/redis.h"
 #include "store/redis/library.h"
 #include "base/text.h"
@@ -21,16 +22,12 @@
 static struct redis_item *
 item_new(struct redis_reader *r, enum redis_type type)
 {
-	size_t room = r->room > 0 ? r->room * 2 : 16;
-	struct redis_item *larger;
+	struct redis_item *items = array_room(r->items, &r->room, r->count + 1,
+	    sizeof(*items), 16);
 
-	if (r->count == r->room) {
-		larger = realloc(r->items, room * sizeof(*larger));
-		if (larger == NULL)
-			return NULL;
-		r->items = larger;
-		r->room = room;
-	}
+	if (items == NULL)
+		return NULL;
+	r->items = items;
 	memset(&r->items[r->count], 0, sizeof(r->items[0]));
 	r->items[r->count].type = type;
 	return &r->items[r->count++];
@@ -40,18 +37,11 @@ item_new(struct redis_reader *r, enum redis_type type)
 static bool
 text_room(struct redis_reader *r, size_t n)
 {
-	size_t size = r->size > 0 ? r->size : ROOM;
-	char *larger;
+	char *text = array_room(r->text, &r->size, r->len + n, 1, ROOM);
 
-	while (size - r->len < n)
-		size *= 2;
-	if (size == r->size)
-		return true;
-	larger = realloc(r->text, size);
-	if (larger == NULL)
+	if (text == NULL)
 		return false;
-	r->text = larger;
-	r->size = size;
+	r->text = text;
 	return true;
 }
 
