@@ -129,41 +129,56 @@ process_sibling(const char *name, char *out, size_t size)
 }
 
 int
+process_spawn(pid_t *pid, const char *path, char *const argv[],
+    char *const environment[], const struct process_io *io)
+{
+	static const short apart[] = { [PROCESS_HERE] = 0,
+		[PROCESS_GROUP] = POSIX_SPAWN_SETPGROUP,
+		[PROCESS_SESSION] = POSIX_SPAWN_SETSID };
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t attr;
+	sigset_t all, none;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGDEF |
+		POSIX_SPAWN_SETSIGMASK | apart[io->apart]));
+	posix_spawn_file_actions_init(&files);
+	if (io->directory >= 0)
+		posix_spawn_file_actions_addfchdir_np(&files, io->directory);
+	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(&files, io->out >= 0 ? io->out : 0,
+	    1);
+	posix_spawn_file_actions_adddup2(&files,
+	    io->error >= 0 ? io->error : 0, 2);
+	if (io->in >= 0)
+		posix_spawn_file_actions_adddup2(&files, io->in, 0);
+	/* dup2 of a descriptor onto itself only keeps it open over exec. */
+	if (io->keep >= 0)
+		posix_spawn_file_actions_adddup2(&files, io->keep,
+		    PROCESS_KEEP_FD);
+	rc = posix_spawn(pid, path, &files, &attr, argv, environment);
+	posix_spawn_file_actions_destroy(&files);
+	posix_spawnattr_destroy(&attr);
+	return rc;
+}
+
+int
 process_start(char *const argv[], int out_fd, int keep_fd,
     char *const environment[])
 {
 	static char *const fixed[] = { (char *)"PATH=/usr/bin:/bin",
 		NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t reset, none;
+	const struct process_io io = { .in = -1, .out = out_fd, .error = -1,
+		.keep = keep_fd, .directory = -1, .apart = PROCESS_SESSION };
 	pid_t pid;
-	int rc;
 
 	/* Children are nobody's business after their answer: no zombies. */
 	signal(SIGCHLD, SIG_IGN);
-	sigemptyset(&none);
-	sigemptyset(&reset);
-	sigaddset(&reset, SIGPIPE);
-	sigaddset(&reset, SIGCHLD);
-	sigaddset(&reset, SIGALRM);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &reset);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
-	    POSIX_SPAWN_SETSID);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, out_fd >= 0 ? out_fd : 0, 1);
-	posix_spawn_file_actions_adddup2(&files, 0, 2);
-	/* dup2 of a descriptor onto itself only keeps it open over exec. */
-	if (keep_fd >= 0)
-		posix_spawn_file_actions_adddup2(
-		    &files, keep_fd, PROCESS_KEEP_FD);
-	rc = posix_spawn(&pid, argv[0], &files, &attr, argv,
-	    environment != NULL ? environment : fixed);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return rc;
+	return process_spawn(&pid, argv[0], argv,
+	    environment != NULL ? environment : fixed, &io);
 }

@@ -5,6 +5,7 @@
 #define PROCESS_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * First act of main: makes descriptors 0, 1 and 2 safe. Under spawn(8) all
@@ -35,6 +36,20 @@ int process_become(const char *user);
  * errno.
  */
 int process_sibling(const char *name, char *out, size_t size);
+
+/* What a program is started with; -1: the null device, or nothing. */
+struct process_io {
+	int in, out, error; /* its descriptors 0, 1, 2 */
+	int keep;           /* its descriptor 3, PROCESS_KEEP_FD */
+	int directory;      /* where it begins */
+	enum { PROCESS_HERE, PROCESS_GROUP, PROCESS_SESSION } apart;
+};
+
+/*
+ * posix_spawn(3) with these, no signal blocked and none ignored. 0, or errno.
+ */
+int process_spawn(pid_t *pid, const char *path, char *const argv[],
+    char *const environment[], const struct process_io *io);
 
 /*
  * Starts a program whose descriptor 0 and 2 are the null device and 1 is

@@ -1,6 +1,7 @@
 /*
  * tool - programs of the system, run to their end without a shell.
  */
+#include "base/process.h"
 #include "base/tool.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -59,37 +59,16 @@ spawn_in(struct running *r, const char *path, const char *const argv[],
 	static char path_is[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 	char config[PATH_MAX + 16], *environment[] = { path_is, NULL, NULL };
 	const char *mail_config = getenv("MAIL_CONFIG");
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t all, none;
-	int rc;
+	const struct process_io io = { .in = r->in > 0 ? r->in : -1,
+		.out = out, .error = r->with_errors ? out : -1,
+		.keep = keep_fd, .directory = dir_fd, .apart = PROCESS_GROUP };
 
 	if (mail_config != NULL &&
 	    (size_t)snprintf(config, sizeof(config), "MAIL_CONFIG=%s",
 		mail_config) < sizeof(config))
 		environment[1] = config;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF |
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	posix_spawn_file_actions_init(&files);
-	if (dir_fd >= 0)
-		posix_spawn_file_actions_addfchdir_np(&files, dir_fd);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, r->with_errors ? out : 0, 2);
-	if (r->in > 0)
-		posix_spawn_file_actions_adddup2(&files, r->in, 0);
-	if (keep_fd >= 0)
-		posix_spawn_file_actions_adddup2(&files, keep_fd, 3);
-	rc = posix_spawn(&r->pid, path, &files, &attr, (char *const *)argv,
-	    environment);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return rc;
+	return process_spawn(&r->pid, path, (char *const *)argv, environment,
+	    &io);
 }
 
 /* Takes what it has printed; what is too much is read and forgotten. */

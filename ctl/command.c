@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 
 #include "ctl/abictl.h"
 #include "filter/command.h"
+#include "base/process.h"
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -100,9 +100,9 @@ static int
 start(struct run *r, char **environment)
 {
 	char *argv[] = { (char *)r->path, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t reset, none, chld;
+	struct process_io io = { .in = -1, .keep = -1, .directory = -1,
+		.apart = PROCESS_GROUP };
+	sigset_t chld;
 	int ends[2], rc;
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -111,21 +111,8 @@ start(struct run *r, char **environment)
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, NULL);
 	r->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-	sigemptyset(&none);
-	sigfillset(&reset);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &reset);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF |
-		POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_adddup2(&files, ends[1], 1);
-	posix_spawn_file_actions_adddup2(&files, ends[1], 2);
-	rc = posix_spawn(&r->pid, r->path, &files, &attr, argv, environment);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
+	io.out = io.error = ends[1];
+	rc = process_spawn(&r->pid, r->path, argv, environment, &io);
 	close(ends[1]);
 	r->output = ends[0];
 	if (rc != 0)

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "base/log.h"
 
 #define BUFFER_SIZE 262144
@@ -72,32 +72,13 @@ spawn(struct journal *j, char *const argv[], int out_fd)
 {
 	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin",
 		(char *)"LC_ALL=C", NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t reset, none;
-	int rc;
+	const struct process_io io = { .in = -1, .out = out_fd,
+		.error = j->complaints, .keep = -1, .directory = -1,
+		.apart = PROCESS_HERE };
+	int rc = process_spawn(&j->pid, argv[0], argv, environment, &io);
 
-	sigemptyset(&none);
-	sigemptyset(&reset);
-	sigaddset(&reset, SIGPIPE);
-	sigaddset(&reset, SIGCHLD);
-	sigaddset(&reset, SIGALRM);
-	sigaddset(&reset, SIGTERM);
-	sigaddset(&reset, SIGINT);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigdefault(&attr, &reset);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr,
-	    POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, out_fd, 1);
-	posix_spawn_file_actions_adddup2(&files, j->complaints, 2);
-	rc = posix_spawn(&j->pid, argv[0], &files, &attr, argv, environment);
 	if (rc != 0)
 		j->pid = 0;
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
 	return rc;
 }
 
