@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "filter/command.h"
+#include "store/store_use.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -60,28 +61,19 @@ time_sane(time_t *t, time_t now)
 static enum store_result
 look_up(const struct config *cfg, const struct request *req)
 {
-	char user[STORE_USER_MAX];
-	struct store *s;
+	struct store_use use;
 
-	store_user(req->sasl_username, user, sizeof(user));
-	if (found.request == req->number && strcmp(found.user, user) == 0)
+	if (found.request == req->number &&
+	    strcmp(found.user, req->user) == 0)
 		return found.result;
 	found.request = req->number;
-	snprintf(found.user, sizeof(found.user), "%s", user);
+	snprintf(found.user, sizeof(found.user), "%s", req->user);
 	memset(&found.account, 0, sizeof(found.account));
-	found.result = STORE_ERROR;
-	s = store_get(cfg, req->now, request_left(req), !req->passive,
-	    found.error, sizeof(found.error));
-	if (s == NULL)
-		return STORE_ERROR;
-	found.result = s->driver->account_find(s, user, &found.account);
+	request_store(req, cfg, &use);
+	found.result = store_use_account(&use, req->user, &found.account);
+	snprintf(found.error, sizeof(found.error), "%s", use.why);
 	time_sane(&found.account.since, req->now);
 	time_sane(&found.account.released, req->now);
-	if (!req->passive)
-		store_done_reading(cfg, s, req->now, found.result, found.error,
-		    sizeof(found.error));
-	else if (found.result == STORE_ERROR)
-		snprintf(found.error, sizeof(found.error), "%s", s->error);
 	return found.result;
 }
 
@@ -106,41 +98,17 @@ same_client(const struct store_account *a, const struct request *req)
 	return address_compare(&before, &now) == 0;
 }
 
-/* It could not be started: somebody else may try. */
-static void
-command_unclaim(const struct config *cfg, const struct request *req)
-{
-	struct store_row row = { .kind = STORE_ACCOUNT };
-	char error[STORE_ERROR_MAX];
-	struct store *s = store_get(cfg, req->now, request_left(req), true,
-	    error, sizeof(error));
-	enum store_result r;
-
-	if (s == NULL)
-		return;
-	r = s->driver->account_find(s, found.user, &row.u.account);
-	if (r == STORE_FOUND) {
-		row.u.account.command_ran = false;
-		r = s->driver->restore(s, &row, 1);
-	}
-	store_done(cfg, s, req->now, r, error, sizeof(error));
-}
-
 /* Starts the command, if nobody else has. */
 static void
 command_once(const struct config *cfg, const struct request *req,
     const char *check, const char *reason)
 {
 	char error[STORE_ERROR_MAX];
-	struct store *s;
+	struct store_use use;
 
-	if (cfg->accounts.command == NULL)
-		return;
-	s = store_get(cfg, req->now, request_left(req), true, error,
-	    sizeof(error));
-	if (s == NULL || store_done(cfg, s, req->now,
-		s->driver->account_ran(s, found.user), error, sizeof(error)) !=
-		STORE_FOUND)
+	request_store(req, cfg, &use);
+	if (cfg->accounts.command == NULL ||
+	    store_use_account_ran(&use, found.user) != STORE_FOUND)
 		return;
 	found.account.command_ran = true;
 	if (command_start(cfg, req, found.user, check, reason, error,
@@ -148,7 +116,7 @@ command_once(const struct config *cfg, const struct request *req,
 		return;
 	log_error("command: user=<%s> %s: %s", found.user,
 	    cfg->accounts.command, error);
-	command_unclaim(cfg, req);
+	store_use_account_not_ran(&use, found.user);
 }
 
 /* Tells that an account is on the list now. */
@@ -173,20 +141,20 @@ put(const struct config *cfg, const struct request *req, const char *check,
     const char *reason, char *error, size_t size)
 {
 	struct store_account a = { .since = req->now };
-	struct store *s;
+	struct store_use use;
+	enum store_result result;
 
 	snprintf(a.user, sizeof(a.user), "%s", found.user);
 	snprintf(a.check, sizeof(a.check), "%s", check);
 	snprintf(a.reason, sizeof(a.reason), "%s", reason);
 	if (req->client_known)
 		address_text(&req->client, a.address, sizeof(a.address));
-	s = store_get(cfg, req->now, request_left(req), true, error, size);
-	if (s == NULL)
-		return STORE_ERROR;
+	request_store(req, cfg, &use);
+	result = store_use_account_add(&use, &a,
+	    accounts_expired(cfg, req->now));
+	snprintf(error, size, "%s", use.why);
 	found.request = 0; /* what is known is no longer true */
-	return store_done(cfg, s, req->now, s->driver->account_add(s, &a,
-		accounts_expired(cfg, req->now)),
-	    error, size);
+	return result;
 }
 
 enum accounts_mark

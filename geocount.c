@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "filter/place.h"
 #include "base/rest.h"
-#include "store/store.h"
+#include "store/store_use.h"
 #include "base/text.h"
 #include "store/uncounted.h"
 #include "base/hostlist.h"
@@ -144,7 +144,7 @@ struct login {
 	const struct config *cfg;
 	const struct request *req;
 	struct limits_of limits;
-	char user[STORE_USER_MAX];
+	struct store_use store;
 	char block[ADDRESS_TEXT_MAX];
 	struct place place;
 	struct store_counts counts;
@@ -153,28 +153,27 @@ struct login {
 	long seconds;
 	char from_block[ADDRESS_TEXT_MAX];
 	struct place from;
-	time_t released;   /* logins before are forgiven */
-	int64_t store_end; /* of waiting for the store, monotonic ms */
+	time_t released; /* logins before are forgiven */
 };
 
 static void
 login_prepare(struct login *l, const struct config *cfg,
     const struct request *req)
 {
+	int64_t end = lock_clock_ms() + cfg->store.timeout * 1000;
 	struct address base = req->client;
 
 	memset(l, 0, sizeof(*l));
 	l->cfg = cfg;
 	l->req = req;
-	l->store_end = lock_clock_ms() + cfg->store.timeout * 1000;
-	if (l->store_end > req->deadline)
-		l->store_end = req->deadline;
+	request_store(req, cfg, &l->store);
+	if (end < l->store.end) /* for all that this login needs of it */
+		l->store.end = end;
 	l->limits.countries = cfg->geocount.countries;
 	l->limits.addresses = cfg->geocount.addresses;
 	limits_refresh(cfg->geocount.users_file);
 	if (lists.limits != NULL)
 		limits_find(lists.limits, req->sasl_username, &l->limits);
-	store_user(req->sasl_username, l->user, sizeof(l->user));
 	if (base.family == AF_INET6)
 		address_mask(&base, (int)cfg->geocount.ipv6_prefix);
 	address_text(&base, l->block, sizeof(l->block));
@@ -182,38 +181,22 @@ login_prepare(struct login *l, const struct config *cfg,
 		place_find(cfg->geocount.database, &req->client, &l->place);
 }
 
-/* All operations of a request together wait for the store so long. */
-static void
-store_wait(struct store *s, int64_t end)
-{
-	int64_t left = end - lock_clock_ms();
-
-	s->wait_ms = left > 0 ? (long)left : 0;
-}
-
 /* Records the login (or only looks, for `abictl check') and counts. */
 static bool
-login_record(struct login *l, struct store *s, char *why, size_t size)
+login_record(struct login *l)
 {
 	struct store_login login = {
-		.user = l->user,
+		.user = l->req->user,
 		.block = l->block,
 		.country = l->place.country,
 		.now = l->req->now,
 		.since = l->req->now - l->cfg->geocount.window,
 		.peek = l->req->passive,
 	};
-	enum store_result result;
 
 	if (l->released > login.since)
 		login.since = l->released;
-	store_wait(s, l->store_end);
-	result = s->driver->login(s, &login, &l->counts);
-	if (!l->req->passive)
-		result = store_done(l->cfg, s, l->req->now, result, why, size);
-	else if (result == STORE_ERROR) /* explaining changes nothing */
-		snprintf(why, size, "%s", s->error);
-	return result != STORE_ERROR;
+	return store_use_login(&l->store, &login, &l->counts) != STORE_ERROR;
 }
 
 /* The journey from an earlier login, if it is the fastest so far. */
@@ -307,10 +290,9 @@ login_action(const struct login *l)
  * from the rate.
  */
 static enum outcome
-login_rate(const struct login *l, const char *action, struct store *s,
-    struct text *t)
+login_rate(struct login *l, const char *action, struct text *t)
 {
-	char key[STORE_USER_MAX + 16], why[STORE_ERROR_MAX];
+	char key[STORE_USER_MAX + 16];
 	long limit = 0, period = 0;
 	enum store_result r;
 
@@ -321,14 +303,8 @@ login_rate(const struct login *l, const char *action, struct store *s,
 	if (limit == 0 || l->req->passive || l->cfg->filter.dry_run ||
 	    action_only_logs(action))
 		return OUTCOME_ACT;
-	snprintf(key, sizeof(key), "geocount:%s", l->user);
-	r = STORE_ERROR;
-	if (s != NULL) {
-		store_wait(s, l->store_end);
-		r = store_done(l->cfg, s, l->req->now,
-		    s->driver->rate_take(s, key, limit, period, l->req->now),
-		    why, sizeof(why));
-	}
+	snprintf(key, sizeof(key), "geocount:%s", l->req->user);
+	r = store_use_rate(&l->store, key, limit, period);
 	if (r == STORE_ABSENT)
 		return OUTCOME_ACT;
 	text_addf(t, "; over the limit, %s rate %s",
@@ -339,35 +315,22 @@ login_rate(const struct login *l, const char *action, struct store *s,
 
 /* Some old rows go, at most once an hour over all processes. */
 static void
-purge_sometimes(const struct config *cfg, struct store *s,
-    const struct request *req, int64_t end)
+purge_sometimes(struct login *l)
 {
 	static time_t asked;
 	static struct statedir markers = { .fd = -1 };
-	struct store_purge purge = store_outdated(cfg, req->now);
-	char why[STORE_ERROR_MAX];
-	long removed;
+	time_t now = l->req->now;
+	char why[REST_REASON_MAX];
 
-	if (req->passive ||
-	    (req->now >= asked && req->now - asked < PURGE_LOOK))
+	if (l->req->passive || (now >= asked && now - asked < PURGE_LOOK))
 		return;
-	asked = req->now;
+	asked = now;
 	if (markers.path[0] == '\0')
-		statedir_init(&markers, cfg->reputation.cache_dir);
-	if (rest_until(&markers, REST_PURGE, req->now, why, sizeof(why)) != 0)
+		statedir_init(&markers, l->cfg->reputation.cache_dir);
+	if (rest_until(&markers, REST_PURGE, now, why, sizeof(why)) != 0)
 		return;
-	purge.limit = PURGE_ROWS;
-	rest_set(&markers, REST_PURGE, req->now, req->now + PURGE_EVERY,
-	    "purged");
-	/*
-	 * It can wait for the next time: no failure, and no waiting for other
-	 * writers here. A server has to be waited for.
-	 */
-	if (s->driver->server)
-		store_wait(s, end);
-	else
-		s->wait_ms = 0;
-	s->driver->purge(s, &purge, &removed);
+	rest_set(&markers, REST_PURGE, now, now + PURGE_EVERY, "purged");
+	store_use_purge(&l->store, PURGE_ROWS);
 }
 
 /* Over the limit: puts the account on the list, if so wanted. */
@@ -387,11 +350,10 @@ static enum outcome
 geocount_run(const struct config *cfg, const struct request *req,
     struct verdict *v)
 {
-	char why[STORE_ERROR_MAX], entry[64];
 	enum outcome outcome = OUTCOME_NONE;
 	const char *action;
+	char entry[64];
 	struct login l;
-	struct store *s;
 	struct text t;
 
 	text_init(&t, v->reason, sizeof(v->reason));
@@ -405,15 +367,12 @@ geocount_run(const struct config *cfg, const struct request *req,
 		return OUTCOME_NONE;
 	}
 	login_prepare(&l, cfg, req);
-	/* What accounts.c does may close the store: s is got afterwards. */
 	l.released = accounts_released(cfg, req);
 	memcpy(v->country, l.place.country, sizeof(v->country));
-	s = store_get(cfg, req->now, request_left(req), !req->passive, why,
-	    sizeof(why));
-	if (s == NULL || !login_record(&l, s, why, sizeof(why))) {
-		text_addf(&t, "login not counted: %s", why);
+	if (!login_record(&l)) {
+		text_addf(&t, "login not counted: %s", l.store.why);
 		if (!req->passive)
-			uncounted_note(cfg, why);
+			uncounted_note(cfg, l.store.why);
 		return OUTCOME_ERROR;
 	}
 	login_journey(&l);
@@ -423,12 +382,10 @@ geocount_run(const struct config *cfg, const struct request *req,
 		v->news = "pass";
 		v->action = action;
 		login_mark(&l, &t);
-		s = store_get(cfg, req->now, request_left(req), !req->passive,
-		    why, sizeof(why));
-		outcome = login_rate(&l, action, s, &t);
+		outcome = login_rate(&l, action, &t);
 	}
-	if (outcome != OUTCOME_ERROR && s != NULL)
-		purge_sometimes(cfg, s, req, l.store_end);
+	if (outcome != OUTCOME_ERROR)
+		purge_sometimes(&l);
 	return outcome;
 }
 

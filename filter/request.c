@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/lock.h"
+#include "store/store_use.h"
 
 /* In the order in which Postfix sends them: see attribute_find(). */
 static const struct attribute {
@@ -147,6 +148,15 @@ request_start(struct request *req, long deadline)
 	req->now = time(NULL);
 	req->deadline = lock_clock_ms() + deadline * 1000;
 	req->client_known = address_parse(req->client_address, &req->client);
+	store_user(req->sasl_username, req->user, sizeof(req->user));
+}
+
+void
+request_store(const struct request *req, const struct config *cfg,
+    struct store_use *u)
+{
+	*u = (struct store_use){ .cfg = cfg, .now = req->now,
+		.end = req->deadline, .passive = req->passive };
 }
 
 long

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/address.h"
+#include "store/store.h"
 
 #define REQUEST_ATTRIBUTES_MAX 256 /* lines of a request */
 
@@ -63,7 +64,13 @@ struct request {
 	int64_t deadline; /* of request_left(): milliseconds, monotonic clock */
 	bool passive;     /* explain only: fetch, learn and change nothing */
 	unsigned long number; /* of this process's requests, from 1 */
+	char user[STORE_USER_MAX]; /* the key of sasl_username in the store */
 };
+
+/* The store on behalf of a request, for as long as that may wait. */
+struct store_use;
+void request_store(const struct request *req, const struct config *cfg,
+    struct store_use *u);
 
 /* What is left for waiting in this request, in milliseconds, never below 0. */
 long request_left(const struct request *req);
@@ -90,7 +97,8 @@ const char *request_each(const struct request *req, size_t i,
     const char **value);
 
 /*
- * Sets now, the client address, and the deadline of a request that was read:
+ * Sets now, the client address, the user's key, and the deadline of a request
+ * that was read:
  * all waiting for it ends so many seconds from now.
  */
 void request_start(struct request *req, long deadline);
