@@ -146,9 +146,11 @@ answer_read(int fd, char *buf, size_t size, long end)
 }
 
 bool
-policy_listens(const char *path, int wait_ms)
+policy_listens(const char *where, bool is_socket, int wait_ms)
 {
-	int fd = connect_socket(path, now_ms() + wait_ms);
+	long end = now_ms() + wait_ms;
+	int fd = is_socket ? connect_socket(where, end)
+			   : connect_port(where, end);
 
 	if (fd >= 0)
 		close(fd);
