@@ -285,6 +285,19 @@ test_instance(const struct instance *in, const struct config *cfg)
 	return asked;
 }
 
+/* An instance of which postconf tells nothing. */
+static void
+unread_tell(const struct instance *in)
+{
+	if (strstr(in->error, "not found in") != NULL)
+		say(SKIP, selftest_subject(in), "%s", in->error);
+	else
+		say_try(WARN, selftest_subject(in),
+		    selftest_command_line(
+			"sudo postconf %s-n", selftest_which(in)),
+		    "%s", in->error);
+}
+
 void
 selftest_postfix(const struct config *cfg)
 {
@@ -292,14 +305,12 @@ selftest_postfix(const struct config *cfg)
 	size_t i;
 
 	if (selftest_instance_count == 0 || !selftest_instances[0].read) {
-		say(SKIP, "Postfix", "postconf: %s",
-		    selftest_instances[0].error);
+		unread_tell(&selftest_instances[0]);
 		return;
 	}
 	for (i = 0; i < selftest_instance_count; i++) {
 		if (!selftest_instances[i].read)
-			say(WARN, selftest_subject(&selftest_instances[i]),
-			    "postconf: %s", selftest_instances[i].error);
+			unread_tell(&selftest_instances[i]);
 		else if (selftest_instances[i].part ||
 			 selftest_instances[i].named) {
 			part |= selftest_instances[i].part;

@@ -268,6 +268,18 @@ class RightSetups(SelftestTest):
                                  for n in range(300)) + text)
         self.assertEqual(len(self.oks()), 4)
 
+    def test_a_list_longer_than_anybody_has(self):
+        self.postfix.main("smtpd_recipient_restrictions=" + ", ".join(
+            [f"check_client_access cidr:/nonexistent/{n}" for n in range(1000)] + [ASK]))
+        self.assertEqual(len(self.oks()), 4)
+
+    def test_classes_in_a_circle(self):
+        """Postfix finds that when a client comes; here it must end."""
+        self.postfix.main("smtpd_restriction_classes=circle",
+                          f"circle={', '.join(['circle'] * 40)}",
+                          f"smtpd_recipient_restrictions={ASK}, circle")
+        self.assertEqual(len(self.oks()), 4)
+
     def test_a_check_that_is_off_needs_nothing(self):
         self.good.configure(**{"filter.checks": "accounts geocount",
                                "reputation.token_file": None, "blacklist.logs": "/nonexistent"})
@@ -433,6 +445,11 @@ class MistakesInPostfix(SelftestTest):
     def test_postfix_is_not_running(self):
         self.postfix._terminate()
         self.one("warn", "Postfix", "is not running")
+
+    def test_main_cf_is_not_understood(self):
+        os.rename(f"{self.postfix.directory}/main.cf", f"{self.postfix.directory}/main.cf.away")
+        item = self.one("warn", "Postfix", "postconf: exit status")
+        self.assertIn("main.cf", self.shell(item[3]).stderr)
 
     def test_another_configuration(self):
         other = self.good_site()
