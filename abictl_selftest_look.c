@@ -22,12 +22,14 @@ size_t selftest_instance_count;
 static bool
 is_running(const struct postfix *p)
 {
-	const char *argv[] = {"postfix", "-c", p->directory, "status", NULL};
-	const char *here[] = {"postfix", "status", NULL};
+	char directory[PATH_MAX];
+	const char *argv[] = {"postfix", "-c", directory, "status", NULL};
 	char error[256];
 
-	return tool_run(p->directory[0] != '\0' ? argv : here, -1, -1, 10,
-		   error, sizeof(error)) == 0;
+	/* Without a name it would be asked of all instances. */
+	postfix_value(
+	    p, NULL, "config_directory", directory, sizeof(directory));
+	return tool_run(argv, -1, -1, 10, error, sizeof(error)) == 0;
 }
 
 /* A filter host's; on this host it would be a service of master.cf. */

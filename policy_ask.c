@@ -85,13 +85,19 @@ static int
 connect_socket(const char *path, long end)
 {
 	struct sockaddr_un where = {.sun_family = AF_UNIX};
+	int fd;
 
 	if (strlen(path) >= sizeof(where.sun_path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	memcpy(where.sun_path, path, strlen(path) + 1);
-	return connect_by((struct sockaddr *)&where, sizeof(where), end);
+	/* EAGAIN: so many wait there that the kernel takes no more for now. */
+	while ((fd = connect_by((struct sockaddr *)&where, sizeof(where),
+		    end)) < 0 &&
+	       errno == EAGAIN && now_ms() < end)
+		poll(NULL, 0, 20);
+	return fd;
 }
 
 static int

@@ -500,6 +500,18 @@ class MistakesInFiles(SelftestTest):
                 self.assertEqual(self.shell(item[3]).returncode, 0, item)
         self.assertEqual(self.findings(), set())
 
+    def test_lock_of_root(self):
+        path = f"{self.good.cache}/.lock"
+        self.assertTrue(os.path.exists(path))
+        os.chown(path, 0, 0)
+        os.chmod(path, 0o600)
+        before = os.stat(path).st_ino
+        self.assertIn(("FAIL", "cache"), {item[:2] for item in self.findings()})
+        for item in self.findings():
+            if item[1] == "cache":
+                self.mended_by(item)
+        self.assertEqual(os.stat(path).st_ino, before)  # who holds it still does
+
     def test_dry_run_left_on(self):
         self.good.configure(**{"filter.dry_run": "yes"})
         self.assert_mended("warn", "configuration", "dry_run is yes: nobody is refused")
