@@ -40,7 +40,8 @@ FILTER  = abichecker.c
 CONTROL = abictl.c abictl_cache.c abictl_check.c abictl_config.c \
 	  abictl_accounts.c abictl_blacklist.c abictl_command.c abictl_dryrun.c abictl_fetch.c abictl_logins.c abictl_say.c abictl_scan.c \
 	  abictl_selftest.c abictl_selftest_blacklist.c \
-	  abictl_selftest_geocount.c abictl_selftest_look.c \
+	  abictl_selftest_files.c abictl_selftest_geocount.c \
+	  abictl_selftest_look.c \
 	  abictl_selftest_postfix.c abictl_selftest_say.c \
 	  abictl_selftest_service.c abictl_selftest_zones.c policy_ask.c \
 	  abictl_store.c $(TESTED)
