@@ -55,6 +55,9 @@ void abictl_score_json(struct cJSON *object, const char *address,
 /* First act of main: notes whether root runs it. */
 void abictl_started(void);
 
+/* Did it? */
+bool abictl_by_root(void);
+
 /*
  * Says what is wrong on standard error; returns status. A text that ends with
  * strerror(3) of a missing permission gets the advice to try sudo, unless root

@@ -22,6 +22,12 @@ abictl_started(void)
 	by_root = geteuid() == 0;
 }
 
+bool
+abictl_by_root(void)
+{
+	return by_root;
+}
+
 /* Does a text end with an error that root would not have met? */
 static bool
 is_denied(const char *text)

@@ -12,6 +12,7 @@ struct handover {
 	bool (*is_read)(const void *arg, const char *source);
 	const void *arg;
 	time_t after;
+	bool begun; /* source has a position of its own */
 };
 
 /* Is it the journal that a name of a source means? */
@@ -31,6 +32,7 @@ row_look(void *arg, const struct store_row *row)
 	size_t host = strcspn(h->source, " ") + 1;
 	time_t when;
 
+	h->begun |= strcmp(p->source, h->source) == 0;
 	if (strncmp(p->source, h->source, host) != 0 ||
 	    is_journal(p->source) == is_journal(h->source) ||
 	    h->is_read(h->arg, p->source))
@@ -46,12 +48,18 @@ scan_handover(struct store *store, const char *source,
     bool (*is_read)(const void *arg, const char *source), const void *arg,
     time_t *after)
 {
-	struct handover h = { source, is_read, arg, 0 };
+	struct handover h = { .source = source, .is_read = is_read,
+		.arg = arg };
 	time_t now = time(NULL);
 	enum store_result result = store->driver->iterate(store,
 	    STORE_POSITION, "", row_look, &h);
 
-	/* A clock may have been wrong. */
-	*after = h.after < now ? h.after : now;
+	/*
+	 * A clock was wrong: what is there now may have been counted, but what
+	 * comes after it, behind a position of its own, was not.
+	 */
+	if (h.after > now)
+		h.after = h.begun ? 0 : now;
+	*after = h.after;
 	return result;
 }

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "base/rest.h"
 #include "scan/scan_logs.h"
 #include "ctl/selftest/selftest.h"
+#include "ctl/selftest/postfix.h"
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "base/text.h"
@@ -56,12 +58,20 @@ is_understood(const char *path, char *line, size_t size)
 	return !maillog_strange(&m);
 }
 
-/* The command that lets this user read a log. */
+/* The command that lets this user read a log, and its own readers still. */
 static const char *
 log_command(const char *path, int error)
 {
-	return error == EACCES ? selftest_readable(error, path) :
-				 selftest_command_line("ls -l %s", path);
+	const struct group *g = getgrnam("adm");
+	struct stat st;
+
+	if (error != EACCES || g == NULL || stat(path, &st) != 0)
+		return selftest_look(path);
+	if (st.st_gid == g->gr_gid && (st.st_mode & S_IRGRP) != 0)
+		return selftest_command_line("sudo usermod -a -G adm %s",
+		    selftest_quote(selftest_user()));
+	return selftest_command_line("sudo chgrp adm %s && sudo chmod g+r %s",
+	    selftest_quote(path), selftest_quote(path));
 }
 
 /* A log that is a file. */
@@ -76,13 +86,15 @@ test_file(const char *path)
 		say_try(FAIL, "mail log", log_command(path, error),
 		    "%s: user %s: %s", path, selftest_user(), strerror(error));
 	else if ((packed = logsource_packed(path)) != NULL)
-		say_try(FAIL, "mail log", selftest_command_line("sudo abictl "
-		    "scan --dry-run %s", path), "%s: compressed (%s): only "
+		say_try(FAIL, "mail log", selftest_command_line("%s %s",
+		    "sudo abictl scan --dry-run", selftest_quote(path)),
+		    "%s: compressed (%s): only "
 		    "`abictl scan --dry-run' reads it", path, packed);
 	else if (!is_understood(path, line, sizeof(line)))
-		say_try(FAIL, "mail log", selftest_command_line("sudo tail "
-		    "-n 5 %s", path), "%s: its lines are in no form that is "
-		    "known, as: %s", path, line);
+		say_try(FAIL, "mail log",
+		    selftest_command_line("sudo tail -n 5 %s",
+			selftest_quote(path)), "%s: its lines are in no form "
+		    "that is known, as: %s", path, line);
 	else
 		say(OK, "mail log", "%s", path);
 }
@@ -124,7 +136,7 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 
 	if (!snapshot_refresh(s, cfg->blacklist.snapshot)) {
 		say_try(s->absent ? WARN : FAIL, "blacklist",
-		    "sudo abictl scan", "%s%s", s->problem,
+		    selftest_abictl("scan"), "%s%s", s->problem,
 		    s->absent ? ": made by `abictl scan'; does its timer run?" :
 				"");
 		return;
@@ -156,9 +168,9 @@ test_map(const struct config *cfg, const struct snapshot *s)
 	else if (s->open && access_map_generation(map) == s->generation)
 		say(OK, "access map", "%s", map);
 	else
-		say_try(WARN, "access map", "sudo abictl scan", "%s is not of "
-		    "the snapshot's list: the next scan by root mends that, as "
-		    "with map.conf", map);
+		say_try(WARN, "access map", selftest_abictl("scan"),
+		    "%s is not of the snapshot's list: the next scan by root "
+		    "mends that, as with map.conf", map);
 }
 
 void
@@ -177,4 +189,48 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 	/* Each scan sees to this marker, which lasts an hour. */
 	if (rest_until(d, REST_PURGE_ALL, time(NULL), why, sizeof(why)) == 0)
 		say(WARN, "blacklist", "no `abictl scan' within the last hour");
+}
+
+/* Does an instance say what it reads anywhere in its settings? */
+static bool
+names_map(const struct postfix *p, const char *map)
+{
+	const char *const texts[] = {p->parameters, p->overrides};
+	size_t n = strlen(map), i;
+	const char *at;
+
+	for (i = 0; i < 2; i++)
+		for (at = texts[i]; (at = strstr(at, map)) != NULL; at += n)
+			if (strchr(", \t\r\n}", at[n]) != NULL)
+				return true;
+	return false;
+}
+
+void
+selftest_map_read(const struct config *cfg)
+{
+	const struct instance *first = &selftest_instances[0];
+	const char *map = cfg->blacklist.map, *which;
+	size_t i;
+
+	if (map == NULL || !config_makes(cfg, "blacklist") ||
+	    config_error(cfg, "blacklist") != NULL)
+		return;
+	for (i = 0; i < selftest_instance_count; i++)
+		if (selftest_instances[i].read &&
+		    names_map(&selftest_instances[i].conf, map))
+			return;
+	which = selftest_which(first);
+	/*
+	 * What is there stays in force, as it is written. Users are let
+	 * through: it may be the list of submission, too.
+	 */
+	say_try(WARN, "access map",
+	    selftest_command_line(
+		"sudo postconf %s-e smtpd_client_restrictions=\"$(sudo "
+		"postconf %s-h smtpd_client_restrictions), permit_mynetworks, "
+		"permit_sasl_authenticated, check_client_access \"%s && "
+		"sudo postfix %sreload",
+		which, which, selftest_quote(map), which),
+	    "%s: nothing in main.cf or master.cf reads it", map);
 }

@@ -31,9 +31,10 @@ test_packed(const char *path)
 	if (u == NULL)
 		return false;
 	say_try(FAIL, "geocount",
-	    selftest_command_line(
-		"sudo mv %s %s.packed && sudo sh -c '%s -dc < %s.packed > %s'",
-		path, path, unpack_name(u), path, path),
+	    selftest_command_line("sudo sh -C -c '%s -dc <\"$1\" "
+				  ">\"$1.new\" && chmod --reference=\"$1\" "
+				  "\"$1.new\" && mv \"$1.new\" \"$1\"' - %s",
+		unpack_name(u), selftest_quote(path)),
 	    "%s: is still compressed "
 	    "(%s): countries are not known",
 	    path, unpack_name(u));

@@ -1,11 +1,14 @@
 /*
  * abictl selftest - looking at Postfix, while we are root.
  */
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "ctl/abictl.h"
 #include "base/process.h"
 #include "ctl/selftest/selftest.h"
 #include "ctl/selftest/postfix.h"
@@ -19,12 +22,14 @@ size_t selftest_instance_count;
 static bool
 is_running(const struct postfix *p)
 {
-	const char *argv[] = {"postfix", "-c", p->directory, "status", NULL};
-	const char *here[] = {"postfix", "status", NULL};
+	char directory[PATH_MAX];
+	const char *argv[] = {"postfix", "-c", directory, "status", NULL};
 	char error[256];
 
-	return tool_run(p->directory[0] != '\0' ? argv : here, -1, -1, 10,
-		   error, sizeof(error)) == 0;
+	/* Without a name it would be asked of all instances. */
+	postfix_value(
+	    p, NULL, "config_directory", directory, sizeof(directory));
+	return tool_run(argv, -1, -1, 10, error, sizeof(error)) == 0;
 }
 
 /* A filter host's; on this host it would be a service of master.cf. */
@@ -35,6 +40,18 @@ is_remote(const char *target)
 	       strncmp(target, "inet:127.", 9) != 0 &&
 	       strncmp(target, "inet:[::1]", 10) != 0 &&
 	       strncmp(target, "inet:localhost:", 15) != 0;
+}
+
+/* Does somebody listen? A socket that is left over is nobody's. */
+static bool
+is_there(const struct instance *in, const char *target, const char *path)
+{
+	if (!in->root)
+		return true;
+	if (path != NULL)
+		return policy_listens(path, true, ANSWER_MS);
+	return strncmp(target, "inet:", 5) != 0 || is_remote(target) ||
+	       policy_listens(target + 5, false, ANSWER_MS);
 }
 
 bool
@@ -74,9 +91,7 @@ asker_ask(const struct instance *in, struct asker *a)
 		target = a->asks[i].target;
 		is_socket =
 		    postfix_socket(&in->conf, target, path, sizeof(path));
-		/* One that is left over is nobody's. */
-		a->there[i] =
-		    is_socket && in->root && policy_listens(path, ANSWER_MS);
+		a->there[i] = is_there(in, target, is_socket ? path : NULL);
 		if (!in->running || !selftest_worth_asking(in, target))
 			continue;
 		silent = silent_before(in, target);
@@ -111,9 +126,12 @@ instance_look(struct instance *in, const char *directory)
 		a = &in->askers[in->count++];
 		a->service = s;
 		a->count = postfix_asks(&in->conf, s, a->asks);
-		for (k = 0; k < a->count; k++)
+		for (k = 0; k < a->count; k++) {
 			in->part |=
 			    selftest_worth_asking(in, a->asks[k].target);
+			in->named |=
+			    strstr(a->asks[k].target, "abichecker") != NULL;
+		}
 		asker_ask(in, a);
 	}
 	in->part |= in->ours;
@@ -168,4 +186,26 @@ selftest_user_take(void)
 
 	if (geteuid() == 0 && service_user(user, sizeof(user)))
 		process_become(user);
+}
+
+bool
+selftest_is_stranger(const struct config *cfg)
+{
+	const char *cache = config_certain(cfg, "reputation.cache_dir");
+	const struct passwd *pw = NULL;
+	char user[POSTFIX_NAME_MAX];
+	bool known = false;
+	struct stat st;
+
+	/* Who was root is the filter's user by now. */
+	if (geteuid() == 0 || abictl_by_root())
+		return false;
+	if (service_user(user, sizeof(user)) && (pw = getpwnam(user)) != NULL) {
+		known = pw->pw_uid != 0;
+		if (pw->pw_uid == geteuid())
+			return false;
+	}
+	if (cache != NULL && stat(cache, &st) == 0 && st.st_uid != 0)
+		return st.st_uid != geteuid();
+	return known;
 }

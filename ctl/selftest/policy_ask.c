@@ -85,13 +85,19 @@ static int
 connect_socket(const char *path, long end)
 {
 	struct sockaddr_un where = {.sun_family = AF_UNIX};
+	int fd;
 
 	if (strlen(path) >= sizeof(where.sun_path)) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
 	memcpy(where.sun_path, path, strlen(path) + 1);
-	return connect_by((struct sockaddr *)&where, sizeof(where), end);
+	/* EAGAIN: so many wait there that the kernel takes no more for now. */
+	while ((fd = connect_by((struct sockaddr *)&where, sizeof(where),
+		    end)) < 0 &&
+	       errno == EAGAIN && now_ms() < end)
+		poll(NULL, 0, 20);
+	return fd;
 }
 
 static int
@@ -146,9 +152,11 @@ answer_read(int fd, char *buf, size_t size, long end)
 }
 
 bool
-policy_listens(const char *path, int wait_ms)
+policy_listens(const char *where, bool is_socket, int wait_ms)
 {
-	int fd = connect_socket(path, now_ms() + wait_ms);
+	long end = now_ms() + wait_ms;
+	int fd = is_socket ? connect_socket(where, end)
+			   : connect_port(where, end);
 
 	if (fd >= 0)
 		close(fd);

@@ -24,7 +24,7 @@ struct policy_asked {
 void policy_ask(const char *where, bool is_socket, int wait_ms,
     struct policy_asked *asked);
 
-/* Does anybody listen at a socket? */
-bool policy_listens(const char *path, int wait_ms);
+/* Does anybody listen there? */
+bool policy_listens(const char *where, bool is_socket, int wait_ms);
 
 #endif

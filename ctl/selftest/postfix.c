@@ -49,7 +49,7 @@ static void
 target_tell(
     const struct instance *in, const struct asker *a, const char *target)
 {
-	char text[512], who[160], command[PATH_MAX + 64], own[192];
+	char text[512], who[160], own[192];
 	const struct postfix_service *s, *meant = NULL;
 	const char *base = strrchr(target, '/');
 	struct suggest g;
@@ -58,13 +58,17 @@ target_tell(
 	suggest_init(&g, place(target));
 	for (i = 0; i < in->conf.count; i++) {
 		s = &in->conf.services[i];
-		if (!postfix_is_ours(s) || strcmp(s->type, "unix") != 0)
+		if (!postfix_is_ours(s))
 			continue;
-		snprintf(own, sizeof(own), "%s/%s",
-		    s->is_private == 'n' ? "public" : "private", s->name);
+		if (strcmp(s->type, "unix") == 0)
+			snprintf(own, sizeof(own), "%s/%s",
+			    s->is_private == 'n' ? "public" : "private",
+			    s->name);
+		else
+			snprintf(own, sizeof(own), "%s", s->name);
 		suggest_try(&g, own);
-		if (s->is_private == 'n' && base != NULL &&
-		    strcmp(base + 1, s->name) == 0)
+		if (strcmp(s->type, "unix") == 0 && s->is_private == 'n' &&
+		    base != NULL && strcmp(base + 1, s->name) == 0)
 			meant = s;
 	}
 	label(a->service, who, sizeof(who));
@@ -77,15 +81,25 @@ target_tell(
 		    who, place(target), meant->name, meant->name);
 		return;
 	}
-	snprintf(command, sizeof(command), "sudo postconf %s%s-n | grep -n %s",
-	    in->conf.directory[0] != '\0' ? "-c " : "", in->conf.directory,
-	    target);
-	say_try(FAIL, selftest_subject(in), command,
+	say_try(FAIL, selftest_subject(in), selftest_where(in, target),
 	    "%s asks %s%s, and mail gets a "
 	    "451 or is not judged",
 	    who, place(target),
 	    suggest_say(
 		&g, ", of which master.cf knows nothing", text, sizeof(text)));
+}
+
+/* The command after which a service should answer. */
+static const char *
+retry(const struct instance *in)
+{
+	char again[2 * PATH_MAX];
+	const char *which = selftest_which(in);
+
+	snprintf(again, sizeof(again), "%s", selftest_abictl("selftest"));
+	return selftest_command_line(
+	    "sudo postfix %sreload; sudo postfix %scheck; %s", which, which,
+	    again);
 }
 
 /* One question of a service that is, or should be, for us. True if it is. */
@@ -94,11 +108,10 @@ test_ask(const struct instance *in, const struct asker *a, size_t i)
 {
 	const struct postfix_ask *ask = &a->asks[i];
 	const struct policy_asked *answer = &a->answers[i];
-	bool socket = strncmp(ask->target, "unix:", 5) == 0;
 	char who[160];
 
 	if (!selftest_worth_asking(in, ask->target)) {
-		if (!socket || !in->root || a->there[i] ||
+		if (!in->root || a->there[i] ||
 		    postfix_listener(&in->conf, ask->target) != NULL)
 			return false;
 		target_tell(in, a, ask->target);
@@ -113,12 +126,25 @@ test_ask(const struct instance *in, const struct asker *a, size_t i)
 		    place(ask->target), answer->text);
 	else
 		say_try(FAIL, selftest_subject(in),
-		    "sudo postfix reload; sudo postfix "
-		    "check; sudo abictl selftest",
+		    retry(in),
 		    "%s asks %s, which does "
 		    "not answer: %s",
 		    who, place(ask->target), answer->text);
 	return true;
+}
+
+/* Is some policy service that is not ours asked, whose default is its own? */
+static bool
+asks_others(const struct instance *in)
+{
+	size_t i, k;
+
+	for (i = 0; i < in->count; i++)
+		for (k = 0; k < in->askers[i].count; k++)
+			if (!selftest_worth_asking(
+				in, in->askers[i].asks[k].target))
+				return true;
+	return false;
 }
 
 /* A filter that does not answer: what does Postfix do then? */
@@ -133,8 +159,9 @@ test_default(const struct instance *in, const struct asker *a,
 	if (ask->has_default || (value[0] != '4' && value[0] != '5'))
 		return;
 	say_try(WARN, selftest_subject(in),
-	    selftest_change(
-		in, "-e", "smtpd_policy_service_default_action=DUNNO"),
+	    asks_others(in) ? selftest_where(in, ask->target)
+			    : selftest_change(in, "-e",
+				  "smtpd_policy_service_default_action=DUNNO"),
 	    "%s: without "
 	    "default_action=DUNNO mail gets a 451 when the filter does not "
 	    "answer",
@@ -242,57 +269,33 @@ test_instance(const struct instance *in, const struct config *cfg)
 	for (i = 0; i < in->conf.count; i++)
 		if (postfix_is_ours(&in->conf.services[i]))
 			selftest_service(in, &in->conf.services[i], cfg);
+	if (in->conf.cut)
+		say(WARN, selftest_subject(in),
+		    "master.cf has more services than are looked at");
 	if (!in->root)
 		say(SKIP, selftest_subject(in),
 		    "only root can ask as smtpd does");
 	else if (!in->running)
-		say_try(WARN, selftest_subject(in), "sudo postfix start",
+		say_try(WARN, selftest_subject(in),
+		    selftest_command_line(
+			"sudo postfix %sstart", selftest_which(in)),
 		    "is not running, so nothing was asked");
 	for (i = 0; i < in->count; i++)
 		asked |= test_asker(in, &in->askers[i], cfg);
 	return asked;
 }
 
-/* Does an instance say what it reads anywhere in its settings? */
-static bool
-names_map(const struct postfix *p, const char *map)
-{
-	const char *const texts[] = {p->parameters, p->overrides};
-	size_t n = strlen(map), i;
-	const char *at;
-
-	for (i = 0; i < 2; i++)
-		for (at = texts[i]; (at = strstr(at, map)) != NULL; at += n)
-			if (strchr(", \t\r\n}", at[n]) != NULL)
-				return true;
-	return false;
-}
-
+/* An instance of which postconf tells nothing. */
 static void
-test_map_read(const struct config *cfg)
+unread_tell(const struct instance *in)
 {
-	static const char list[] = "smtpd_client_restrictions";
-	const char *map = cfg->blacklist.map;
-	char value[2048], setting[sizeof(value) + PATH_MAX + 128];
-	size_t i;
-
-	if (map == NULL || !config_makes(cfg, "blacklist") ||
-	    config_error(cfg, "blacklist") != NULL)
-		return;
-	for (i = 0; i < selftest_instance_count; i++)
-		if (selftest_instances[i].read &&
-		    names_map(&selftest_instances[i].conf, map))
-			return;
-	postfix_value(
-	    &selftest_instances[0].conf, NULL, list, value, sizeof(value));
-	/* Users are let through: it may be the list of submission, too. */
-	snprintf(setting, sizeof(setting),
-	    "%s=permit_mynetworks, "
-	    "permit_sasl_authenticated, check_client_access %s%s%s",
-	    list, map, value[0] != '\0' ? ", " : "", value);
-	say_try(WARN, "access map",
-	    selftest_change(&selftest_instances[0], "-e", setting),
-	    "%s: nothing in main.cf or master.cf reads it", map);
+	if (strstr(in->error, "not found in") != NULL)
+		say(SKIP, selftest_subject(in), "%s", in->error);
+	else
+		say_try(WARN, selftest_subject(in),
+		    selftest_command_line(
+			"sudo postconf %s-n", selftest_which(in)),
+		    "%s", in->error);
 }
 
 void
@@ -302,16 +305,15 @@ selftest_postfix(const struct config *cfg)
 	size_t i;
 
 	if (selftest_instance_count == 0 || !selftest_instances[0].read) {
-		say(SKIP, "Postfix", "postconf: %s",
-		    selftest_instances[0].error);
+		unread_tell(&selftest_instances[0]);
 		return;
 	}
 	for (i = 0; i < selftest_instance_count; i++) {
 		if (!selftest_instances[i].read)
-			say(WARN, selftest_subject(&selftest_instances[i]),
-			    "postconf: %s", selftest_instances[i].error);
-		else if (selftest_instances[i].part) {
-			part = true;
+			unread_tell(&selftest_instances[i]);
+		else if (selftest_instances[i].part ||
+			 selftest_instances[i].named) {
+			part |= selftest_instances[i].part;
 			asked |= test_instance(&selftest_instances[i], cfg);
 		}
 	}
@@ -321,7 +323,7 @@ selftest_postfix(const struct config *cfg)
 		    "master.cf.example");
 	else if (!asked)
 		say(WARN, "Postfix", "no smtpd_*_restrictions ask abichecker");
-	test_map_read(cfg);
+	selftest_map_read(cfg);
 	for (i = 0; i < selftest_instance_count; i++) {
 		postfix_release(&selftest_instances[i].conf);
 		free(selftest_instances[i].askers);

@@ -32,6 +32,7 @@ struct instance {
 	bool running; /* Postfix is, and was asked */
 	bool ours;    /* master.cf has a service that is ours */
 	bool part;    /* or asks a filter host */
+	bool named;   /* a target has our name, whoever is there */
 	char error[256];
 };
 
@@ -44,6 +45,13 @@ bool selftest_worth_asking(const struct instance *in, const char *target);
 /* "Postfix", or which of several. Valid until the next call, as are these. */
 const char *selftest_subject(const struct instance *in);
 
+/* "-c DIRECTORY ", for a command that is of another instance; or "". */
+const char *selftest_which(const struct instance *in);
+
+/* The commands that show where a target is set, and that edit main.cf. */
+const char *selftest_where(const struct instance *in, const char *target);
+const char *selftest_edit_postfix(const struct instance *in, const char *name);
+
 /* A command for postconf, so that it counts at once. */
 const char *selftest_change(const struct instance *in, const char *option,
     const char *setting);
@@ -51,6 +59,9 @@ const char *selftest_change(const struct instance *in, const char *option,
 /* The same for a column of master.cf. */
 const char *selftest_change_column(const struct instance *in,
     const struct postfix_service *s, const char *column, const char *value);
+
+/* With blacklist.map: does anything in Postfix read it? */
+void selftest_map_read(const struct config *cfg);
 
 /* A service that starts the filter: its line in master.cf, its time limit. */
 void selftest_service(const struct instance *in,

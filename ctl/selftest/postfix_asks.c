@@ -8,7 +8,8 @@
 #include "base/text.h"
 
 #define SEPARATORS ", \t\r\n"
-#define VALUE_MAX 8192 /* bytes of a list */
+#define VALUE_MAX 65536 /* bytes of a list */
+#define ITEMS_MAX 100000 /* in all: classes may name each other in a circle */
 
 /* A walk through the restrictions of a service. */
 struct walk {
@@ -16,7 +17,8 @@ struct walk {
 	const struct postfix_service *service;
 	struct postfix_ask *asks;
 	size_t count;
-	char classes[1024];
+	char classes[VALUE_MAX];
+	long items;
 	bool users, strangers; /* who comes as far as here in this list */
 	bool early;	       /* the list is evaluated before MAIL */
 	int depth;	       /* of classes in classes */
@@ -112,7 +114,7 @@ walk_list(struct walk *w, const char *list)
 	const char *start;
 	size_t n;
 
-	while ((n = item(&list, &start)) > 0) {
+	while (w->items++ < ITEMS_MAX && (n = item(&list, &start)) > 0) {
 		if (is_word(start, n, "check_policy_service")) {
 			n = item(&list, &start);
 			walk_ask(w, start, n);

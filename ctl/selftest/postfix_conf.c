@@ -65,8 +65,9 @@ service_parse(struct postfix_service *s, const char *line)
 	column(&line, wakeup, sizeof(wakeup));
 	column(&line, s->maxproc, sizeof(s->maxproc));
 	column(&line, s->program, sizeof(s->program));
-	snprintf(s->arguments, sizeof(s->arguments), "%s",
-	    line + strspn(line, " \t"));
+	line += strspn(line, " \t");
+	s->cut = strlen(line) >= sizeof(s->arguments);
+	snprintf(s->arguments, sizeof(s->arguments), "%s", line);
 	return s->program[0] != '\0';
 }
 
@@ -79,6 +80,7 @@ postfix_parse(struct postfix *p, char *text)
 	       (line = text_line(&text, NULL)) != NULL)
 		if (service_parse(&p->services[p->count], line))
 			p->count++;
+	p->cut = text_line(&text, NULL) != NULL;
 }
 
 bool
@@ -173,23 +175,32 @@ postfix_port(const struct postfix_service *s)
 					    : 0;
 }
 
-bool
-postfix_argument(
-    const struct postfix_service *s, const char *name, char *out, size_t size)
+const char *
+postfix_argument_at(const struct postfix_service *s, const char *name)
 {
 	const char *at = s->arguments;
 	size_t n = strlen(name);
 
-	out[0] = '\0';
 	for (; *at != '\0'; at += strcspn(at, " \t")) {
 		at += strspn(at, " \t{");
-		if (strncmp(at, name, n) != 0 || at[n] != '=')
-			continue;
-		at += n + 1;
-		snprintf(out, size, "%.*s", (int)strcspn(at, " \t}"), at);
-		return true;
+		if (strncmp(at, name, n) == 0 && at[n] == '=')
+			return at + n + 1;
+		if (strncmp(at, "argv=", 5) == 0)
+			break;
 	}
-	return false;
+	return NULL;
+}
+
+bool
+postfix_argument(
+    const struct postfix_service *s, const char *name, char *out, size_t size)
+{
+	const char *at = postfix_argument_at(s, name);
+
+	out[0] = '\0';
+	if (at != NULL)
+		snprintf(out, size, "%.*s", (int)strcspn(at, " \t}"), at);
+	return at != NULL;
 }
 
 bool
@@ -216,21 +227,41 @@ postfix_socket(
 		   target[0] == '/' ? "" : "/", target) < size;
 }
 
-/* Does an inet service listen at HOST:PORT? */
+/* Is a host of n bytes this one, by the loopback address or its name? */
+static bool
+is_loopback(const char *host, size_t n)
+{
+	static const char *const names[] = {
+	    "127.0.0.1:", "localhost:", "[::1]:", "::1:"};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == n && strncmp(host, names[i], n) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Does an inet service listen at HOST:PORT? The name localhost may be either
+ * loopback address; one without a host, or with 0.0.0.0, is at all.
+ */
 static bool
 listens_at(const struct postfix_service *s, const char *target)
 {
 	size_t host = (size_t)(port_part(s->name) - s->name);
 	size_t asked = (size_t)(port_part(target) - target);
+	int port = port_number(port_part(target));
+	bool by_name = strncmp(s->name, "localhost:", host) == 0 ||
+		       strncmp(target, "localhost:", asked) == 0;
 
-	return strcmp(s->type, "inet") == 0 &&
-	       postfix_port(s) == port_number(port_part(target)) &&
+	return strcmp(s->type, "inet") == 0 && port != 0 &&
+	       postfix_port(s) == port &&
 	       (host == 0 || asked == 0 ||
+		   strncmp(s->name, "0.0.0.0:", host) == 0 ||
+		   strncmp(s->name, "[::]:", host) == 0 ||
 		   (host == asked && strncmp(s->name, target, host) == 0) ||
-		   (strncmp(s->name, "127.0.0.1:", host) == 0 &&
-		       strncmp(target, "localhost:", asked) == 0) ||
-		   (strncmp(s->name, "localhost:", host) == 0 &&
-		       strncmp(target, "127.0.0.1:", asked) == 0));
+		   (by_name && is_loopback(s->name, host) &&
+		       is_loopback(target, asked)));
 }
 
 const struct postfix_service *

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define POSTFIX_SERVICES_MAX 128
+#define POSTFIX_SERVICES_MAX 512
 #define POSTFIX_NAME_MAX 128
 #define POSTFIX_COMMAND_MAX 1024
 #define POSTFIX_TARGET_MAX 256
@@ -24,6 +24,7 @@ struct postfix_service {
 	char maxproc[16];
 	char program[64]; /* smtpd, spawn */
 	char arguments[POSTFIX_COMMAND_MAX];
+	bool cut; /* and they are longer */
 };
 
 /* What one instance of Postfix does. */
@@ -31,6 +32,7 @@ struct postfix {
 	char directory[PATH_MAX]; /* where its main.cf is; "" = the default */
 	struct postfix_service services[POSTFIX_SERVICES_MAX];
 	size_t count;
+	bool cut; /* there are more services */
 	char *parameters; /* NAME = VALUE, a line each, with all defaults */
 	char *overrides;  /* SERVICE/TYPE/NAME = VALUE, of master.cf */
 };
@@ -56,7 +58,12 @@ bool postfix_value(const struct postfix *p, const struct postfix_service *s,
 /* The port of an inet service; 0 = none, or a name that nobody knows. */
 int postfix_port(const struct postfix_service *s);
 
-/* A value of spawn(8)'s arguments, as of user= and argv=, cut to size. */
+/*
+ * A value of spawn(8)'s arguments, as of user= and argv=, behind which all is
+ * the program's; NULL, or false and "", without one. Cut to size.
+ */
+const char *postfix_argument_at(const struct postfix_service *s,
+    const char *name);
 bool postfix_argument(const struct postfix_service *s, const char *name,
     char *out, size_t size);
 

@@ -4,19 +4,26 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl/abictl.h"
 #include "ctl/selftest/selftest.h"
 #include "base/text.h"
 
+#define QUOTED_MAX (4 * PATH_MAX)
+#define QUOTED_AT_ONCE 4
+
 static struct {
 	cJSON *json; /* NULL: print lines */
 	int problems, hints;
+	bool by_stranger; /* whom no command shall make the filter's user */
+	const char *file; /* of the configuration, if not the usual one */
 } report;
 
 /* Prints or keeps one finding; command may be NULL. */
@@ -25,14 +32,22 @@ finding(enum selftest_level level, const char *subject, const char *command,
     const char *raw)
 {
 	static const char *const words[] = {"ok", "skip", "warn", "FAIL"};
-	char text[1024];
+	static char line[QUOTED_MAX];
+	char text[1024], shown[PATH_MAX];
 	cJSON *o;
 
+	text_printable(shown, sizeof(shown), subject);
 	text_printable(text, sizeof(text), raw);
+	if (command != NULL && report.by_stranger)
+		command = selftest_abictl("selftest");
+	if (command != NULL) {
+		text_printable(line, sizeof(line), command);
+		command = line;
+	}
 	report.problems += level == FAIL;
 	report.hints += level == WARN;
 	if (report.json == NULL) {
-		printf("%-4s  %s: %s\n", words[level], subject, text);
+		printf("%-4s  %s: %s\n", words[level], shown, text);
 		if (command != NULL)
 			printf("      try: %s\n", command);
 		fflush(stdout);
@@ -40,7 +55,7 @@ finding(enum selftest_level level, const char *subject, const char *command,
 	}
 	o = cJSON_CreateObject();
 	cJSON_AddStringToObject(o, "result", words[level]);
-	cJSON_AddStringToObject(o, "subject", subject);
+	cJSON_AddStringToObject(o, "subject", shown);
 	cJSON_AddStringToObject(o, "text", text);
 	if (command != NULL)
 		cJSON_AddStringToObject(o, "try", command);
@@ -73,21 +88,58 @@ say_try(enum selftest_level level, const char *subject, const char *command,
 }
 
 const char *
+selftest_quote(const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_./:=@%+,-";
+	static char quoted[QUOTED_AT_ONCE][QUOTED_MAX];
+	static size_t next;
+	char *out = quoted[next++ % QUOTED_AT_ONCE];
+	struct text t;
+
+	text_init(&t, out, QUOTED_MAX);
+	if (word[0] != '\0' && word[0] != '-' &&
+	    word[strspn(word, plain)] == '\0') {
+		text_add(&t, word);
+		return out;
+	}
+	text_add(&t, "'");
+	for (; *word != '\0'; word++)
+		text_addf(&t, *word == '\'' ? "'\\''" : "%c", *word);
+	text_add(&t, "'");
+	return t.cut ? "''" : out; /* no other file than the one meant */
+}
+
+const char *
 selftest_command_line(const char *fmt, ...)
 {
-	static char command[1024];
+	static char command[QUOTED_MAX];
 	va_list ap;
+	int n;
 
 	va_start(ap, fmt);
-	vsnprintf(command, sizeof(command), fmt, ap);
+	n = vsnprintf(command, sizeof(command), fmt, ap);
 	va_end(ap);
-	return command;
+	/* Half a command might do anything. */
+	return n >= 0 && (size_t)n < sizeof(command) ? command
+						     : "sudo abictl selftest";
+}
+
+const char *
+selftest_abictl(const char *arguments)
+{
+	return selftest_command_line("sudo abictl %s%s%s%s",
+	    report.file != NULL ? "-c " : "",
+	    report.file != NULL ? selftest_quote(report.file) : "",
+	    report.file != NULL ? " " : "", arguments);
 }
 
 const char *
 selftest_edit_file(const char *path)
 {
-	return selftest_command_line("sudo ${EDITOR:-vi} %s", path);
+	return selftest_command_line(
+	    "sudo ${EDITOR:-vi} %s", selftest_quote(path));
 }
 
 const char *
@@ -149,30 +201,68 @@ selftest_can(const struct config *cfg, const char *sections, const char *what)
 }
 
 const char *
+selftest_look(const char *path)
+{
+	return selftest_command_line("sudo namei -l %s", selftest_quote(path));
+}
+
+const char *
 selftest_readable(int error, const char *path)
 {
-	if (error == ENOENT)
-		return selftest_command_line("sudo install -m 640 -g %s "
-					     "/dev/null %s",
-		    selftest_group(), path);
-	if (error == EACCES)
-		return selftest_command_line("sudo chgrp %s %s && "
-					     "sudo chmod g+r %s",
-		    selftest_group(), path, path);
-	return selftest_command_line("ls -ld %s", path);
+	const char *group = selftest_quote(selftest_group());
+	const char *file = selftest_quote(path);
+	struct stat st;
+
+	if (error == ENOENT && lstat(path, &st) != 0 && errno == ENOENT)
+		return selftest_command_line(
+		    "sudo install -D -m 640 -g %s /dev/null %s", group, file);
+	if (error == EACCES && stat(path, &st) == 0)
+		return selftest_command_line(
+		    "sudo chgrp %s %s && sudo chmod g+r %s", group, file, file);
+	return selftest_look(path); /* above all, through which directories */
+}
+
+/* May a directory be given to the filter: is it nobody else's? */
+static bool
+is_for_us(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return errno == ENOENT;
+	return S_ISDIR(st.st_mode) &&
+	       (strstr(path, "abichecker") != NULL ||
+		   /* Not one of the system, such as /tmp or /var/lib */
+		   (st.st_uid == 0 && st.st_nlink <= 2 &&
+		       (st.st_mode & S_ISVTX) == 0));
 }
 
 const char *
 selftest_own_directory(const char *path)
 {
+	const char *user = selftest_quote(selftest_user());
+
+	if (!is_for_us(path))
+		return selftest_look(path);
 	return selftest_command_line("sudo install -d -o %s -g %s -m 750 %s",
-	    selftest_user(), selftest_group(), path);
+	    user, selftest_quote(selftest_group()), selftest_quote(path));
 }
 
 void
-selftest_json(void)
+selftest_begin(const struct config *cfg, bool json, bool by_stranger)
 {
-	report.json = cJSON_CreateArray();
+	if (json)
+		report.json = cJSON_CreateArray();
+	report.by_stranger = by_stranger;
+	report.file = cfg->file != NULL &&
+			      strcmp(cfg->file, CONFIG_DEFAULT_FILE) != 0
+			  ? cfg->file
+			  : NULL;
+	if (by_stranger)
+		say_try(WARN, "configuration", "",
+		    "user %s is not the filter's: what it cannot do says "
+		    "little",
+		    selftest_user());
 }
 
 int

@@ -21,126 +21,27 @@
 #include "ctl/selftest/selftest.h"
 #include "store/store.h"
 #include "base/text.h"
-#include "base/hostlist.h"
 
-static void
-config_warn(void *arg, const char *text)
+/* The command for a lock, a FIFO, that cannot be taken. Others may hold it. */
+static const char *
+lock_command(const char *directory)
 {
-	*(int *)arg += 1;
-	say(WARN, "configuration", "%s", text);
-}
+	char path[PATH_MAX + 16];
+	const char *command, *file;
+	int saved = errno;
+	struct stat st;
 
-/* Where everybody can write, everybody can be there first. */
-static void
-test_paths(const struct config *cfg)
-{
-	const char *v;
-	int i;
-
-	for (i = 0; i < config_option_count; i++) {
-		v = config_get(cfg, i);
-		if (config_options[i].type == CONFIG_STORE)
-			v += strcspn(v, ":") + 1;
-		if (strncmp(v, "/tmp/", 5) == 0 ||
-		    strncmp(v, "/var/tmp/", 9) == 0)
-			say(WARN, "configuration",
-			    "%s.%s: %s is in a "
-			    "directory that everybody can write",
-			    config_options[i].section, config_options[i].key,
-			    v);
-	}
-}
-
-/* We may have read it as root; can the filter read it? */
-static void
-test_config_readable(const struct config *cfg, const char *name)
-{
-	char directory[PATH_MAX];
-	const char *group = selftest_group(), *command;
-
-	if (cfg->file_mode == 0 || access(name, R_OK) == 0)
-		return;
-	snprintf(directory, sizeof(directory), "%.*s",
-	    (int)(strrchr(name, '/') != NULL ? strrchr(name, '/') - name : 0),
-	    name);
-	if (directory[0] != '\0' && access(directory, X_OK) != 0)
-		command = selftest_command_line("sudo chgrp %s %s && "
-						"sudo chmod 750 %s",
-		    group, directory, directory);
+	snprintf(path, sizeof(path), "%s/" STATEDIR_LOCK, directory);
+	file = selftest_quote(path);
+	if ((saved != EACCES && saved != EPERM) || lstat(path, &st) != 0)
+		command = selftest_look(path); /* held for too long */
+	else if (S_ISFIFO(st.st_mode))
+		command = selftest_command_line(
+		    "sudo chown %s %s", selftest_quote(selftest_user()), file);
 	else
-		command = selftest_command_line("sudo chgrp %s %s && "
-						"sudo chmod 640 %s",
-		    group, name, name);
-	say_try(FAIL, "configuration", command,
-	    "%s: user %s cannot read it, "
-	    "so every filter answers DUNNO",
-	    name, selftest_user());
-}
-
-static void
-test_config(const struct config *cfg)
-{
-	const char *name = cfg->file != NULL ? cfg->file : CONFIG_DEFAULT_FILE;
-	int warnings = 0, i;
-
-	for (i = 0; i < cfg->error_count; i++)
-		say_try(FAIL, "configuration", selftest_edit(cfg), "%s",
-		    cfg->errors[i].text);
-	test_config_readable(cfg, name);
-	if (cfg->filter.dry_run)
-		say_try(WARN, "configuration", selftest_edit(cfg),
-		    "filter.dry_run is yes: nobody is refused");
-	config_warnings(cfg, config_warn, &warnings);
-	if (cfg->file_mode == 0)
-		say(WARN, "configuration",
-		    "%s: no such file, so the defaults "
-		    "are in force",
-		    name);
-	else if (warnings == 0 && cfg->error_count == 0)
-		say(OK, "configuration", "%s", name);
-}
-
-static void
-whitelist_complain(void *arg, int line, const char *what)
-{
-	say(WARN, "whitelist", "%s:%d: %s", (const char *)arg, line, what);
-}
-
-static void
-test_whitelist(const struct config *cfg)
-{
-	const char *path = cfg->whitelist.file;
-	struct hostlist *w;
-
-	if (path == NULL)
-		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (hostlist_load(
-		     path, &w, NULL, whitelist_complain, (void *)path) != 0)
-		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
-		    selftest_readable(errno, path), "%s: %s", path,
-		    strerror(errno));
-	else {
-		say(OK, "whitelist", "%s: %zu entries", path,
-		    hostlist_size(w));
-		hostlist_free(w);
-	}
-}
-
-static void
-test_log(const struct config *cfg)
-{
-	const char *path = cfg->log.target;
-
-	if (path[0] != '/')
-		say(OK, "log", "%s", path);
-	else if (access(path, W_OK) == 0)
-		say(OK, "log", "%s: user %s can write", path, selftest_user());
-	else
-		say_try(FAIL, "log",
-		    selftest_command_line("sudo install "
-					  "-o %s -m 640 /dev/null %s",
-			selftest_user(), path),
-		    "%s: user %s: %s", path, selftest_user(), strerror(errno));
+		command = selftest_command_line("sudo rm -f %s", file);
+	errno = saved;
+	return command;
 }
 
 /* Can this identity, which is the filter's, work with the cache? */
@@ -177,8 +78,7 @@ test_cache(struct statedir *d)
 	lock = statedir_lock(d, STATEDIR_LOCK_PROBE, 1000);
 	if (lock < 0)
 		say_try(FAIL, "cache",
-		    selftest_command_line(
-			"sudo rm -f %s/" STATEDIR_LOCK, d->path),
+		    lock_command(d->path),
 		    "%s/" STATEDIR_LOCK ": %s", d->path, strerror(errno));
 	else {
 		close(lock);
@@ -192,15 +92,22 @@ test_cache(struct statedir *d)
 static const char *
 store_command(const struct config *cfg)
 {
-	const char *path = cfg->store.url + strcspn(cfg->store.url, "/");
+	static const char sqlite[] = "sqlite:/";
+	const char *path = cfg->store.url + sizeof(sqlite) - 2;
 	char directory[PATH_MAX];
+	struct stat st;
 
+	if (strncmp(cfg->store.url, sqlite, sizeof(sqlite) - 1) != 0)
+		return selftest_abictl("store status");
+	if (stat(path, &st) == 0 && st.st_uid == 0 && geteuid() != 0)
+		return selftest_command_line(
+		    "sudo sh -c 'chown \"$1\" \"$2\" \"$2\"-*' - %s %s",
+		    selftest_quote(selftest_user()), selftest_quote(path));
 	snprintf(directory, sizeof(directory), "%.*s",
-	    (int)(strrchr(cfg->store.url, '/') - path), path);
-	if (strncmp(cfg->store.url, "sqlite:", 7) != 0 ||
-	    access(directory, W_OK) == 0)
-		return "sudo abictl store status";
-	return selftest_own_directory(directory);
+	    (int)(strrchr(path, '/') - path), path);
+	if (access(directory[0] != '\0' ? directory : "/", W_OK) == 0)
+		return selftest_abictl("store status");
+	return selftest_own_directory(directory[0] != '\0' ? directory : "/");
 }
 
 static void
@@ -241,7 +148,8 @@ test_abictl(const struct config *cfg)
 		say_try(FAIL, "abictl",
 		    cfg->filter.abictl != NULL
 			? selftest_edit(cfg)
-			: selftest_command_line("sudo chmod 755 %s", path),
+			: selftest_command_line(
+			      "sudo chmod 755 %s", selftest_quote(path)),
 		    "%s: %s", path, strerror(errno));
 }
 
@@ -285,7 +193,7 @@ api_command(const struct config *cfg, const char *reason)
 		   ? token_command(cfg)
 		   : selftest_command_line("curl -sS -o /dev/null -w "
 					   "'%%{http_code}\\n' %s",
-			 cfg->reputation.url);
+			 selftest_quote(cfg->reputation.url));
 }
 
 /* The key, and with it one call. */
@@ -309,7 +217,8 @@ test_api(const struct config *cfg, struct statedir *d)
 	}
 	if (path != NULL && stat(path, &st) == 0 && (st.st_mode & 07) != 0)
 		say_try(WARN, "AbuseIPDB",
-		    selftest_command_line("sudo chmod o-rwx %s", path),
+		    selftest_command_line(
+			"sudo chmod o-rwx %s", selftest_quote(path)),
 		    "%s: everybody can read this "
 		    "secret",
 		    path);
@@ -357,14 +266,12 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 	if (argc != 0)
 		return EX_USAGE;
 	log_open("abictl", "none", LOG_LEVEL_ERROR); /* said below */
-	if (ctl->json)
-		selftest_json();
+	selftest_begin(cfg, ctl->json, selftest_is_stranger(cfg));
 	statedir_init(&dir, cfg->reputation.cache_dir);
-	test_config(cfg);
-	test_paths(cfg);
-	test_log(cfg);
+	selftest_config(cfg);
+	selftest_log(cfg);
 	if (selftest_can(cfg, "whitelist", "whitelist"))
-		test_whitelist(cfg);
+		selftest_whitelist(cfg);
 	if (selftest_can(cfg, "reputation", "cache"))
 		test_cache(&dir);
 	selftest_geocount(cfg);

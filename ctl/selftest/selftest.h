@@ -23,22 +23,36 @@ void say_try(enum selftest_level level, const char *subject,
     const char *command, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* A command of up to 1023 bytes for say_try(). Valid until the next call. */
+/* A word as the shell reads it. Valid until the fourth call after. */
+const char *selftest_quote(const char *word);
+
+/*
+ * A command for say_try(), of words that are quoted, and no part of one if it
+ * is too long. Valid until the next call, as are those below.
+ */
 const char *selftest_command_line(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
+
+/* That of abictl, with this configuration. */
+const char *selftest_abictl(const char *arguments);
 
 /* The commands that open a file, or the configuration, in an editor. */
 const char *selftest_edit_file(const char *path);
 const char *selftest_edit(const struct config *cfg);
 
-/* The command that lets the filter read a file, after this error. */
-const char *selftest_readable(int error, const char *path);
+/* The command that shows the owners and modes on the way to a file. */
+const char *selftest_look(const char *path);
 
-/* The command that gives it a directory. */
+/*
+ * The command that lets the filter read a file, after this error, or gives it
+ * a directory; what is there keeps its content, and directories of others
+ * theirs.
+ */
+const char *selftest_readable(int error, const char *path);
 const char *selftest_own_directory(const char *path);
 
-/* Findings shall be JSON. */
-void selftest_json(void);
+/* Before the first one. by_stranger: run by neither root nor the filter. */
+void selftest_begin(const struct config *cfg, bool json, bool by_stranger);
 
 /* Behind the last one: the closing line, or the JSON. The exit status. */
 int selftest_end(void);
@@ -53,6 +67,11 @@ const char *selftest_group(void);
  */
 bool selftest_can(const struct config *cfg, const char *sections,
     const char *what);
+
+/* The configuration itself, and the files that it names. */
+void selftest_config(const struct config *cfg);
+void selftest_log(const struct config *cfg);
+void selftest_whitelist(const struct config *cfg);
 
 /* Country database, lists and limits. */
 void selftest_geocount(const struct config *cfg);
@@ -78,5 +97,8 @@ void selftest_postfix(const struct config *cfg);
  * becomes the user whom master.cf names, if it does.
  */
 void selftest_user_take(void);
+
+/* Are we neither root nor the user of the service or of these directories? */
+bool selftest_is_stranger(const struct config *cfg);
 
 #endif

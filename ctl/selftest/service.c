@@ -3,6 +3,7 @@
  */
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,18 +25,52 @@ selftest_subject(const struct instance *in)
 }
 
 const char *
+selftest_which(const struct instance *in)
+{
+	static char text[4 * PATH_MAX];
+	/* sudo(8) does not hand it on. */
+	const char *environment = getenv("MAIL_CONFIG");
+	const char *directory = in->conf.directory;
+
+	if (directory[0] == '\0' && environment != NULL)
+		directory = environment;
+	text[0] = '\0';
+	if (directory[0] != '\0')
+		snprintf(text, sizeof(text), "-c %s ",
+		    selftest_quote(directory));
+	return text;
+}
+
+const char *
+selftest_where(const struct instance *in, const char *target)
+{
+	const char *which = selftest_which(in);
+
+	return selftest_command_line("{ sudo postconf %s-nx; sudo postconf "
+				     "%s-Px; } | grep -F -n -e %s",
+	    which, which, selftest_quote(target));
+}
+
+const char *
+selftest_edit_postfix(const struct instance *in, const char *name)
+{
+	char directory[PATH_MAX], path[PATH_MAX + 16];
+
+	postfix_value(&in->conf, NULL, "config_directory", directory,
+	    sizeof(directory));
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return selftest_edit_file(path);
+}
+
+const char *
 selftest_change(
     const struct instance *in, const char *option, const char *setting)
 {
-	static char text[3 * POSTFIX_COMMAND_MAX + PATH_MAX + 256];
-	char which[PATH_MAX + 8] = "";
+	const char *which = selftest_which(in);
 
-	if (in->conf.directory[0] != '\0')
-		snprintf(which, sizeof(which), "-c %s ", in->conf.directory);
-	snprintf(text, sizeof(text),
-	    "sudo postconf %s%s '%s' && sudo postfix %sreload", which, option,
-	    setting, which);
-	return text;
+	return selftest_command_line(
+	    "sudo postconf %s%s %s && sudo postfix %sreload", which, option,
+	    selftest_quote(setting), which);
 }
 
 const char *
@@ -54,20 +89,26 @@ static const char *
 change_argument(const struct instance *in, const struct postfix_service *s,
     const char *name, const char *value)
 {
-	char old[PATH_MAX], whole[POSTFIX_NAME_MAX];
 	char text[2 * POSTFIX_COMMAND_MAX];
-	const char *at = NULL;
+	const char *at = postfix_argument_at(s, name);
+	const char *program = postfix_argument_at(s, "argv");
+	const char *before = program != NULL
+				 ? program - strlen("argv=")
+				 : s->arguments + strlen(s->arguments);
 
-	snprintf(whole, sizeof(whole), "%s=", name);
-	if (postfix_argument(s, name, old, sizeof(old)))
-		at = strstr(s->arguments, whole);
-	if (at == NULL)
-		snprintf(text, sizeof(text), "spawn %s=%s %s", name, value,
-		    s->arguments);
+	/* Nothing is taken away: not what is long, or is in odd places. */
+	if (s->cut || strlen(value) >= POSTFIX_COMMAND_MAX / 2 ||
+	    (program != NULL && strstr(program, " user=") != NULL))
+		return selftest_edit_postfix(in, "master.cf");
+	if (at != NULL)
+		snprintf(text, sizeof(text), "spawn %.*s%s%s",
+		    (int)(at - s->arguments), s->arguments, value,
+		    at + strcspn(at, " \t}"));
 	else
-		snprintf(text, sizeof(text), "spawn %.*s%s=%s%s",
-		    (int)(at - s->arguments), s->arguments, name, value,
-		    at + strlen(whole) + strlen(old));
+		snprintf(text, sizeof(text), "spawn %.*s%s%s=%s %s",
+		    (int)(before - s->arguments), s->arguments,
+		    program == NULL && before > s->arguments ? " " : "", name,
+		    value, before);
 	return selftest_change_column(in, s, "command", text);
 }
 
@@ -180,7 +221,9 @@ test_time_limit(const struct instance *in, const struct postfix_service *s)
 	char setting[2 * POSTFIX_NAME_MAX];
 	bool is_inet = strcmp(s->type, "inet") == 0;
 
-	if (time_limit(&in->conf, s) > LIMIT_DEFAULT)
+	long seconds = time_limit(&in->conf, s);
+
+	if (seconds < 0 || seconds > LIMIT_DEFAULT)
 		return;
 	snprintf(setting, sizeof(setting),
 	    is_inet ? "%s/inet/command_time_limit=3600" : "%s_time_limit=3600",
@@ -189,7 +232,7 @@ test_time_limit(const struct instance *in, const struct postfix_service *s)
 	    selftest_change(in, is_inet ? "-P" : "-e", setting),
 	    "a filter is killed after %ld seconds, also one that works: set "
 	    "%s",
-	    time_limit(&in->conf, s), setting);
+	    seconds, setting);
 }
 
 /* Does the service read the configuration that is looked at here? */
@@ -198,7 +241,7 @@ test_file(const struct instance *in, const struct postfix_service *s,
     const struct config *cfg)
 {
 	const char *at = strstr(s->arguments, " -c "), *name;
-	char file[PATH_MAX], command[PATH_MAX + 64];
+	char file[PATH_MAX];
 
 	name = cfg->file != NULL ? cfg->file : CONFIG_DEFAULT_FILE;
 	snprintf(file, sizeof(file), "%s", CONFIG_DEFAULT_FILE);
@@ -209,8 +252,9 @@ test_file(const struct instance *in, const struct postfix_service *s,
 	}
 	if (strcmp(file, name) == 0)
 		return;
-	snprintf(command, sizeof(command), "sudo abictl -c %s selftest", file);
-	say_try(WARN, selftest_subject(in), command,
+	say_try(WARN, selftest_subject(in),
+	    selftest_command_line(
+		"sudo abictl -c %s selftest", selftest_quote(file)),
 	    "the service %s reads %s; this "
 	    "test is of %s",
 	    s->name, file, name);

@@ -203,7 +203,8 @@ selftest_command(const struct config *cfg)
 	else
 		say_try(FAIL, "accounts.command",
 		    errno == EACCES
-			? selftest_command_line("sudo chmod a+rx %s", path)
+			? selftest_command_line(
+			      "sudo chmod a+rx %s", selftest_quote(path))
 			: selftest_edit(cfg),
 		    "%s: %s", path, strerror(errno));
 }

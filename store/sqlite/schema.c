@@ -76,7 +76,7 @@ sqlite_schema_prepare(struct sqlite_store *s, bool create)
 	/* A view or trigger could compute for ever. */
 	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
 		"WHERE type = 'trigger' OR (type = 'view' AND "
-		"(name = 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
+		"(name LIKE 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
 		return sqlite_refuse(s, STORE_BROKEN, "",
 		    "has triggers, or views instead of our tables");
 	if (version == STORE_SCHEMA)

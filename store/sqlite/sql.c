@@ -147,17 +147,24 @@ const char sqlite_plugin_look[] =
 /*
  * Several rows of a user and address become one, with all their logins, the
  * latest time and the country known last: the greatest of the texts in which
- * it stands behind the time. Users are folded as store_user() does it.
+ * it stands behind the time. Users are folded as store_user() does it. A column
+ * may hold what it is not for; what has a NUL inside is no name.
  */
 const char sqlite_plugin_merge[] =
     "CREATE TEMP TABLE postfwd_logins AS "
-    "SELECT trim(lower(sasl_username), char(9, 10, 13, 32)) AS sasl_username, "
-    "ip_address, nullif(substr(max(CASE WHEN state_code <> '' "
-    "THEN stamp || state_code ELSE '' END), 20), '') AS state_code, "
-    "CAST(total(coalesce(login_count, 1)) AS INTEGER) AS login_count, "
-    "max(stamp) AS last_login FROM (SELECT *, coalesce(datetime(last_login), "
-    "'1970-01-01 00:00:00') AS stamp FROM main.postfwd_logins "
-    "WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL) GROUP BY 1, 2";
+    "SELECT trim(lower(user), char(9, 10, 13, 32)) AS sasl_username, "
+    "address AS ip_address, nullif(substr(max(CASE WHEN country <> '' "
+    "THEN stamp || country ELSE '' END), 20), '') AS state_code, "
+    "coalesce(CAST(total(logins) AS INTEGER), 1) AS login_count, "
+    "max(stamp) AS last_login FROM ("
+    "SELECT CAST(sasl_username AS TEXT) AS user, "
+    "CAST(ip_address AS TEXT) AS address, "
+    "CAST(state_code AS TEXT) AS country, coalesce(login_count, 1) AS logins, "
+    "coalesce(datetime(last_login), '1970-01-01 00:00:00') AS stamp "
+    "FROM main.postfwd_logins "
+    "WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL) "
+    "WHERE instr(user, char(0)) = 0 AND instr(address, char(0)) = 0 "
+    "GROUP BY 1, 2";
 
 const char sqlite_plugin_drop[] = "DROP TABLE main.postfwd_logins";
 const char sqlite_plugin_keep[] =

@@ -1130,6 +1130,18 @@ class Positions(BlacklistTest):
         self.assertEqual(scan(site.maillog), 1)
         self.assertEqual(list(site.listed()), [f"{OTHER}/32"])
 
+    def test_the_other_log_was_read_while_the_clock_was_wrong(self):
+        """What comes after it has been read once counts, although that time is to come."""
+        site = self.place
+        site.write(relay(GUILTY))
+        site.scan()
+        future = f"{int(time.time() + 86400) * 1000000:x}"
+        site.query("INSERT INTO abichecker_positions VALUES (?, ?)",
+                   f"{os.uname().nodename} journal",
+                   f"journal s={'0' * 32};i=1;b={'0' * 32};m=1;t={future};x=1")
+        site.write(*[relay(OTHER)] * 3)
+        self.assertEqual(site.scan()["hits"], 3)
+
     def export(self, path, lines, when=None):
         """Appends entries to a journal file."""
         text = b""

@@ -6,6 +6,7 @@ another. Each is told, and the command that is told with it mends it or tells mo
 """
 import gzip
 import os
+import pwd
 import random
 import re
 import shutil
@@ -254,7 +255,30 @@ class RightSetups(SelftestTest):
         self.assertIn(f"submission ({self.postfix.address}:587) asks {address}: DUNNO", self.oks())
         self.postfix.main("smtpd_recipient_restrictions=check_policy_service "
                           f"inet:{self.postfix.address}:9999")
+        found = {item[2] for item in self.findings()}
+        self.assertRegex(" ".join(found), rf"port 25 .*asks {self.postfix.address}:9999, of which "
+                         rf"master.cf knows nothing \(did you mean {address}\?\)")
+        self.postfix.main("smtpd_recipient_restrictions=permit_mynetworks")
         self.assertRegex(self.one("warn", "Postfix", "port 25")[2], "does not ask")
+
+    def test_more_services_than_anybody_has(self):
+        path = f"{self.postfix.directory}/master.cf"
+        text = read_file(path)
+        write_file(path, "".join(f"other{n} unix - n n - 0 spawn user=nobody argv=/bin/true\n"
+                                 for n in range(300)) + text)
+        self.assertEqual(len(self.oks()), 4)
+
+    def test_a_list_longer_than_anybody_has(self):
+        self.postfix.main("smtpd_recipient_restrictions=" + ", ".join(
+            [f"check_client_access cidr:/nonexistent/{n}" for n in range(1000)] + [ASK]))
+        self.assertEqual(len(self.oks()), 4)
+
+    def test_classes_in_a_circle(self):
+        """Postfix finds that when a client comes; here it must end."""
+        self.postfix.main("smtpd_restriction_classes=circle",
+                          f"circle={', '.join(['circle'] * 40)}",
+                          f"smtpd_recipient_restrictions={ASK}, circle")
+        self.assertEqual(len(self.oks()), 4)
 
     def test_a_check_that_is_off_needs_nothing(self):
         self.good.configure(**{"filter.checks": "accounts geocount",
@@ -333,6 +357,40 @@ class MistakesInPostfix(SelftestTest):
         own = [item for item in self.findings() if "no user=" in item[2]]
         self.mended_by(own[0])
 
+    def test_user_behind_the_program(self):
+        """There it is an argument of the program."""
+        self.postfix.column("command", f"spawn argv={testenv.program('abichecker')} -c "
+                            f"{self.good.conf} user={FILTER_USER.pw_name}")
+        own = [item for item in self.findings() if "no user=" in item[2]]
+        self.assertEqual(own[0][0], "FAIL")
+        self.assertRegex(own[0][3], "editor|EDITOR.*master.cf")
+
+    def test_nothing_of_a_command_is_lost(self):
+        """Quotes in it stay what they are, and a long one is not cut."""
+        command = f"{testenv.program('abichecker')} -c {self.good.conf}"
+        text = f"spawn -o mail_name=it's user=daemon argv={command} -o log.level=info"
+        self.postfix.column("command", text)
+        own = [item for item in self.findings() if "runs as user" in item[2]]
+        self.assertEqual(self.shell(own[0][3]).returncode, 0, own)
+        self.assertEqual(self.postfix.must("postconf", "-hF", "abichecker/unix/command"),
+                         text.replace("daemon", FILTER_USER.pw_name))
+        self.postfix.column("command", f"{text} {' '.join(['-o log.level=info'] * 80)}")
+        own = [item for item in self.findings() if "runs as user" in item[2]]
+        self.assertIn("EDITOR", own[0][3])
+        self.assertIn(f"{self.postfix.directory}/master.cf", own[0][3])
+
+    def test_the_instance_of_the_environment_is_the_one_that_is_changed(self):
+        """sudo does not hand on what names it."""
+        self.postfix.column("process_limit", "-")
+        item = self.one("warn", "Postfix", "process limit")
+        self.assertEqual(item[3].count(f" -c {self.postfix.directory} "), 2, item)
+
+    def test_default_action_of_others_is_theirs(self):
+        self.postfix.main("smtpd_recipient_restrictions=check_policy_service "
+                          "unix:private/abichecker, check_policy_service unix:private/other")
+        for item in self.findings():
+            self.assertNotIn("smtpd_policy_service_default_action=", item[3])
+
     def test_wrong_program(self):
         self.postfix.column("command", f"spawn user={FILTER_USER.pw_name} "
                             f"argv=/nonexistent/abichecker -c {self.good.conf}")
@@ -378,12 +436,20 @@ class MistakesInPostfix(SelftestTest):
 
     def test_no_service(self):
         self.postfix.must("postconf", "-MX", "abichecker/unix")
-        self.assertIn("no spawn service runs abichecker",
-                      " ".join(item[2] for item in self.findings()))
+        self.postfix.must("postfix", "reload")
+        found = self.findings()
+        self.assertIn("no spawn service runs abichecker", " ".join(item[2] for item in found))
+        self.assertRegex(" ".join(item[2] for item in found if item[0] == "FAIL"),
+                         "port 25 .*asks private/abichecker, of which master.cf knows nothing")
 
     def test_postfix_is_not_running(self):
         self.postfix._terminate()
         self.one("warn", "Postfix", "is not running")
+
+    def test_main_cf_is_not_understood(self):
+        os.rename(f"{self.postfix.directory}/main.cf", f"{self.postfix.directory}/main.cf.away")
+        item = self.one("warn", "Postfix", "postconf: exit status")
+        self.assertIn("main.cf", self.shell(item[3]).stderr)
 
     def test_another_configuration(self):
         other = self.good_site()
@@ -434,9 +500,68 @@ class MistakesInFiles(SelftestTest):
                 self.assertEqual(self.shell(item[3]).returncode, 0, item)
         self.assertEqual(self.findings(), set())
 
+    def test_lock_of_root(self):
+        path = f"{self.good.cache}/.lock"
+        self.assertTrue(os.path.exists(path))
+        os.chown(path, 0, 0)
+        os.chmod(path, 0o600)
+        before = os.stat(path).st_ino
+        self.assertIn(("FAIL", "cache"), {item[:2] for item in self.findings()})
+        for item in self.findings():
+            if item[1] == "cache":
+                self.mended_by(item)
+        self.assertEqual(os.stat(path).st_ino, before)  # who holds it still does
+
     def test_dry_run_left_on(self):
         self.good.configure(**{"filter.dry_run": "yes"})
         self.assert_mended("warn", "configuration", "dry_run is yes: nobody is refused")
+
+    def test_a_log_keeps_its_content(self):
+        write_file(self.good.log_file, "what was logged\n", 0o640)
+        os.chown(self.good.log_file, 0, 0)
+        self.assert_mended("FAIL", "log", "Permission denied")
+        self.assertEqual(self.good.log().partition("\n")[0], "what was logged")
+
+    def test_files_and_directories_of_others_stay_theirs(self):
+        """Whatever is told, its command changes no owner there."""
+        log, top = f"{self.good.directory}/daemon.log", testenv.new_directory("of-daemon")
+        daemon = pwd.getpwnam("daemon")
+        write_file(log, "", 0o640, daemon)
+        os.mkdir(f"{top}/within")
+        for path in (top, f"{top}/within"):
+            os.chown(path, daemon.pw_uid, daemon.pw_gid)
+            os.chmod(path, 0o700)
+        self.good.configure(**{"log.target": log, "reputation.cache_dir": "/var/lib",
+                               "whitelist.file": f"{top}/within/whitelist.txt"})
+        before = [os.lstat(path) for path in (log, top, "/var/lib")]
+        found = [item for item in self.findings() if item[0] == "FAIL"]
+        self.assertLessEqual({"log", "cache", "whitelist"}, {item[1] for item in found})
+        for item in found:
+            if item[1] in ("log", "cache", "whitelist"):
+                self.shell(item[3])
+        after = [os.lstat(path) for path in (log, top, "/var/lib")]
+        self.assertEqual([(st.st_uid, st.st_gid, st.st_mode) for st in after],
+                         [(st.st_uid, st.st_gid, st.st_mode) for st in before], found)
+
+    def test_names_as_the_shell_reads_them(self):
+        directory = self.good.options["whitelist.file"].rpartition("/")[0]
+        path = f"{directory}/it's a $(touch list).txt"
+        write_file(path, "example.org\n", 0o600)
+        self.good.configure(**{"whitelist.file": path})
+        self.assert_mended("FAIL", "whitelist", "Permission denied")
+
+    def test_run_by_a_stranger(self):
+        """Who is told to use sudo, and nothing that would make the filter's files theirs."""
+        os.chmod(self.good.conf, 0o644)
+        done = subprocess.run(
+            [testenv.program("abictl"), "-c", self.good.conf, "selftest"], user="daemon",
+            group="daemon", extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/",
+            env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin",
+                 "MAIL_CONFIG": self.postfix.directory})
+        self.assertEqual(done.returncode, 1, done)
+        self.assertIn("user daemon is not the filter's", done.stdout)
+        self.assertEqual(set(re.findall("try: (.*)", done.stdout)),
+                         {f"sudo abictl -c {self.good.conf} selftest"}, done.stdout)
 
     def test_typos(self):
         """Of each kind; in [filter] and [log] they stop all of it, and so this command too."""
@@ -476,10 +601,14 @@ class MistakesInFiles(SelftestTest):
         self.good.abictl("blacklist", "add", "8.8.4.4")
         found = {item[2]: item for item in self.findings() if item[1] == "access map"}
         self.assertEqual(len(found), 2, found)
+        self.postfix.main("smtpd_client_restrictions=$abichecker_auth")
         for text, item in found.items():
             self.assertRegex(text, "next scan by root|nothing in main.cf or master.cf reads it")
             self.assertEqual(self.shell(item[3]).returncode, 0, item)
         wait_until(lambda: not self.findings(), f"the map to be right: {self.findings()}")
+        # What was there is there, in its place, as it was written
+        self.assertRegex(self.postfix.must("postconf", "-h", "smtpd_client_restrictions"),
+                         r"^\$abichecker_auth, permit_mynetworks, permit_sasl_auth.* cidr:")
 
 
 if __name__ == "__main__":

@@ -413,6 +413,49 @@ a_table_of_the_plugin_can_be_read_only(void **state)
 	store_end(s);
 }
 
+/* What no plugin has written, in a table of its form or what looks like it. */
+static void
+a_table_of_the_plugin_with_anything_in_it(void **state)
+{
+	static const char *const views[] = { "POSTFWD_LOGINS",
+		"postfwd_logins" };
+	char text[96];
+	struct rows *r;
+	struct store *s;
+	size_t i;
+
+	(void)state;
+	sql("CREATE TABLE Postfwd_Logins (stamp, sasl_username, ip_address, "
+	    "state_code, login_count, last_login, user)");
+	sql("INSERT INTO postfwd_logins VALUES "
+	    "('9999', x'416e6e', x'3139322e302e322e31', x'4742', 2, "
+	    "'2026-10-21 12:00:00', 'x'), "
+	    "('0', 'ann', '192.0.2.1', 'GB', 9e999, '2026-10-21 12:00:01', 1), "
+	    "('0', 'ann', '192.0.2.1', 'GB', -9e999, x'00', NULL), "
+	    "(NULL, x'616e6e00', '192.0.2.1', 'GB', 1, NULL, NULL), "
+	    "(NULL, 'ann', x'3100', 'GB', 1, NULL, NULL)");
+	s = store_again();
+	r = rows_of(s, STORE_LOGIN, "");
+	assert_int_equal(r->count, 1);
+	assert_string_equal(r->row[0].u.login.user, "ann");
+	assert_string_equal(r->row[0].u.login.country, "GB");
+	assert_int_equal(r->row[0].u.login.last, 1792584001);
+	free(r);
+	store_end(s);
+	assert_string_equal(query("SELECT typeof(sasl_username), "
+	    "typeof(ip_address) FROM postfwd_logins"), "text|text\n");
+	/* Names of tables are the same in upper case. */
+	for (i = 0; i < COUNT(views); i++) {
+		path_make(state);
+		sql("CREATE TABLE one (sasl_username, ip_address, state_code, "
+		    "login_count, last_login)");
+		snprintf(text, sizeof(text),
+		    "CREATE VIEW %s AS SELECT * FROM one", views[i]);
+		sql(text);
+		open_fails(store_url, "views instead of our tables");
+	}
+}
+
 static int
 child_takes_over(int n)
 {
@@ -1333,6 +1376,7 @@ main(void)
 		TEST(what_is_not_a_regular_file_is_refused),
 		TEST(a_table_of_the_plugin_is_taken_over),
 		TEST(a_table_of_the_plugin_can_be_read_only),
+		TEST(a_table_of_the_plugin_with_anything_in_it),
 		TEST(a_table_that_is_too_large_waits_for_somebody_with_time),
 		TEST(a_take_over_that_is_killed_loses_nothing),
 		TEST(flipped_bytes_never_kill_or_pass_for_an_answer),
