@@ -15,9 +15,9 @@
 
 #include "accounts.h"
 #include "filter/dnslist.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 #define ZONE_REST 60   /* seconds after a zone that has not answered */
@@ -54,8 +54,8 @@ struct lookup {
 	const struct request *req;
 	struct question question[DNSLIST_MAX];
 	int count;
-	int64_t end; /* of all waiting, by lock_clock_ms() */
-	bool fair; /* the zones have time enough to answer */
+	int64_t end; /* of all waiting, by clock_ms() */
+	bool time_enough; /* the zones have time enough to answer */
 };
 
 static void
@@ -99,7 +99,7 @@ static void
 lookup_ask(const struct lookup *l, struct dnslist_question *const *questions,
     size_t count)
 {
-	int64_t left = l->end - lock_clock_ms();
+	int64_t left = l->end - clock_ms();
 
 	dnslist_ask(l->cfg->authbl.resolver, questions, count,
 	    left > 0 ? (long)left : 0);
@@ -111,20 +111,21 @@ questions_ask(struct lookup *l)
 {
 	const struct config *cfg = l->cfg;
 	struct dnslist_question *ask[DNSLIST_MAX];
-	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
+	char rest[BACKOFF_WHAT_MAX], why[BACKOFF_REASON_MAX];
 	struct question *q;
 	long left = request_left(l->req), most = cfg->authbl.timeout * 1000;
 	size_t n = 0;
 	int i;
 
-	l->end = lock_clock_ms() + (left < most ? left : most);
+	l->end = clock_ms() + (left < most ? left : most);
 	if (cfg->filter.deadline * 1000 < most)
 		most = cfg->filter.deadline * 1000;
-	l->fair = left >= most / 2;
+	l->time_enough = left >= most / 2;
 	for (i = 0; i < l->count; i++) {
 		q = &l->question[i];
-		rest_name(REST_ZONE, q->client.zone->name, rest, sizeof(rest));
-		if (rest_until(&zones.markers, rest, l->req->now, why,
+		backoff_name(
+		    BACKOFF_ZONE, q->client.zone->name, rest, sizeof(rest));
+		if (backoff_until(&zones.markers, rest, l->req->now, why,
 			sizeof(why)) != 0)
 			continue;
 		q->asked = true;
@@ -148,31 +149,31 @@ sane_name(const struct question *q, char *what, size_t size)
 
 	snprintf(key, sizeof(key), "%d %s", (int)q->point,
 	    q->client.zone->name);
-	rest_name(REST_SANE, key, what, size);
+	backoff_name(BACKOFF_SANE, key, what, size);
 }
 
 /* Has some process found that within the last minute? */
 static bool
 sane_known(const struct question *q)
 {
-	char what[REST_WHAT_MAX], why[REST_REASON_MAX];
+	char what[BACKOFF_WHAT_MAX], why[BACKOFF_REASON_MAX];
 
 	sane_name(q, what, sizeof(what));
-	return rest_until(&zones.markers, what, q->lookup->req->now, why,
+	return backoff_until(&zones.markers, what, q->lookup->req->now, why,
 	    sizeof(why)) != 0;
 }
 
 static void
 sane_tell(const struct question *q)
 {
-	char what[REST_WHAT_MAX], why[REST_REASON_MAX];
+	char what[BACKOFF_WHAT_MAX], why[BACKOFF_REASON_MAX];
 
 	if (q->lookup->req->passive)
 		return;
 	sane_name(q, what, sizeof(what));
 	snprintf(why, sizeof(why), "%.100s does not list %s",
 	    q->probe.zone->shown, q->shown);
-	rest_set(&zones.markers, what, q->lookup->req->now,
+	backoff_set(&zones.markers, what, q->lookup->req->now,
 	    time(NULL) + ZONE_SANE, why);
 }
 
@@ -222,18 +223,18 @@ static void
 tell_once(const struct lookup *l, const struct dnszone *zone, const char *kind,
     const char *text)
 {
-	char key[2 * DNSZONE_NAME_MAX], what[REST_WHAT_MAX];
-	char why[REST_REASON_MAX];
+	char key[2 * DNSZONE_NAME_MAX], what[BACKOFF_WHAT_MAX];
+	char why[BACKOFF_REASON_MAX];
 	time_t now = l->req->now;
 
 	snprintf(key, sizeof(key), "%s %s", kind, zone->name);
-	rest_name(REST_TOLD, key, what, sizeof(what));
+	backoff_name(BACKOFF_TOLD, key, what, sizeof(what));
 	if (l->req->passive ||
-	    rest_until(&zones.markers, what, now, why, sizeof(why)) != 0)
+	    backoff_until(&zones.markers, what, now, why, sizeof(why)) != 0)
 		return;
 	log_warning("authbl: %s: %s", zone->shown, text);
 	snprintf(why, sizeof(why), "told: %.60s: %.60s", zone->shown, text);
-	rest_set(&zones.markers, what, now, now + TOLD_REST, why);
+	backoff_set(&zones.markers, what, now, now + TOLD_REST, why);
 }
 
 /* Nobody asks this zone for a while. */
@@ -241,13 +242,13 @@ static void
 zone_rest(const struct question *q, const char *text)
 {
 	const struct lookup *l = q->lookup;
-	char rest[REST_WHAT_MAX], why[REST_REASON_MAX];
+	char rest[BACKOFF_WHAT_MAX], why[BACKOFF_REASON_MAX];
 
 	if (l->req->passive)
 		return;
-	rest_name(REST_ZONE, q->client.zone->name, rest, sizeof(rest));
+	backoff_name(BACKOFF_ZONE, q->client.zone->name, rest, sizeof(rest));
 	snprintf(why, sizeof(why), "%.60s: %.90s", q->client.zone->shown, text);
-	rest_set(&zones.markers, rest, l->req->now, time(NULL) + ZONE_REST,
+	backoff_set(&zones.markers, rest, l->req->now, time(NULL) + ZONE_REST,
 	    why);
 }
 
@@ -267,7 +268,7 @@ question_failed(const struct question *q)
 		return;
 	}
 	/* Silence means something only if there was time enough. */
-	if (c->status == DNSQUERY_NO_ANSWER && !l->fair)
+	if (c->status == DNSQUERY_NO_ANSWER && !l->time_enough)
 		return;
 	tell_once(l, c->zone, c->why, c->why);
 	if (c->status == DNSQUERY_NO_ANSWER)
@@ -299,7 +300,7 @@ question_doubted(const struct question *q)
 	const struct dnslist_question *p = &q->probe;
 	char why[80], text[128];
 
-	if (p->status == DNSQUERY_NO_ANSWER && !q->lookup->fair)
+	if (p->status == DNSQUERY_NO_ANSWER && !q->lookup->time_enough)
 		return;
 	doubt_text(q, why, sizeof(why));
 	snprintf(text, sizeof(text), "%s; a hit was not acted upon", why);
@@ -377,7 +378,7 @@ listed(const struct lookup *l, const struct question *hit, struct verdict *v)
 	switch (accounts_mark(l->cfg, l->req, "authbl", reason, note,
 	    sizeof(note))) {
 	case ACCOUNTS_GRACE:
-		v->news = "grace";
+		v->event = "grace";
 		text_add(&t, note);
 		return OUTCOME_NONE;
 	default:
@@ -427,7 +428,7 @@ look_up(const struct config *cfg, const struct request *req, bool address,
 	if (hit != NULL)
 		return listed(&l, hit, v);
 	if (doubtful)
-		v->news = "doubtful";
+		v->event = "doubtful";
 	return usable ? OUTCOME_NONE : OUTCOME_ERROR;
 }
 

@@ -15,7 +15,7 @@
 
 #include "base/array.h"
 #include "filter/budget.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 #define FUTURE_MAX 300        /* seconds of clock difference forgiven */
@@ -242,7 +242,7 @@ static bool
 outlived(struct statedir *d, const char *name,
     const struct cache_policy *policy, time_t now)
 {
-	char text[REST_REASON_MAX + 64], reason[REST_REASON_MAX];
+	char text[BACKOFF_REASON_MAX + 64], reason[BACKOFF_REASON_MAX];
 	struct address a;
 	struct stat st;
 	time_t until;
@@ -256,10 +256,11 @@ outlived(struct statedir *d, const char *name,
 		return age > TEMPORARY_MAX;
 	if (strncmp(name, BUDGET_NETWORK, strlen(BUDGET_NETWORK)) == 0)
 		return st.st_mtime / 86400 != now / 86400;
-	if (strncmp(name, REST_PREFIX, strlen(REST_PREFIX)) == 0)
+	if (strncmp(name, BACKOFF_PREFIX, strlen(BACKOFF_PREFIX)) == 0)
 		return statedir_read(d, name, text, sizeof(text), NULL) == 1 &&
-		    (!rest_parse(text, now, &until, reason, sizeof(reason)) ||
-			until <= now);
+		       (!backoff_parse(
+			    text, now, &until, reason, sizeof(reason)) ||
+			   until <= now);
 	return address_parse(name, &a) &&
 	    (age > longest_ttl(policy) || age < -FUTURE_MAX);
 }

@@ -27,7 +27,7 @@ struct verdict {
 	char reason[CHECK_REASON_MAX]; /* for people: what was found, numbers */
 	int score;       /* for $score; -1 = none */
 	char country[3]; /* for $country; "" = none */
-	const char *news; /* something was found out that is worth a log line
+	const char *event; /* something was found out that is worth a log line
 	                   * of this kind ("score"); NULL = nothing */
 };
 

@@ -12,7 +12,7 @@
 
 #include "filter/budget.h"
 #include "filter/child.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 struct cache_policy
@@ -33,7 +33,7 @@ marker_find(struct statedir *d, const char *what, time_t now,
     struct fetch_rest *rest)
 {
 	snprintf(rest->what, sizeof(rest->what), "%s", what);
-	rest->until = rest_until(d, what, now, rest->reason,
+	rest->until = backoff_until(d, what, now, rest->reason,
 	    sizeof(rest->reason));
 	if (rest->until == 0)
 		memset(rest, 0, sizeof(*rest));
@@ -44,15 +44,15 @@ bool
 fetch_resting(const struct config *cfg, struct statedir *d,
     const struct address *a, time_t now, struct fetch_rest *rest)
 {
-	char what[REST_WHAT_MAX] = REST_IP;
+	char what[BACKOFF_WHAT_MAX] = BACKOFF_IP;
 	struct budget_answer b;
 
 	memset(rest, 0, sizeof(*rest));
-	if (marker_find(d, REST_API, now, rest) ||
-	    marker_find(d, REST_BUDGET, now, rest))
+	if (marker_find(d, BACKOFF_API, now, rest) ||
+	    marker_find(d, BACKOFF_BUDGET, now, rest))
 		return true;
 	if (a != NULL) {
-		address_text(a, what + strlen(REST_IP), ADDRESS_TEXT_MAX);
+		address_text(a, what + strlen(BACKOFF_IP), ADDRESS_TEXT_MAX);
 		if (marker_find(d, what, now, rest))
 			return true;
 	}
@@ -68,7 +68,7 @@ bool
 fetch_no_budget(const struct fetch_rest *rest)
 {
 	return strcmp(rest->what, FETCH_OWN_BUDGET) == 0 ||
-	    strcmp(rest->what, REST_BUDGET) == 0;
+	    strcmp(rest->what, BACKOFF_BUDGET) == 0;
 }
 
 void
@@ -82,9 +82,9 @@ fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
 		snprintf(out, size, "%s", rest->reason);
 		return;
 	}
-	if (strcmp(rest->what, REST_BUDGET) == 0)
+	if (strcmp(rest->what, BACKOFF_BUDGET) == 0)
 		what = "the API's budget is used up";
-	else if (strncmp(rest->what, REST_IP, strlen(REST_IP)) == 0)
+	else if (strncmp(rest->what, BACKOFF_IP, strlen(BACKOFF_IP)) == 0)
 		what = "this address is not asked about";
 	text_age(left, sizeof(left), (long)(rest->until - now));
 	snprintf(out, size, "%s for %s more: %s", what, left, rest->reason);
@@ -174,7 +174,7 @@ rest_take(struct statedir *d, time_t now, const struct fetch_rest *rest,
 {
 	/* It has left a marker, unless the disk is full. */
 	if (strcmp(rest->what, FETCH_OWN_BUDGET) != 0)
-		rest_set(d, rest->what, now, rest->until, rest->reason);
+		backoff_set(d, rest->what, now, rest->until, rest->reason);
 	if (!fetch_no_budget(rest)) {
 		snprintf(reason, size, "%s", rest->reason);
 		return FETCH_ERROR;
@@ -198,8 +198,8 @@ child_ask(const struct config *cfg, struct statedir *d,
 	address_text(&req->client, address, sizeof(address));
 	fd = fetch_start(cfg, address, lock, reason, size);
 	if (fd < 0) {
-		rest_set(d, REST_API, req->now, time(NULL) + FETCH_REST_API,
-		    reason);
+		backoff_set(d, BACKOFF_API, req->now,
+		    time(NULL) + FETCH_REST_API, reason);
 		return FETCH_ERROR;
 	}
 	len = answer_read(fd, text, sizeof(text), req);
@@ -213,7 +213,7 @@ child_ask(const struct config *cfg, struct statedir *d,
 		until = req->now + cfg->reputation.timeout;
 		if (until <= time(NULL))
 			until = time(NULL) + 1;
-		rest_set(d, REST_API, req->now, until, reason);
+		backoff_set(d, BACKOFF_API, req->now, until, reason);
 		return FETCH_ERROR;
 	}
 	rc = fetch_parse(text, s, &rest);
@@ -226,7 +226,8 @@ child_ask(const struct config *cfg, struct statedir *d,
 	if (rc == 0)
 		return rest_take(d, req->now, &rest, reason, size);
 	snprintf(reason, size, "abictl fetch ended without an answer");
-	rest_set(d, REST_API, req->now, time(NULL) + FETCH_REST_API, reason);
+	backoff_set(
+	    d, BACKOFF_API, req->now, time(NULL) + FETCH_REST_API, reason);
 	return FETCH_ERROR;
 }
 

@@ -16,10 +16,10 @@
 #include "check.h"
 #include "base/file.h"
 #include "filter/userlimits.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "filter/place.h"
-#include "base/rest.h"
+#include "filter/geo.h"
+#include "base/backoff.h"
 #include "store/store_use.h"
 #include "base/text.h"
 #include "store/uncounted.h"
@@ -146,13 +146,13 @@ struct login {
 	struct limits_of limits;
 	struct store_use store;
 	char block[ADDRESS_TEXT_MAX];
-	struct place place;
+	struct geo place;
 	struct store_counts counts;
 	long kmh;   /* speed of the journey from the previous login */
 	double km;
 	long seconds;
 	char from_block[ADDRESS_TEXT_MAX];
-	struct place from;
+	struct geo from;
 	time_t released; /* logins before are forgiven */
 };
 
@@ -160,7 +160,7 @@ static void
 login_prepare(struct login *l, const struct config *cfg,
     const struct request *req)
 {
-	int64_t end = lock_clock_ms() + cfg->store.timeout * 1000;
+	int64_t end = clock_ms() + cfg->store.timeout * 1000;
 	struct address base = req->client;
 
 	memset(l, 0, sizeof(*l));
@@ -178,7 +178,7 @@ login_prepare(struct login *l, const struct config *cfg,
 		address_mask(&base, (int)cfg->geocount.ipv6_prefix);
 	address_text(&base, l->block, sizeof(l->block));
 	if (cfg->geocount.database != NULL)
-		place_find(cfg->geocount.database, &req->client, &l->place);
+		geo_find(cfg->geocount.database, &req->client, &l->place);
 }
 
 /* Records the login (or only looks, for `abictl check') and counts. */
@@ -204,17 +204,17 @@ static void
 journey_from(struct login *l, const char *block, time_t when)
 {
 	struct address before;
-	struct place from;
+	struct geo from;
 	long seconds = (long)(l->req->now - when), kmh;
 	double km;
 
 	if (!address_parse(block, &before) ||
-	    place_find(l->cfg->geocount.database, &before, &from) !=
-		PLACE_FOUND)
+	    geo_find(l->cfg->geocount.database, &before, &from) !=
+		GEO_FOUND)
 		return;
 	if (seconds < 1)
 		seconds = 1;
-	km = place_distance(&from, &l->place);
+	km = geo_distance(&from, &l->place);
 	kmh = (long)(km * 3600 / (double)seconds);
 	if (kmh <= l->kmh)
 		return;
@@ -320,16 +320,16 @@ purge_sometimes(struct login *l)
 	static time_t asked;
 	static struct statedir markers = { .fd = -1 };
 	time_t now = l->req->now;
-	char why[REST_REASON_MAX];
+	char why[BACKOFF_REASON_MAX];
 
 	if (l->req->passive || (now >= asked && now - asked < PURGE_LOOK))
 		return;
 	asked = now;
 	if (markers.path[0] == '\0')
 		statedir_init(&markers, l->cfg->reputation.cache_dir);
-	if (rest_until(&markers, REST_PURGE, now, why, sizeof(why)) != 0)
+	if (backoff_until(&markers, BACKOFF_PURGE, now, why, sizeof(why)) != 0)
 		return;
-	rest_set(&markers, REST_PURGE, now, now + PURGE_EVERY, "purged");
+	backoff_set(&markers, BACKOFF_PURGE, now, now + PURGE_EVERY, "purged");
 	store_use_purge(&l->store, PURGE_ROWS);
 }
 
@@ -379,7 +379,7 @@ geocount_run(const struct config *cfg, const struct request *req,
 	login_text(&l, &t);
 	action = login_action(&l);
 	if (action != NULL) {
-		v->news = "pass";
+		v->event = "pass";
 		v->action = action;
 		login_mark(&l, &t);
 		outcome = login_rate(&l, action, &t);

@@ -447,9 +447,9 @@ step_settle(const struct policy *p, const struct policy_step *step,
 		step_log(step, req, LOG_LEVEL_INFO, "error", NULL);
 		return false;
 	default:
-		step_log(step, req, step->verdict.news != NULL ?
+		step_log(step, req, step->verdict.event != NULL ?
 		    LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
-		    step->verdict.news != NULL ? step->verdict.news : "dunno",
+		    step->verdict.event != NULL ? step->verdict.event : "dunno",
 		    NULL);
 		return false;
 	}

@@ -153,7 +153,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 		result = fetch_score(cfg, cache, req, &fetched, why,
 		    sizeof(why));
 	if (result == FETCH_SCORE) {
-		v->news = "score";
+		v->event = "score";
 		source_text(CACHE_MISS, req, &fetched, source, sizeof(source));
 		return judge(cfg, &fetched, source, v);
 	}

@@ -1,6 +1,7 @@
 /*
  * lock - locks among processes, with a time limit.
  */
+#include "base/clock.h"
 #include "base/lock.h"
 
 #include <errno.h>
@@ -20,15 +21,6 @@ wake(int sig)
 	(void)sig; /* its only purpose is to interrupt fcntl(2) */
 }
 
-int64_t
-lock_clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* --- a time limit for fcntl(2), which has none of its own --- */
 
 /*
@@ -38,7 +30,7 @@ lock_clock_ms(void)
  * no loss. Timer and signal are our own: alarm(2) goes on undisturbed.
  */
 struct limit {
-	int64_t end; /* lock_clock_ms() */
+	int64_t end; /* clock_ms() */
 	timer_t timer;
 	struct sigaction action;
 	sigset_t mask;
@@ -63,7 +55,7 @@ limit_begin(struct limit *l, long first_ms, long wait_ms)
 	struct sigaction act = { .sa_handler = wake };
 	sigset_t ours;
 
-	l->end = lock_clock_ms() + wait_ms;
+	l->end = clock_ms() + wait_ms;
 	if (timer_create(CLOCK_MONOTONIC, &event, &l->timer) != 0)
 		return -1;
 	sigemptyset(&act.sa_mask);
@@ -113,14 +105,14 @@ byte_wait(int fd, int64_t byte, const struct limit *l, int64_t until)
 	int64_t now;
 
 	for (;;) {
-		now = lock_clock_ms();
+		now = clock_ms();
 		if (now >= until)
 			return range_set(fd, F_WRLCK, byte, 1);
 		if (fcntl(fd, F_OFD_SETLKW, &lock) == 0)
 			return 0;
 		if (errno != EINTR)
 			return -1;
-		now = lock_clock_ms();
+		now = clock_ms();
 		if (now < l->end)
 			limit_signal(l, l->end - now);
 	}

@@ -29,7 +29,4 @@ int lock_turn(int fd, long wait_ms);
 /* Lets it go; so does closing fd. */
 void lock_turn_end(int fd);
 
-/* Milliseconds that only grow, for time limits. */
-int64_t lock_clock_ms(void);
-
 #endif

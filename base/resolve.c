@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 
 /* What the child sends. */
 struct answer {
@@ -54,11 +54,11 @@ static bool
 answer_read(int fd, struct answer *a, long wait_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	int64_t end = lock_clock_ms() + wait_ms, left;
+	int64_t end = clock_ms() + wait_ms, left;
 	int rc;
 
 	do {
-		left = end - lock_clock_ms();
+		left = end - clock_ms();
 		rc = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (rc < 0 && errno == EINTR);
 	return rc > 0 && read(fd, a, sizeof(*a)) == (ssize_t)sizeof(*a);

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #define LINE_MAX_BYTES 512 /* of what is kept for a message */
@@ -100,7 +100,7 @@ run_to_end(struct running *r, int64_t end, int *status)
 
 	while ((ended = waitpid(r->pid, status, WNOHANG)) == 0 ||
 	    (ended < 0 && errno == EINTR)) {
-		if (lock_clock_ms() >= end) {
+		if (clock_ms() >= end) {
 			kill(-r->pid, SIGKILL);
 			while (waitpid(r->pid, status, 0) < 0 && errno == EINTR)
 				;
@@ -192,7 +192,7 @@ run(const char *const argv[], struct running *r, int dir_fd, int keep_fd,
 	close(ends[1]);
 	if (rc == 0) {
 		ended = run_to_end(r,
-		    lock_clock_ms() + seconds * INT64_C(1000), &status);
+		    clock_ms() + seconds * INT64_C(1000), &status);
 		r->output[r->len] = '\0';
 		rc = judge(argv[0], r, ended, status, seconds, error, size);
 	} else {

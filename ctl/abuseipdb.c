@@ -254,11 +254,11 @@ header_line(char *data, size_t size, size_t count, void *arg)
 }
 
 static void
-answer_fail(struct abuseipdb_answer *answer, time_t rest_until,
+answer_fail(struct abuseipdb_answer *answer, time_t backoff_until,
     const char *reason)
 {
 	answer->ok = false;
-	answer->rest_until = rest_until;
+	answer->backoff_until = backoff_until;
 	text_printable(answer->reason, sizeof(answer->reason), reason);
 }
 

@@ -24,7 +24,7 @@ struct abuseipdb_answer {
 	bool ok;
 	bool only_this; /* the failure concerns this address, not the API */
 	bool budget;    /* it is that no calls are left */
-	time_t rest_until; /* of a failure: nobody asks before */
+	time_t backoff_until; /* of a failure: nobody asks before */
 	long remaining;    /* X-RateLimit-Remaining, -1 = not told */
 	time_t reset;      /* X-RateLimit-Reset, 0 = not told */
 	char reason[ABUSEIPDB_REASON_MAX]; /* of a failure, for people */

@@ -11,7 +11,7 @@
 #include "ctl/abuseipdb.h"
 #include "filter/budget.h"
 #include "fetch.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 #define PREFETCH_TIMEOUT 60 /* seconds: the list is long */
@@ -175,7 +175,7 @@ static int
 drop(struct abictl *ctl, struct statedir *d, const char *arg)
 {
 	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
-	char what[REST_WHAT_MAX];
+	char what[BACKOFF_WHAT_MAX];
 	struct address a;
 	bool rested;
 	int mine, shared;
@@ -184,8 +184,8 @@ drop(struct abictl *ctl, struct statedir *d, const char *arg)
 		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
 	address_text(&a, own, sizeof(own));
 	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, block, sizeof(block));
-	snprintf(what, sizeof(what), REST_IP "%s", own);
-	rested = rest_clear(d, what);
+	snprintf(what, sizeof(what), BACKOFF_IP "%s", own);
+	rested = backoff_clear(d, what);
 	mine = statedir_remove(d, own);
 	shared = mine < 0 ? 0 : statedir_remove(d, block);
 	if (mine < 0 || shared < 0)
@@ -266,7 +266,7 @@ prefetch_entry(void *arg, const struct address *a,
 static int
 prefetch(struct abictl *ctl, struct statedir *d)
 {
-	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
+	char token[ABUSEIPDB_TOKEN_MAX], reason[BACKOFF_REASON_MAX];
 	struct prefetch p = { .ctl = ctl, .dir = d };
 	struct abuseipdb_answer answer;
 	time_t now = time(NULL);
@@ -277,14 +277,15 @@ prefetch(struct abictl *ctl, struct statedir *d)
 		    "reputation.min_reporters");
 	if (abuseipdb_token(&ctl->cfg, token, reason, sizeof(reason)) != 0)
 		return abictl_fail(EX_CONFIG, "%s", reason);
-	if (rest_until(d, REST_API, now, reason, sizeof(reason)) != 0 ||
-	    rest_until(d, REST_PREFETCH, now, reason, sizeof(reason)) != 0)
+	if (backoff_until(d, BACKOFF_API, now, reason, sizeof(reason)) != 0 ||
+	    backoff_until(d, BACKOFF_PREFETCH, now, reason, sizeof(reason)) !=
+		0)
 		return abictl_fail(EX_TEMPFAIL, "API rests: %s", reason);
 	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
 	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
 	if (!answer.ok) {
 		/* The list has a quota of its own. */
-		rest_set(d, REST_PREFETCH, now, answer.rest_until,
+		backoff_set(d, BACKOFF_PREFETCH, now, answer.backoff_until,
 		    answer.reason);
 		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
 	}

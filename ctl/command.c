@@ -21,7 +21,7 @@
 #include "ctl/abictl.h"
 #include "filter/command.h"
 #include "base/process.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -144,7 +144,7 @@ watch(struct run *r, bool *ended)
 
 	*ended = false;
 	while (!*ended || r->output >= 0) {
-		left = r->end - lock_clock_ms();
+		left = r->end - clock_ms();
 		if (left <= 0)
 			return false;
 		fds[0] = (struct pollfd){ .fd = r->output, .events = POLLIN };
@@ -167,7 +167,7 @@ static int
 tell(const struct run *r, bool in_time, bool ended)
 {
 	int status = r->status;
-	double seconds = (double)(lock_clock_ms() - r->begin) / 1000;
+	double seconds = (double)(clock_ms() - r->begin) / 1000;
 	char limit[24];
 
 	text_age(limit, sizeof(limit), r->seconds);
@@ -217,7 +217,7 @@ int
 abictl_command(struct abictl *ctl, int argc, char **argv)
 {
 	struct run r = { .path = ctl->cfg.accounts.command, .output = -1,
-		.signals = -1, .begin = lock_clock_ms(),
+		.signals = -1, .begin = clock_ms(),
 		.seconds = ctl->cfg.accounts.command_timeout };
 	const struct rlimit no_core = { 0, 0 };
 	char **environment;

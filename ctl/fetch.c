@@ -18,7 +18,7 @@
 #include "filter/budget.h"
 #include "fetch.h"
 #include "base/log.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 /* One look-up. */
@@ -65,9 +65,9 @@ rest_tell(struct lookup *l, const char *what, time_t until, const char *reason)
 	char left[24];
 
 	text_age(left, sizeof(left), (long)(until - now));
-	rest_set(&l->dir, what, now, until, reason);
+	backoff_set(&l->dir, what, now, until, reason);
 	rest_print(l, what, until, reason);
-	if (strncmp(what, REST_IP, strlen(REST_IP)) == 0)
+	if (strncmp(what, BACKOFF_IP, strlen(BACKOFF_IP)) == 0)
 		log_warning("AbuseIPDB, asked for %s: %s; this address alone "
 		    "is not asked about for %s", l->text, reason, left);
 	else
@@ -80,9 +80,9 @@ rest_tell(struct lookup *l, const char *what, time_t until, const char *reason)
 static int
 rest_this(struct lookup *l, time_t until, const char *reason)
 {
-	char what[REST_WHAT_MAX];
+	char what[BACKOFF_WHAT_MAX];
 
-	snprintf(what, sizeof(what), REST_IP "%s", l->text);
+	snprintf(what, sizeof(what), BACKOFF_IP "%s", l->text);
 	return rest_tell(l, what, until, reason);
 }
 
@@ -91,7 +91,7 @@ static int
 known_already(struct lookup *l)
 {
 	struct cache_policy policy = fetch_policy(l->cfg);
-	char reason[REST_REASON_MAX + 64];
+	char reason[BACKOFF_REASON_MAX + 64];
 	struct fetch_rest rest;
 	struct cache_score s;
 	time_t now = time(NULL);
@@ -111,7 +111,7 @@ score_keep(struct lookup *l, const struct cache_score *s)
 {
 	struct cache_policy policy = fetch_policy(l->cfg);
 	time_t now = time(NULL);
-	char what[REST_WHAT_MAX];
+	char what[BACKOFF_WHAT_MAX];
 
 	/* It would be a miss each time, and cost a call each time. */
 	if (policy.min_reporters > 0 && s->reporters < 0)
@@ -120,8 +120,8 @@ score_keep(struct lookup *l, const struct cache_score *s)
 	if (statedir_usable(&l->dir) &&
 	    cache_keep(&l->dir, &l->address, &policy, s) != 0) {
 		log_error("%s/%s: %s", l->dir.path, l->text, strerror(errno));
-		snprintf(what, sizeof(what), REST_IP "%s", l->text);
-		rest_set(&l->dir, what, now, now + 300,
+		snprintf(what, sizeof(what), BACKOFF_IP "%s", l->text);
+		backoff_set(&l->dir, what, now, now + 300,
 		    "its score cannot be written to the cache");
 	}
 	return score_print(l, s);
@@ -135,7 +135,7 @@ remaining_note(struct lookup *l, const struct abuseipdb_answer *answer,
 	struct budget_answer b;
 
 	if (answer->remaining == 0)
-		rest_set(&l->dir, REST_BUDGET, now,
+		backoff_set(&l->dir, BACKOFF_BUDGET, now,
 		    answer->reset > now ? answer->reset : budget_reset(now),
 		    "X-RateLimit-Remaining is 0");
 	budget_remaining(&l->dir, l->cfg->reputation.daily_limit,
@@ -154,10 +154,11 @@ call(struct lookup *l, const char *token, time_t now)
 	abuseipdb_check(l->cfg, token, &l->address,
 	    l->cfg->reputation.timeout * 1000, &s, &answer);
 	if (!answer.ok && answer.only_this)
-		return rest_this(l, answer.rest_until, answer.reason);
+		return rest_this(l, answer.backoff_until, answer.reason);
 	if (!answer.ok)
-		return rest_tell(l, answer.budget ? REST_BUDGET : REST_API,
-		    answer.rest_until, answer.reason);
+		return rest_tell(l,
+		    answer.budget ? BACKOFF_BUDGET : BACKOFF_API,
+		    answer.backoff_until, answer.reason);
 	memcpy(s.address, l->text, sizeof(s.address));
 	remaining_note(l, &answer, now);
 	return score_keep(l, &s);
@@ -167,18 +168,18 @@ call(struct lookup *l, const char *token, time_t now)
 static int
 ask(struct lookup *l)
 {
-	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX];
+	char token[ABUSEIPDB_TOKEN_MAX], reason[BACKOFF_REASON_MAX];
 	struct budget_answer b;
 	time_t now = time(NULL);
 
 	if (abuseipdb_token(l->cfg, token, reason, sizeof(reason)) != 0)
-		return rest_tell(l, REST_API, now + FETCH_REST_API, reason);
+		return rest_tell(l, BACKOFF_API, now + FETCH_REST_API, reason);
 	switch (budget_take(&l->dir, l->cfg->reputation.daily_limit,
 	    &l->address, now, l->cfg->reputation.timeout * 1000, &b)) {
 	case BUDGET_ERROR:
 		snprintf(reason, sizeof(reason), "calls cannot be counted: %s",
 		    strerror(errno));
-		return rest_tell(l, REST_API, now + FETCH_REST_API, reason);
+		return rest_tell(l, BACKOFF_API, now + FETCH_REST_API, reason);
 	case BUDGET_REFUSED: /* the last one was taken just now */
 		rest_print(l, FETCH_OWN_BUDGET, b.until, b.why);
 		return abictl_fail(EX_TEMPFAIL, "%s: %s", l->text, b.why);

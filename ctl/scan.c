@@ -16,12 +16,12 @@
 
 #include "ctl/abictl.h"
 #include "ctl/scan.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "logs/logsource.h"
 #include "scan/mapper.h"
 #include "scan/publish.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "scan/scan.h"
 #include "scan/scan_logs.h"
 #include "base/text.h"
@@ -280,8 +280,8 @@ static void
 source_judge(struct run *r, const struct source *s)
 {
 	const struct maillog *m = &r->scan.log;
-	char line[sizeof(m->odd_line)], why[REST_REASON_MAX];
-	char what[REST_WHAT_MAX], text[512];
+	char line[sizeof(m->odd_line)], why[BACKOFF_REASON_MAX];
+	char what[BACKOFF_WHAT_MAX], text[512];
 	bool tell = r->ctl->dry_run || isatty(STDERR_FILENO);
 	time_t now = time(NULL);
 	struct statedir d;
@@ -294,10 +294,10 @@ source_judge(struct run *r, const struct source *s)
 	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
 	    (unsigned long long)m->lines, line);
 	if (!r->ctl->dry_run) {
-		rest_name(REST_TOLD, s->name, what, sizeof(what));
+		backoff_name(BACKOFF_TOLD, s->name, what, sizeof(what));
 		statedir_init(&d, r->ctl->cfg.reputation.cache_dir);
-		if (rest_until(&d, what, now, why, sizeof(why)) == 0) {
-			rest_set(&d, what, now, now + TELL_EVERY, "told");
+		if (backoff_until(&d, what, now, why, sizeof(why)) == 0) {
+			backoff_set(&d, what, now, now + TELL_EVERY, "told");
 			log_warning("scan: %s", text);
 			tell = true;
 		}
@@ -337,13 +337,14 @@ purge_sometimes(struct run *r, time_t now)
 {
 	const struct config *cfg = &r->ctl->cfg;
 	struct store_purge purge = store_outdated(cfg, now);
-	char why[REST_REASON_MAX];
+	char why[BACKOFF_REASON_MAX];
 	struct statedir d;
 	long removed;
 
 	statedir_init(&d, cfg->reputation.cache_dir);
-	if (rest_until(&d, REST_PURGE_ALL, now, why, sizeof(why)) == 0) {
-		rest_set(&d, REST_PURGE_ALL, now, now + PURGE_EVERY, "purged");
+	if (backoff_until(&d, BACKOFF_PURGE_ALL, now, why, sizeof(why)) == 0) {
+		backoff_set(
+		    &d, BACKOFF_PURGE_ALL, now, now + PURGE_EVERY, "purged");
 		if (r->store->driver->purge(r->store, &purge, &removed) ==
 		    STORE_ERROR)
 			log_warning("scan: purge: %s", r->store->error);
@@ -380,7 +381,7 @@ round_tell(struct run *r, const struct publish_result *p, int64_t began)
 		text_add(&t, ", snapshot made anew");
 	if (p->map_new)
 		text_add(&t, ", map made anew");
-	text_addf(&t, "; %lld ms", (long long)(lock_clock_ms() - began));
+	text_addf(&t, "; %lld ms", (long long)(clock_ms() - began));
 	/* What says nothing new stays out of the log that is read here. */
 	if (c->offences > 0 || p->snapshot_new || p->map_new)
 		log_info("%s", line);
@@ -408,7 +409,7 @@ round_tell(struct run *r, const struct publish_result *p, int64_t began)
 static void
 round_run(struct run *r)
 {
-	int64_t began = lock_clock_ms();
+	int64_t began = clock_ms();
 	struct publish_result result;
 	char error[STORE_ERROR_MAX];
 	size_t i;
@@ -449,7 +450,7 @@ follow(struct run *r, const sigset_t *ours, const sigset_t *mask)
 	long pause;
 
 	while (!stopped) {
-		began = lock_clock_ms();
+		began = clock_ms();
 		sigprocmask(SIG_SETMASK, mask, NULL);
 		round_run(r);
 		sigprocmask(SIG_BLOCK, ours, NULL);
@@ -467,7 +468,7 @@ follow(struct run *r, const sigset_t *ours, const sigset_t *mask)
 			logsource_wait(logs, n, r->status == EX_OK ?
 				ROUND_MAX : RETRY, mask);
 		/* A busy log is not looked at for each line. */
-		pause = ROUND_MIN - (long)(lock_clock_ms() - began);
+		pause = ROUND_MIN - (long)(clock_ms() - began);
 		if (!stopped && pause > 0)
 			logsource_wait(NULL, 0, pause, mask);
 	}

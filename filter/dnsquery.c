@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #define ROUNDS 2 /* the second one after half of the time */
@@ -47,7 +47,7 @@ struct batch {
 	struct pending *pending;
 	size_t count, left;
 	long wait_ms;
-	bool tired; /* a server was of no use: another one first */
+	bool next_server; /* a server was of no use: another one first */
 	ares_channel channel[ROUNDS];
 	int rounds; /* that were begun */
 	int open;   /* channels */
@@ -95,7 +95,7 @@ answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 		return;
 	p->done = true;
 	p->batch->left--;
-	p->batch->tired |= status == ARES_ESERVFAIL ||
+	p->batch->next_server |= status == ARES_ESERVFAIL ||
 	    status == ARES_EREFUSED || status == ARES_ECONNREFUSED;
 	switch (status) {
 	case ARES_SUCCESS:
@@ -268,7 +268,7 @@ static void
 batch_wait(struct batch *b, int64_t until)
 {
 	struct pollfd fds[ROUNDS * ARES_GETSOCK_MAXNUM];
-	int64_t wait = until - lock_clock_ms();
+	int64_t wait = until - clock_ms();
 	int n[ROUNDS + 1] = { 0 }, k, i;
 
 	for (k = 0; k < b->open; k++)
@@ -303,14 +303,14 @@ batch_end(struct batch *b)
 	}
 	while (b->open > 0)
 		ares_destroy(b->channel[--b->open]);
-	first_server += b->tired;
+	first_server += b->next_server;
 }
 
 int
 dnsquery_run(const char *server, const struct dnsquery *queries, size_t count,
     long wait_ms)
 {
-	int64_t start = lock_clock_ms(), half = start + wait_ms / 2, now;
+	int64_t start = clock_ms(), half = start + wait_ms / 2, now;
 	struct batch b = { .server = server, .count = count, .left = count,
 		.wait_ms = wait_ms };
 	bool asked;
@@ -329,7 +329,7 @@ dnsquery_run(const char *server, const struct dnsquery *queries, size_t count,
 	}
 	round_begin(&b);
 	asked = b.open > 0;
-	while (asked && b.left > 0 && (now = lock_clock_ms()) < start +
+	while (asked && b.left > 0 && (now = clock_ms()) < start +
 		wait_ms) {
 		if (b.rounds < ROUNDS && now >= half)
 			round_begin(&b);

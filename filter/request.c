@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/store_use.h"
 
 /* In the order in which Postfix sends them: see attribute_find(). */
@@ -146,7 +146,7 @@ request_start(struct request *req, long deadline)
 
 	req->number = ++number;
 	req->now = time(NULL);
-	req->deadline = lock_clock_ms() + deadline * 1000;
+	req->deadline = clock_ms() + deadline * 1000;
 	req->client_known = address_parse(req->client_address, &req->client);
 	store_user(req->sasl_username, req->user, sizeof(req->user));
 }
@@ -162,7 +162,7 @@ request_store(const struct request *req, const struct config *cfg,
 long
 request_left(const struct request *req)
 {
-	int64_t left = req->deadline - lock_clock_ms();
+	int64_t left = req->deadline - clock_ms();
 
 	return left > 0 ? (long)left : 0;
 }

@@ -329,7 +329,7 @@ attribute_copy(int from, int to, const char *name)
  * from_fd -1: of nobody, but owner and mode of like, if that is not NULL.
  */
 static int
-dress(int fd, int from_fd, const struct stat *like)
+attributes_copy(int fd, int from_fd, const struct stat *like)
 {
 	struct stat st;
 
@@ -349,17 +349,18 @@ dress(int fd, int from_fd, const struct stat *like)
 
 /* The new index, dressed as the old one, or as the file when there is none. */
 static int
-index_dress(struct access_job *j, int fd)
+index_attributes_copy(struct access_job *j, int fd)
 {
 	int from = -1, rc;
 
 	if (!j->old_index.there)
-		return dress(fd, -1, j->old.there ? &j->old.st : NULL);
+		return attributes_copy(
+		    fd, -1, j->old.there ? &j->old.st : NULL);
 	from = openat(j->dir, j->index,
 	    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (from < 0)
 		return -1;
-	rc = dress(fd, from, &j->old_index.st);
+	rc = attributes_copy(fd, from, &j->old_index.st);
 	close(from);
 	return rc;
 }
@@ -402,7 +403,7 @@ index_make(struct access_job *j)
 	if (fd < 0)
 		return access_job_fail(j, "postmap has made no %s: %s",
 		    j->fresh_index, strerror(errno));
-	rc = index_dress(j, fd) == 0 && index_bind(j, fd) == 0 ? 0 :
+	rc = index_attributes_copy(j, fd) == 0 && index_bind(j, fd) == 0 ? 0 :
 	    access_job_fail(j, "%s: %s", j->fresh_index, strerror(errno));
 	close(fd);
 	return rc;
@@ -452,7 +453,7 @@ access_job_finish(struct access_job *j, bool same_lines)
 		return -1;
 	if (j->at.suffix != NULL && !with_index && index_keep(j) != 0)
 		return -1;
-	if (dress(j->fresh_fd, j->old_fd,
+	if (attributes_copy(j->fresh_fd, j->old_fd,
 		j->old.there ? &j->old.st : NULL) != 0 ||
 	    fsync(j->fresh_fd) != 0)
 		return access_job_fail(j, "%s: %s", j->fresh, strerror(errno));

@@ -16,11 +16,11 @@
 #define LINE_SHOWN 400 /* bytes of a line that are kept */
 
 /* A distinct hit that still counts. */
-struct one {
+struct hit {
 	uint64_t key; /* hash */
 	time_t time;
 	enum maillog_rule rule;
-	struct one *next;
+	struct hit *next;
 };
 
 /* What is known of a block. */
@@ -33,7 +33,7 @@ struct suspect {
 	enum maillog_rule rule;
 	long hits;
 	time_t since, last;
-	struct one *ones; /* of all rules */
+	struct hit *ones; /* of all rules */
 	const char *lines[DRYRUN_LINES];
 	char block[]; /* with NUL */
 };
@@ -50,7 +50,7 @@ struct dryrun {
 	size_t room, count; /* room: a power of two */
 	struct suspect *first, **last; /* in the order of their coming */
 	struct chunk *arena;
-	struct one *spare;
+	struct hit *spare;
 };
 
 /* FNV-1a: the input is hostile, so each table begins with its own offset. */
@@ -165,7 +165,7 @@ suspect_get(struct dryrun *d, const char *block)
 
 /* How many of a rule there are in the period up to a time. */
 static long
-ones_within(const struct one *o, enum maillog_rule rule, time_t end,
+ones_within(const struct hit *o, enum maillog_rule rule, time_t end,
     long period)
 {
 	long n = 0;
@@ -178,9 +178,9 @@ ones_within(const struct one *o, enum maillog_rule rule, time_t end,
 
 /* Drops what is far too old to count. */
 static void
-ones_prune(struct dryrun *d, struct one **at, time_t before)
+ones_prune(struct dryrun *d, struct hit **at, time_t before)
 {
-	struct one *o;
+	struct hit *o;
 
 	while ((o = *at) != NULL) {
 		if (o->time >= before) {
@@ -195,10 +195,10 @@ ones_prune(struct dryrun *d, struct one **at, time_t before)
 
 /* Puts a distinct hit down, or moves on the one that there is. */
 static int
-one_put(struct dryrun *d, struct one **list, const struct scan_hit *hit)
+one_put(struct dryrun *d, struct hit **list, const struct scan_hit *hit)
 {
 	uint64_t key = hash_text(hit->key, (uint64_t)(uintptr_t)d + 1);
-	struct one *o;
+	struct hit *o;
 	long n = 0;
 
 	for (o = *list; o != NULL; o = o->next, n++)
@@ -214,7 +214,7 @@ one_put(struct dryrun *d, struct one **list, const struct scan_hit *hit)
 		d->spare = o->next;
 	else if ((o = arena_take(d, sizeof(*o))) == NULL)
 		return -1;
-	*o = (struct one){ .key = key, .time = hit->time, .rule = hit->rule,
+	*o = (struct hit){ .key = key, .time = hit->time, .rule = hit->rule,
 		.next = *list };
 	*list = o;
 	return 0;
@@ -222,11 +222,11 @@ one_put(struct dryrun *d, struct one **list, const struct scan_hit *hit)
 
 /* The hits that count with this one: see offenders_apply in store.h. */
 static long
-ones_count(struct dryrun *d, struct one **list, const struct scan_hit *hit,
+ones_count(struct dryrun *d, struct hit **list, const struct scan_hit *hit,
     long period)
 {
 	time_t latest = hit->time;
-	const struct one *o;
+	const struct hit *o;
 	long until, later;
 
 	if (one_put(d, list, hit) != 0)

@@ -12,7 +12,7 @@
 #include "scan/exempt.h"
 #include "base/log.h"
 #include "scan/mapper.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "store/snapshot.h"
 #include "base/statedir.h"
 
@@ -134,21 +134,22 @@ snapshot_publish(const struct config *cfg, struct store *s, time_t now,
 static void
 reload(const struct config *cfg, struct statedir *d, time_t now, bool changed)
 {
-	char why[REST_REASON_MAX], error[MAPPER_ERROR_MAX];
+	char why[BACKOFF_REASON_MAX], error[MAPPER_ERROR_MAX];
 
 	if (cfg->blacklist.reload == 0 ||
 	    strncmp(cfg->blacklist.map, "cidr:", 5) != 0)
 		return;
 	if (changed)
-		rest_set(d, REST_RELOAD_DUE, now, now + DUE_DAY,
+		backoff_set(d, BACKOFF_RELOAD_DUE, now, now + DUE_DAY,
 		    "the map has changed since the last reload");
-	else if (rest_until(d, REST_RELOAD_DUE, now, why, sizeof(why)) == 0)
+	else if (backoff_until(d, BACKOFF_RELOAD_DUE, now, why, sizeof(why)) ==
+		 0)
 		return;
-	if (rest_until(d, REST_RELOAD, now, why, sizeof(why)) != 0)
+	if (backoff_until(d, BACKOFF_RELOAD, now, why, sizeof(why)) != 0)
 		return;
-	rest_set(d, REST_RELOAD, now, now + cfg->blacklist.reload,
+	backoff_set(d, BACKOFF_RELOAD, now, now + cfg->blacklist.reload,
 	    "Postfix was reloaded");
-	rest_clear(d, REST_RELOAD_DUE);
+	backoff_clear(d, BACKOFF_RELOAD_DUE);
 	if (!mapper_reload(error, sizeof(error)))
 		log_warning("postfix reload: %s", error);
 }

@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/text.h"
 
 extern const struct store_driver store_empty;
@@ -129,14 +129,14 @@ store_open_existing(const struct config *cfg, const char *url, char *error,
 static struct {
 	struct store *store;
 	struct statedir markers;
-	char what[REST_WHAT_MAX]; /* the name of its marker */
+	char what[BACKOFF_WHAT_MAX]; /* the name of its marker */
 	bool failed; /* told already */
 	bool write_failed; /* so that reading alone proves nothing */
 	bool read_refused; /* so that writing alone proves nothing */
-	int64_t opened; /* lock_clock_ms() then */
-	bool hurried; /* the request has too little time left for it */
-	int64_t until; /* lock_clock_ms() at which its time is over */
-	int64_t idle_at; /* lock_clock_ms() at which it is to be closed */
+	int64_t opened; /* clock_ms() then */
+	bool short_of_time; /* the request has too little time left for it */
+	int64_t until; /* clock_ms() at which its time is over */
+	int64_t idle_at; /* clock_ms() at which it is to be closed */
 } shared;
 
 static void
@@ -144,7 +144,7 @@ marker_prepare(const struct config *cfg)
 {
 	if (shared.what[0] != '\0')
 		return;
-	rest_name(REST_STORE, cfg->store.url, shared.what,
+	backoff_name(BACKOFF_STORE, cfg->store.url, shared.what,
 	    sizeof(shared.what));
 	statedir_init(&shared.markers, cfg->reputation.cache_dir);
 }
@@ -164,7 +164,8 @@ store_close(void)
 static bool
 out_of_time(void)
 {
-	return shared.hurried && lock_clock_ms() + WAIT_MIN / 2 >= shared.until;
+	return shared.short_of_time &&
+	       clock_ms() + WAIT_MIN / 2 >= shared.until;
 }
 
 /*
@@ -180,13 +181,13 @@ fail(enum store_failure failure, time_t now, const char *why)
 		log_error("store: %s; mail flows without it", why);
 	shared.failed = true;
 	if (failure == STORE_BROKEN)
-		rest_set(&shared.markers, shared.what, now,
-		    time(NULL) + STORE_REST, why);
+		backoff_set(&shared.markers, shared.what, now,
+		    time(NULL) + STORE_BACKOFF, why);
 }
 
 /*
  * How long a request may wait for the store, in milliseconds. One that has not
- * even half of that left is hurried: silence says nothing then.
+ * even half of that left is short_of_time: silence says nothing then.
  */
 static long
 time_share(const struct config *cfg, long left_ms)
@@ -195,8 +196,8 @@ time_share(const struct config *cfg, long left_ms)
 	    cfg->store.timeout : cfg->filter.deadline);
 	long wait_ms = left_ms < most ? left_ms : most;
 
-	shared.hurried = wait_ms < most / 2;
-	shared.until = lock_clock_ms() + wait_ms;
+	shared.short_of_time = wait_ms < most / 2;
+	shared.until = clock_ms() + wait_ms;
 	return wait_ms;
 }
 
@@ -218,7 +219,7 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 {
 	long wait_ms = time_share(cfg, left_ms);
 	enum store_failure failure;
-	char why[REST_REASON_MAX];
+	char why[BACKOFF_REASON_MAX];
 
 	if (unknown(cfg, error, size))
 		return NULL;
@@ -227,8 +228,8 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		return NULL;
 	}
 	marker_prepare(cfg);
-	if (rest_until(&shared.markers, shared.what, now, why, sizeof(why)) !=
-	    0) {
+	if (backoff_until(&shared.markers, shared.what, now, why,
+		sizeof(why)) != 0) {
 		snprintf(error, size, "store rests: %s", why);
 		return NULL;
 	}
@@ -243,11 +244,11 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 			    "there are no tables of abichecker yet");
 			return NULL;
 		}
-		shared.opened = lock_clock_ms();
+		shared.opened = clock_ms();
 	}
 	shared.store->wait_ms = wait_ms;
 	if (shared.store->driver->server)
-		shared.idle_at = lock_clock_ms() + cfg->store.idle * 1000;
+		shared.idle_at = clock_ms() + cfg->store.idle * 1000;
 	return shared.store;
 }
 
@@ -258,7 +259,7 @@ store_idle(void)
 
 	if (shared.store == NULL || !shared.store->driver->server)
 		return -1;
-	left = shared.idle_at - lock_clock_ms();
+	left = shared.idle_at - clock_ms();
 	if (left > 0)
 		return left < INT_MAX ? (int)left : INT_MAX;
 	shared.store->driver->close(shared.store);
@@ -275,7 +276,7 @@ static bool
 reopening_may_help(const struct store *s)
 {
 	return !s->driver->server ||
-	    lock_clock_ms() - shared.opened >= STORE_REST * 1000;
+	    clock_ms() - shared.opened >= STORE_BACKOFF * 1000;
 }
 
 static enum store_result

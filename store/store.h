@@ -37,7 +37,7 @@ enum store_result {
 /* Why an operation failed; what follows for other requests. */
 enum store_failure {
 	STORE_BROKEN,  /* no connection, silence, or nonsense: nobody asks it
-	                * again for STORE_REST seconds, since they would wait */
+	                * again for STORE_BACKOFF seconds, or all would wait */
 	STORE_BUSY,    /* others had the lock or the connections all the time,
 	                * or were in the way: only this request is the loser */
 	STORE_REFUSED, /* the server or file says no, at once: no permission,
@@ -306,14 +306,14 @@ struct store_driver {
 
 /* --- for everybody --- */
 
-#define STORE_REST 5 /* seconds without a further attempt after a failure */
+#define STORE_BACKOFF 5 /* seconds without a further attempt after a failure */
 
 /*
  * The store of store.url, opened at the first call and kept for the process.
  * Operations wait at most store.timeout, filter.deadline and left_ms
  * milliseconds. NULL, and why in error, when it cannot be used; if it is
- * broken, all processes leave it alone for STORE_REST seconds. Without `create`
- * a store that is not there is not made, and nobody is kept from it.
+ * broken, all processes leave it alone for STORE_BACKOFF seconds. Without
+ * `create` a store that is not there is not made, and nobody is kept from it.
  */
 struct store *store_get(const struct config *cfg, time_t now, long left_ms,
     bool create, char *error, size_t size);
@@ -321,7 +321,7 @@ struct store *store_get(const struct config *cfg, time_t now, long left_ms,
 /*
  * Report every result here: after STORE_ERROR error says why, and a store that
  * is broken is closed and rests. One that refuses something is closed every
- * STORE_REST seconds, and may open as another. Returns the result.
+ * STORE_BACKOFF seconds, and may open as another. Returns the result.
  */
 enum store_result store_done(const struct config *cfg, struct store *s,
     time_t now, enum store_result result, char *error, size_t size);

@@ -6,13 +6,13 @@
 
 #include <stdio.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 
 /* The store, ready for an operation; NULL, and why not. */
 static struct store *
 begin(struct store_use *u)
 {
-	int64_t left = u->end - lock_clock_ms();
+	int64_t left = u->end - clock_ms();
 
 	return store_get(u->cfg, u->now, left > 0 ? (long)left : 0,
 	    !u->passive, u->why, sizeof(u->why));

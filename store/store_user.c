@@ -55,7 +55,8 @@ store_lock_limit(const struct config *cfg, long wait_ms)
 	long most = cfg->store.timeout * 1000;
 	long request = cfg->filter.deadline * 1000;
 
-	/* Of a hurried request we do not know more than that it is one. */
+	/* Of one that is short of time no more is known than that.
+	 */
 	if (request < most && wait_ms <= request)
 		most = request;
 	return most - (most < 4000 ? most / 4 : 1000);

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "base/statedir.h"
 #include "base/text.h"
 
@@ -19,10 +19,10 @@
 static struct {
 	struct statedir dir;
 	bool noted;     /* something is to be told */
-	int64_t due;    /* lock_clock_ms() */
+	int64_t due;    /* clock_ms() */
 	long own;       /* what is in no file */
 	time_t own_since;
-	char why[REST_REASON_MAX]; /* the latest reason */
+	char why[BACKOFF_REASON_MAX]; /* the latest reason */
 } shared = { .dir = { .fd = -1 } };
 
 void
@@ -40,7 +40,7 @@ uncounted_note(const struct config *cfg, const char *why)
 			shared.own_since = now;
 	}
 	if (!shared.noted)
-		shared.due = lock_clock_ms() + TELL_EVERY * 1000;
+		shared.due = clock_ms() + TELL_EVERY * 1000;
 	shared.noted = true;
 	text_printable(shared.why, sizeof(shared.why), why);
 }
@@ -82,8 +82,8 @@ tell(void)
 	minutes = since < now ? (long)(now - since + 59) / 60 : 1;
 	if (minutes > 1)
 		snprintf(span, sizeof(span), "%ld minutes", minutes);
-	rest_set(&shared.dir, REST_TOLD "uncounted", now, now + TELL_EVERY,
-	    "logins not counted");
+	backoff_set(&shared.dir, BACKOFF_TOLD "uncounted", now,
+	    now + TELL_EVERY, "logins not counted");
 	log_warning("store: %ld login%s not counted in the last %s: %s", count,
 	    count == 1 ? "" : "s", span, shared.why);
 }
@@ -92,10 +92,10 @@ tell(void)
 static long
 told_left(void)
 {
-	char why[REST_REASON_MAX];
+	char why[BACKOFF_REASON_MAX];
 	time_t now = time(NULL);
-	time_t until = rest_until(&shared.dir, REST_TOLD "uncounted", now, why,
-	    sizeof(why));
+	time_t until = backoff_until(
+	    &shared.dir, BACKOFF_TOLD "uncounted", now, why, sizeof(why));
 
 	return until > now ? (long)(until - now) : 0;
 }
@@ -107,10 +107,10 @@ uncounted_idle(void)
 
 	if (!shared.noted)
 		return -1;
-	left = shared.due - lock_clock_ms();
+	left = shared.due - clock_ms();
 	if (left <= 0) {
 		left = told_left() * 1000;
-		shared.due = lock_clock_ms() + left;
+		shared.due = clock_ms() + left;
 	}
 	if (left > 0)
 		return (int)left;

@@ -13,7 +13,7 @@
 #include "scan/access_map.h"
 #include "logs/logsource.h"
 #include "logs/maillog.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "scan/scan_logs.h"
 #include "ctl/selftest/selftest.h"
 #include "ctl/selftest/postfix.h"
@@ -177,7 +177,7 @@ void
 selftest_blacklist(const struct config *cfg, struct statedir *d)
 {
 	static struct snapshot snapshot;
-	char why[REST_REASON_MAX];
+	char why[BACKOFF_REASON_MAX];
 
 	if (!config_makes(cfg, "blacklist") ||
 	    !selftest_can(cfg, "blacklist", "blacklist"))
@@ -187,7 +187,8 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 	test_map(cfg, &snapshot);
 	snapshot_close(&snapshot);
 	/* Each scan sees to this marker, which lasts an hour. */
-	if (rest_until(d, REST_PURGE_ALL, time(NULL), why, sizeof(why)) == 0)
+	if (backoff_until(d, BACKOFF_PURGE_ALL, time(NULL), why, sizeof(why)) ==
+	    0)
 		say(WARN, "blacklist", "no `abictl scan' within the last hour");
 }
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "filter/place.h"
+#include "filter/geo.h"
 #include "ctl/selftest/selftest.h"
 #include "logs/unpack.h"
 #include "filter/userlimits.h"
@@ -62,7 +62,7 @@ test_database(const struct config *cfg)
 	const char *path = cfg->geocount.database;
 	char text[256];
 	struct address a;
-	struct place p;
+	struct geo p;
 
 	address_parse(SELFTEST_ADDRESS, &a);
 	if (path == NULL)
@@ -73,16 +73,16 @@ test_database(const struct config *cfg)
 		database_unreadable(cfg, path, errno);
 	else if (test_packed(path))
 		;
-	else if (place_find(path, &a, &p) == PLACE_ERROR)
+	else if (geo_find(path, &a, &p) == GEO_ERROR)
 		say_try(FAIL, "geocount", selftest_edit(cfg),
 		    "%s: countries "
 		    "are not known",
-		    place_problem());
+		    geo_problem());
 	else {
-		place_describe(text, sizeof(text));
+		geo_describe(text, sizeof(text));
 		say(OK, "geocount", "%s: %s", path, text);
 	}
-	place_close();
+	geo_close();
 }
 
 static void

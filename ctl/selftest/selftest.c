@@ -17,7 +17,7 @@
 #include "fetch.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "ctl/selftest/selftest.h"
 #include "store/store.h"
 #include "base/text.h"
@@ -200,7 +200,7 @@ api_command(const struct config *cfg, const char *reason)
 static void
 test_api(const struct config *cfg, struct statedir *d)
 {
-	char token[ABUSEIPDB_TOKEN_MAX], reason[REST_REASON_MAX + 64];
+	char token[ABUSEIPDB_TOKEN_MAX], reason[BACKOFF_REASON_MAX + 64];
 	struct fetch_rest rest;
 	const char *path = cfg->reputation.token_file;
 	struct abuseipdb_answer answer;
@@ -249,11 +249,11 @@ test_api(const struct config *cfg, struct statedir *d)
 		say(OK, "AbuseIPDB", "%s answers", cfg->reputation.url);
 	/* Others shall not run into what was just found out. */
 	if (answer.ok) {
-		rest_clear(d, REST_API);
-		rest_clear(d, REST_BUDGET);
+		backoff_clear(d, BACKOFF_API);
+		backoff_clear(d, BACKOFF_BUDGET);
 	} else if (!answer.only_this)
-		rest_set(d, answer.budget ? REST_BUDGET : REST_API, now,
-		    answer.rest_until, answer.reason);
+		backoff_set(d, answer.budget ? BACKOFF_BUDGET : BACKOFF_API,
+		    now, answer.backoff_until, answer.reason);
 }
 
 int

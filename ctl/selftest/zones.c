@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "filter/dnslist.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 #include "ctl/selftest/selftest.h"
 
 #define LISTS_THE_WORLD 86400 /* seconds of rest for a zone that does */
@@ -113,18 +113,18 @@ test_address_zone(
 	static const enum dnszone_point which[4] = {DNSZONE_NEVER_IPV4,
 	    DNSZONE_NEVER_IPV6, DNSZONE_ALWAYS_IPV4, DNSZONE_ALWAYS_IPV6};
 	struct point points[4] = {0};
-	char subject[DNSZONE_NAME_MAX + 8], rest[REST_WHAT_MAX];
-	char why[REST_REASON_MAX];
+	char subject[DNSZONE_NAME_MAX + 8], rest[BACKOFF_WHAT_MAX];
+	char why[BACKOFF_REASON_MAX];
 	int i;
 
 	snprintf(subject, sizeof(subject), "zone %s", z->shown);
-	rest_name(REST_ZONE, z->name, rest, sizeof(rest));
+	backoff_name(BACKOFF_ZONE, z->name, rest, sizeof(rest));
 	ask(cfg, z, which, points, 4);
 	for (i = 0; i < 2; i++) {
 		if (!is_listed(&points[i]))
 			continue;
 		snprintf(why, sizeof(why), "%.100s lists 127.0.0.1", z->shown);
-		rest_set(
+		backoff_set(
 		    d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD, why);
 		say_try(FAIL, subject, selftest_edit(cfg),
 		    "%s is listed (%s), which no working list "
@@ -134,7 +134,7 @@ test_address_zone(
 	}
 	if (!usable(&points[0], subject, selftest_edit(cfg)))
 		return;
-	rest_clear(d, rest);
+	backoff_clear(d, rest);
 	if (!points[1].said.nxdomain)
 		say(WARN, subject,
 		    "%s: %s, so that no hit of an IPv6 client "

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/resolve.h"
 #include "store/mysql/library.h"
 
@@ -213,12 +213,12 @@ maria_connect(struct maria_store *s)
 		path = DEFAULT_SOCKET;
 	if (path != NULL)
 		return connect_to(s, NULL, path);
-	count = resolve_host(s->url.host, s->deadline - lock_clock_ms(),
+	count = resolve_host(s->url.host, s->deadline - clock_ms(),
 	    addresses, error, sizeof(error));
 	if (count == 0)
 		maria_failed(s, error);
 	for (i = 0; i < count && !connected; i++) {
-		left = end - lock_clock_ms();
+		left = end - clock_ms();
 		if (left <= 0)
 			break;
 		/* One that is silent leaves time for the others. */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/mysql/library.h"
 #include "base/text.h"
 
@@ -93,7 +93,7 @@ maria_error(struct maria_store *s, MYSQL_STMT *st)
 	s->code = st != NULL ? lib.mysql_stmt_errno(st) :
 			       lib.mysql_errno(s->db);
 	why = st != NULL ? lib.mysql_stmt_error(st) : lib.mysql_error(s->db);
-	if (s->late || (s->guard != 0 && lock_clock_ms() >= s->deadline)) {
+	if (s->late || (s->guard != 0 && clock_ms() >= s->deadline)) {
 		s->late = true;
 		why = "no answer within store.timeout";
 	}

@@ -59,7 +59,7 @@ struct maria_store {
 	MYSQL *db;
 	MYSQL_STMT *prepared[MARIA_STATEMENTS];
 	MYSQL_STMT *reading; /* gives rows at the moment */
-	int64_t deadline;    /* of the operation at hand, lock_clock_ms() */
+	int64_t deadline;    /* of the operation at hand, clock_ms() */
 	bool late;           /* it has passed */
 	bool broken;         /* the connection is of no more use */
 	bool transaction;    /* one is open */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/mysql/mysql.h"
 
 bool
@@ -265,7 +265,7 @@ maria_iterate(struct store *store, enum store_kind kind, const char *of,
 			return maria_failed(s, "the connection was lost");
 		s->reading = reading;
 		/* Many rows: the time runs for each. */
-		s->deadline = lock_clock_ms() + s->store.wait_ms;
+		s->deadline = clock_ms() + s->store.wait_ms;
 	}
 	if (rc < 0 || (!more && !maria_finish(s)))
 		return STORE_ERROR;

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "store/mysql/mysql.h"
 #include "base/text.h"
@@ -102,7 +102,7 @@ version_read(struct maria_store *s)
 static bool
 lock_take(struct maria_store *s)
 {
-	int64_t left = s->deadline - lock_clock_ms();
+	int64_t left = s->deadline - clock_ms();
 
 	maria_number(s, left > 0 ? (left + 999) / 1000 : 0);
 	if (!maria_query(s, LOCK_TAKE) || maria_fetch_only(s) != 1)

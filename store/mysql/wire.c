@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/mysql/library.h"
 #include "base/text.h"
 
@@ -31,7 +31,7 @@ again_worth(const struct maria_store *s)
 {
 	return !s->broken &&
 	    (s->code == ER_LOCK_DEADLOCK || s->code == ER_CHECKREAD) &&
-	    lock_clock_ms() + TRY_MS < s->deadline;
+	    clock_ms() + TRY_MS < s->deadline;
 }
 
 /* Has the server ended the connection, or said something unasked? */
@@ -54,7 +54,7 @@ maria_begin(struct maria_store *s)
 	s->code = 0;
 	s->bound = 0;
 	s->late = false;
-	s->deadline = lock_clock_ms() + s->store.wait_ms;
+	s->deadline = clock_ms() + s->store.wait_ms;
 	if (s->reading != NULL && !maria_finish(s))
 		s->broken = true;
 	if (!connection_is_over(s))

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/resolve.h"
 #include "store/pgsql/pgsql.h"
 
@@ -148,7 +148,7 @@ connect_wait(struct pgsql_store *s, PostgresPollingStatusType want)
 {
 	struct pollfd p = { .fd = pq.PQsocket(s->conn),
 		.events = want == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-	int64_t left = s->deadline - lock_clock_ms();
+	int64_t left = s->deadline - clock_ms();
 
 	if (left <= 0)
 		return false;
@@ -253,7 +253,7 @@ address_connect(struct pgsql_store *s, const char *host, const char *address,
 static int64_t
 share(int64_t end, int left)
 {
-	int64_t now = lock_clock_ms();
+	int64_t now = clock_ms();
 
 	return now + (end > now ? end - now : 0) / left;
 }
@@ -266,7 +266,7 @@ static bool
 host_connect(struct pgsql_store *s, const char *host, const char *port)
 {
 	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], error[STORE_ERROR_MAX];
-	int64_t end = s->deadline, left = end - lock_clock_ms();
+	int64_t end = s->deadline, left = end - clock_ms();
 	int count, i;
 
 	if (host[0] == '/' || host[0] == '\0' ||

@@ -88,9 +88,9 @@ pgsql_offenders_apply(struct store *store, const struct store_batch *b)
 	for (i = 0; i < b->hit_count; i++)
 		if (rule_find(b, b->hits[i].rule) != NULL)
 			p.hits[p.count++] = i;
-	s->patient = true;
+	s->per_result = true;
 	r = pgsql_run(s, p.count + 3, 1, apply_fill, &p);
-	s->patient = false;
+	s->per_result = false;
 	free(p.hits);
 	return pgsql_count(store, r);
 }

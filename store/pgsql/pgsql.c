@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/pgsql/pgsql.h"
 
 extern const struct store_driver store_pgsql;
@@ -92,7 +92,7 @@ pgsql_open(const struct config *cfg, const char *url, long wait_ms,
 	s->lock_ms = store_lock_limit(cfg, wait_ms);
 	s->create = create;
 	s->opening = true;
-	s->deadline = lock_clock_ms() + wait_ms;
+	s->deadline = clock_ms() + wait_ms;
 	if (pgsql_prepare(s, cfg, url) && pgsql_schema(s)) {
 		s->opening = false;
 		return &s->store;

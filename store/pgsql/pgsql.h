@@ -73,7 +73,7 @@ struct pgsql_store {
 	                    * so that we are told what we have waited for */
 	bool create;
 	bool opening;      /* one time limit for all that this needs */
-	bool patient;      /* the time limit begins anew with each result */
+	bool per_result;      /* the time limit begins anew with each result */
 	bool unprepared;   /* a pooler in between mixes sessions up */
 	int64_t deadline;  /* of the operation at hand */
 	char state[6];     /* SQLSTATE of the last failure */

@@ -271,9 +271,9 @@ pgsql_restore(struct store *store, const struct store_row *rows, size_t count)
 	struct restored p = { rows, count };
 	PGresult *r;
 
-	s->patient = true;
+	s->per_result = true;
 	r = pgsql_run(s, count + 2, 0, restore_fill, &p);
-	s->patient = false;
+	s->per_result = false;
 	if (r == NULL)
 		return STORE_ERROR;
 	pq.PQclear(r);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/pgsql/pgsql.h"
 #include "base/text.h"
 
@@ -85,7 +85,7 @@ answer_wait(struct pgsql_store *s)
 			break;
 		if (!pq.PQisBusy(s->conn))
 			return true;
-		left = s->deadline - lock_clock_ms();
+		left = s->deadline - clock_ms();
 		if (left <= 0) {
 			pgsql_failed(s, "no answer within store.timeout");
 			return false;
@@ -210,8 +210,8 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 		if (r == NULL)
 			continue;
 		nothing = 0;
-		if (s->patient)
-			s->deadline = lock_clock_ms() + s->store.wait_ms;
+		if (s->per_result)
+			s->deadline = clock_ms() + s->store.wait_ms;
 		status = pq.PQresultStatus(r);
 		if (!answer_is_known(status)) { /* would come for ever */
 			pq.PQclear(r);
@@ -284,7 +284,7 @@ exchange(struct pgsql_store *s, const char *const *sql, size_t count,
 static bool
 worth_another_try(struct pgsql_store *s)
 {
-	if (s->conn == NULL || lock_clock_ms() >= s->deadline)
+	if (s->conn == NULL || clock_ms() >= s->deadline)
 		return false;
 	if (strcmp(s->state, "26000") == 0 || strcmp(s->state, "42P05") == 0 ||
 	    strcmp(s->state, "0A000") == 0) {
@@ -378,7 +378,7 @@ operation_begin(struct pgsql_store *s)
 	s->store.error[0] = '\0';
 	s->store.failure = STORE_BROKEN;
 	if (!s->opening)
-		s->deadline = lock_clock_ms() + s->store.wait_ms;
+		s->deadline = clock_ms() + s->store.wait_ms;
 }
 
 PGresult *

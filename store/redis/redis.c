@@ -31,7 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/redis/redis.h"
 #include "base/text.h"
 
@@ -95,7 +95,7 @@ redis_open(const struct config *cfg, const char *url, long wait_ms,
 	s->fd = -1;
 	s->window = cfg->geocount.window;
 	s->many = REDIS_MANY;
-	s->deadline = lock_clock_ms() + wait_ms;
+	s->deadline = clock_ms() + wait_ms;
 	snprintf(s->prefix, sizeof(s->prefix), "%s",
 	    prefix != NULL ? prefix : PREFIX);
 	wrong = url_read(s, url);

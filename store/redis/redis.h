@@ -128,7 +128,7 @@ struct redis_store {
 	long many;      /* blocks of a user that are not looked at one by one */
 	int fd;         /* -1: not connected */
 	struct redis_tls *tls;
-	int64_t deadline; /* of the round trip at hand, lock_clock_ms() */
+	int64_t deadline; /* of the round trip at hand, clock_ms() */
 	struct redis_reader reader;
 	struct redis_commands out;
 };

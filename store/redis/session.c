@@ -8,7 +8,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "store/redis/redis.h"
 
@@ -83,7 +83,7 @@ trip_begin(struct redis_store *s)
 	struct redis_commands out = s->out;
 	bool good;
 
-	s->deadline = lock_clock_ms() + s->store.wait_ms;
+	s->deadline = clock_ms() + s->store.wait_ms;
 	if (!redis_stale(s))
 		return true;
 	/* The command that waits is put aside. */

@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "base/resolve.h"
 #include "store/redis/redis.h"
 #include "base/text.h"
@@ -80,7 +80,7 @@ await(int fd, short events, int64_t until)
 	int n;
 
 	for (;;) {
-		left = until - lock_clock_ms();
+		left = until - clock_ms();
 		if (left <= 0) {
 			errno = ETIMEDOUT;
 			return -1;
@@ -154,7 +154,7 @@ tcp_connect(struct redis_store *s)
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
 	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], port[16];
 	char error[STORE_ERROR_MAX] = "";
-	int64_t now = lock_clock_ms();
+	int64_t now = clock_ms();
 	struct addrinfo *a;
 	int count, i, why = ETIMEDOUT;
 
@@ -167,7 +167,7 @@ tcp_connect(struct redis_store *s)
 	for (i = 0; i < count && s->fd < 0; i++) {
 		if (getaddrinfo(addresses[i], port, &hints, &a) != 0)
 			continue;
-		now = lock_clock_ms();
+		now = clock_ms();
 		s->fd = socket_connect(a->ai_addr, a->ai_addrlen,
 		    now + (s->deadline - now) / (count - i));
 		why = errno;
@@ -270,7 +270,7 @@ some(struct redis_store *s, char *to, size_t size, size_t *n)
 	}
 	*n = (size_t)got;
 	/* A server that goes on for ever, too, comes to an end. */
-	return lock_clock_ms() < s->deadline ||
+	return clock_ms() < s->deadline ||
 	    broken(s, "reply", strerror(ETIMEDOUT));
 }
 

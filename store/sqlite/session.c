@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "store/sqlite/sqlite.h"
 
@@ -30,7 +31,7 @@ failure_kind(const struct sqlite_store *s, int code)
 		return STORE_BUSY;
 	case SQLITE_BUSY: /* not by our own lock: sqlite3(1), say */
 	case SQLITE_LOCKED:
-		return lock_clock_ms() - s->asked < s->store.wait_ms / 2 ?
+		return clock_ms() - s->asked < s->store.wait_ms / 2 ?
 		    STORE_BUSY : STORE_BROKEN;
 	case SQLITE_CONSTRAINT:
 	case SQLITE_MISMATCH:
@@ -83,7 +84,7 @@ sqlite_statement(struct sqlite_store *s, enum statement which)
 {
 	sqlite3_stmt **st = &s->prepared[which];
 
-	s->asked = lock_clock_ms();
+	s->asked = clock_ms();
 	if (*st == NULL &&
 	    sqlite3_prepare_v3(s->db, sqlite_statements[which], -1,
 		SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
@@ -139,7 +140,7 @@ sqlite_run_plain(struct sqlite_store *s, enum statement which)
 static bool
 still_there(struct sqlite_store *s)
 {
-	int64_t now = lock_clock_ms() / 1000;
+	int64_t now = clock_ms() / 1000;
 	struct stat st;
 
 	if (s->file.st_ino == 0 || s->looked == now)
@@ -167,7 +168,7 @@ enum store_result
 sqlite_begin(struct sqlite_store *s)
 {
 	s->store.error[0] = '\0';
-	s->deadline = lock_clock_ms() + s->store.wait_ms;
+	s->deadline = clock_ms() + s->store.wait_ms;
 	if (!sqlite_turn_take(s))
 		return STORE_ERROR;
 	s->changes = sqlite3_total_changes(s->db);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 #include "store/sqlite/sqlite.h"
 
@@ -72,7 +73,7 @@ busy(void *arg, int count)
 	const struct sqlite_store *s = arg;
 
 	(void)count;
-	if (lock_clock_ms() >= s->deadline)
+	if (clock_ms() >= s->deadline)
 		return 0;
 	sqlite3_sleep(1);
 	return 1;
@@ -205,7 +206,7 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 	s->store.driver = &store_sqlite;
 	(void)cfg; /* everything is in the URL */
 	s->store.wait_ms = wait_ms;
-	s->asked = lock_clock_ms();
+	s->asked = clock_ms();
 	s->deadline = s->asked + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);

@@ -7,13 +7,13 @@
 
 #include "cache.h"
 #include "fetch.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_copy(data, size), again_text[CACHE_TEXT_MAX];
-	char reason[REST_REASON_MAX];
+	char reason[BACKOFF_REASON_MAX];
 	struct cache_score s, again;
 	struct fetch_rest rest;
 	time_t until;
@@ -29,8 +29,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	free(text);
 	text = fuzz_copy(data, size);
-	if (rest_parse(text, 1800000000, &until, reason, sizeof(reason)))
-		HOLDS(until > 0 && until <= 1800000000 + REST_MAX);
+	if (backoff_parse(text, 1800000000, &until, reason, sizeof(reason)))
+		HOLDS(until > 0 && until <= 1800000000 + BACKOFF_MAX);
 	free(text);
 	text = fuzz_copy(data, size);
 	if (fetch_parse(text, &s, &rest) == 0)

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "filter/place.h"
+#include "filter/geo.h"
 
 /*
  * libmaxminddb 1.7 forgets a list of 4 KiB when the metadata are bad: once for
@@ -26,19 +26,19 @@ __lsan_default_suppressions(void)
 static void
 look(const char *path, const char *text)
 {
-	struct place p, home = { .located = true };
+	struct geo p, home = { .located = true };
 	struct address a;
 
 	HOLDS(address_parse(text, &a));
-	switch (place_find(path, &a, &p)) {
-	case PLACE_FOUND:
+	switch (geo_find(path, &a, &p)) {
+	case GEO_FOUND:
 		HOLDS(p.country[0] != '\0' || p.located);
 		break;
-	case PLACE_UNKNOWN:
+	case GEO_UNKNOWN:
 		HOLDS(p.country[0] == '\0' && !p.located);
 		break;
 	default:
-		HOLDS(place_problem()[0] != '\0');
+		HOLDS(geo_problem()[0] != '\0');
 	}
 	if (p.country[0] != '\0')
 		HOLDS(p.country[0] >= 'A' && p.country[0] <= 'Z' &&
@@ -46,8 +46,8 @@ look(const char *path, const char *text)
 		    p.country[2] == '\0');
 	HOLDS(!p.located || (fabs(p.latitude) <= 90 &&
 	    fabs(p.longitude) <= 180 && p.radius >= 0));
-	HOLDS(place_distance(&p, &home) >= 0);
-	HOLDS(place_distance(&p, &home) < 20100);
+	HOLDS(geo_distance(&p, &home) >= 0);
+	HOLDS(geo_distance(&p, &home) < 20100);
 }
 
 int
@@ -65,12 +65,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	HOLDS(fd >= 0);
 	HOLDS(write(fd, data, size) == (ssize_t)size);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	place_close();
+	geo_close();
 	for (i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
 		look(path, addresses[i]);
-	place_describe(text, sizeof(text));
+	geo_describe(text, sizeof(text));
 	HOLDS(memchr(text, '\0', sizeof(text)) != NULL);
-	place_close();
+	geo_close();
 	close(fd);
 	return 0;
 }

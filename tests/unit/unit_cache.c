@@ -8,7 +8,7 @@
 
 #include "cache.h"
 #include "fetch.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 
 #define NOW 1800000000
 static struct cache_policy policy = { .cache_ttl = 86400,
@@ -332,55 +332,55 @@ untrusted_directory(void **state)
 static void
 markers(void **state)
 {
-	char reason[REST_REASON_MAX];
+	char reason[BACKOFF_REASON_MAX];
 
 	(void)state;
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10), 0);
-	rest_set(&dir, REST_API, NOW, NOW + 15, "why\nnot\x01");
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason,
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10), 0);
+	backoff_set(&dir, BACKOFF_API, NOW, NOW + 15, "why\nnot\x01");
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason,
 			     sizeof(reason)), NOW + 15);
 	assert_string_equal(reason, "why?not?");
 	/* A shorter rest does not end a longer one. */
-	rest_set(&dir, REST_API, NOW, NOW + 5, "shorter");
-	assert_int_equal(rest_until(&dir, REST_API, NOW + 14, reason, 10),
+	backoff_set(&dir, BACKOFF_API, NOW, NOW + 5, "shorter");
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW + 14, reason, 10),
 	    NOW + 15);
-	assert_int_equal(rest_until(&dir, REST_API, NOW + 15, reason, 10), 0);
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW + 15, reason, 10), 0);
 	/* The clock went back: what would rest for years does not. */
 	assert_int_equal(
-	    rest_until(&dir, REST_API, NOW - 30 * 86400, reason, 10), 0);
-	rest_set(&dir, REST_API, NOW, NOW + 1000L * 86400, "too long");
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10),
-	    NOW + REST_MAX);
-	rest_clear(&dir, REST_API);
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10), 0);
+	    backoff_until(&dir, BACKOFF_API, NOW - 30 * 86400, reason, 10), 0);
+	backoff_set(&dir, BACKOFF_API, NOW, NOW + 1000L * 86400, "too long");
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10),
+	    NOW + BACKOFF_MAX);
+	backoff_clear(&dir, BACKOFF_API);
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10), 0);
 	unit_file(".rest-api", "garbage\n", 8);
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10), 0);
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10), 0);
 	unit_file(".rest-api", "1800000100", 10); /* torn */
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10), 0);
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10), 0);
 	unit_file(".rest-api", "1800000100\n", 11);
-	assert_int_equal(rest_until(&dir, REST_API, NOW, reason, 10),
+	assert_int_equal(backoff_until(&dir, BACKOFF_API, NOW, reason, 10),
 	    NOW + 100);
-	rest_clear(&dir, REST_API);
+	backoff_clear(&dir, BACKOFF_API);
 }
 
 /* Without a directory a marker still holds for the process. */
 static void
 markers_alone(void **state)
 {
-	char reason[REST_REASON_MAX], what[32];
+	char reason[BACKOFF_REASON_MAX], what[32];
 	struct statedir none;
 	int i;
 
 	(void)state;
 	statedir_init(&none, NULL);
 	for (i = 0; i < 20; i++) {
-		snprintf(what, sizeof(what), REST_IP "192.0.2.%d", i);
-		rest_set(&none, what, NOW, NOW + 60 + i, "alone");
-		assert_int_equal(rest_until(&none, what, NOW, reason,
+		snprintf(what, sizeof(what), BACKOFF_IP "192.0.2.%d", i);
+		backoff_set(&none, what, NOW, NOW + 60 + i, "alone");
+		assert_int_equal(backoff_until(&none, what, NOW, reason,
 				     sizeof(reason)), NOW + 60 + i);
 	}
-	rest_clear(&none, what);
-	assert_int_equal(rest_until(&none, what, NOW, reason, 10), 0);
+	backoff_clear(&none, what);
+	assert_int_equal(backoff_until(&none, what, NOW, reason, 10), 0);
 }
 
 static void
@@ -463,8 +463,8 @@ clean_up(void **state)
 	aged(".budget", "20833 1000\n", 100 * 86400L);
 	aged(".budget-198.51.100.0-24", "20833 3\n", 3600);
 	aged(".budget-2001:db8::-48", "20832 8\n", NOW % 86400 + 1);
-	rest_set(&dir, "ip-198.51.100.8", NOW, NOW + 60, "x");
-	rest_set(&dir, "ip-198.51.100.9", NOW, NOW - 60, "x");
+	backoff_set(&dir, "ip-198.51.100.8", NOW, NOW + 60, "x");
+	backoff_set(&dir, "ip-198.51.100.9", NOW, NOW - 60, "x");
 	assert_int_equal(cache_clean(&dir, &policy, NOW, &done), 0);
 	assert_int_equal(done.failed, 0);
 	assert_true(there("198.51.100.1"));

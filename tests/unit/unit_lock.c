@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 
 #define LONG_WAIT 60000 /* milliseconds: for what must come true */
@@ -73,10 +74,10 @@ number(int n)
 static void
 wait_until_drawn(uint64_t want)
 {
-	int64_t end = lock_clock_ms() + LONG_WAIT;
+	int64_t end = clock_ms() + LONG_WAIT;
 
 	while (number(0) != want) {
-		assert_true(lock_clock_ms() < end);
+		assert_true(clock_ms() < end);
 		pause_ms(1);
 	}
 }
@@ -156,14 +157,14 @@ static void
 nobody_is_overtaken_for_ever(void **state)
 {
 	int fd = lock_open(), other = lock_open();
-	int64_t end = lock_clock_ms() + LONG_WAIT;
+	int64_t end = clock_ms() + LONG_WAIT;
 	pid_t pid;
 
 	(void)state;
 	assert_int_equal(lock_turn(fd, 0), 0);
 	pid = taker(0, LONG_WAIT / 100 * 4, 200);
 	while (!is_locked(other, 1)) {
-		assert_true(lock_clock_ms() < end);
+		assert_true(clock_ms() < end);
 		pause_ms(5);
 	}
 	lock_turn_end(fd);
@@ -216,10 +217,10 @@ a_holder_that_stands_still_is_told_from_a_busy_lock(void **state)
 
 	(void)state;
 	assert_int_equal(lock_turn(fd, 0), 0);
-	begun = lock_clock_ms();
+	begun = clock_ms();
 	assert_int_equal(lock_turn(other, 100), -1);
 	assert_int_equal(errno, ETIMEDOUT);
-	assert_true(lock_clock_ms() - begun >= 100);
+	assert_true(clock_ms() - begun >= 100);
 	/* Three others are before us, and each needs longer than we wait. */
 	for (i = 0; i < 3; i++) {
 		pids[i] = taker(i, LONG_WAIT, i == 0 ? 0 : -1);
@@ -368,7 +369,7 @@ a_signal_does_not_end_the_waiting(void **state)
 	const struct sigaction act = { .sa_handler = count_alarm };
 	struct sigaction old;
 	int fd = lock_open(), other = lock_open();
-	int64_t begun = lock_clock_ms();
+	int64_t begun = clock_ms();
 
 	(void)state;
 	assert_int_equal(sigaction(SIGALRM, &act, &old), 0);
@@ -378,7 +379,7 @@ a_signal_does_not_end_the_waiting(void **state)
 	assert_int_equal(lock_turn(other, 1300), -1);
 	assert_int_equal(errno, ETIMEDOUT);
 	assert_int_equal(alarms, 1);
-	assert_true(lock_clock_ms() - begun >= 1300);
+	assert_true(clock_ms() - begun >= 1300);
 	sigaction(SIGALRM, &old, NULL);
 	close(fd);
 	close(other);

@@ -11,7 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#include "base/lock.h"
+#include "base/clock.h"
 #include "store/pgsql/pgsql.h"
 
 extern const struct store_driver store_pgsql;
@@ -31,7 +31,7 @@ sql_run(struct store *store, const char *const *sql, size_t count)
 {
 	struct pgsql_store *s = (struct pgsql_store *)store;
 
-	s->deadline = lock_clock_ms() + 5000;
+	s->deadline = clock_ms() + 5000;
 	if (!pgsql_plain(s, sql, count))
 		STORE_FAIL("%s: %s", sql[0], store->error);
 }
@@ -1033,7 +1033,7 @@ no_statement_goes_on_for_ever(void **state)
 	(void)state;
 	cfg.store.timeout = 1;
 	s = (struct pgsql_store *)store_again();
-	s->deadline = lock_clock_ms() + 10000;
+	s->deadline = clock_ms() + 10000;
 	begun = seconds();
 	assert_false(pgsql_plain(s, one, 1));
 	assert_non_null(strstr(s->store.error, "statement timeout"));

@@ -7,7 +7,7 @@
 #include <sha2.h>
 
 #include "base/log.h"
-#include "base/rest.h"
+#include "base/backoff.h"
 
 #define TEN "0123456789"
 #define HUNDRED TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
@@ -221,7 +221,7 @@ after_a_failure_all_processes_leave_it_alone(void **state)
 	assert_int_equal(in_children(3, child_gets), 0);
 	assert_int_equal(errors, 1); /* told once */
 	/* When the rest is over */
-	s = get(now + STORE_REST + 1, error);
+	s = get(now + STORE_BACKOFF + 1, error);
 	assert_non_null(s);
 	assert_int_equal(infos, 0);
 	assert_int_equal(store_done(&cfg, s, now,
@@ -230,7 +230,7 @@ after_a_failure_all_processes_leave_it_alone(void **state)
 	assert_int_equal(infos, 1); /* usable again, also once */
 	store_done(&cfg, s, now, STORE_FOUND, error, sizeof(error));
 	assert_int_equal(infos, 1);
-	assert_ptr_equal(get(now + STORE_REST + 1, error), s);
+	assert_ptr_equal(get(now + STORE_BACKOFF + 1, error), s);
 }
 
 static void
@@ -252,11 +252,11 @@ an_operation_that_fails_closes_and_rests(void **state)
 	assert_int_equal(errors, 1);
 	assert_null(get(now, error));
 	assert_string_equal(error, "store rests: the disk is full");
-	assert_null(get(now + STORE_REST - 1, error));
-	s = get(now + STORE_REST + 1, error);
+	assert_null(get(now + STORE_BACKOFF - 1, error));
+	s = get(now + STORE_BACKOFF + 1, error);
 	assert_non_null(s);
 	snprintf(s->error, sizeof(s->error), "still full");
-	store_done(&cfg, s, now + STORE_REST + 1, STORE_ERROR, error,
+	store_done(&cfg, s, now + STORE_BACKOFF + 1, STORE_ERROR, error,
 	    sizeof(error));
 	assert_int_equal(errors, 1); /* not again and again */
 }
@@ -321,7 +321,7 @@ without_a_directory_for_markers_the_process_rests(void **state)
 	assert_int_equal(mkdir(dir, 0700), 0);
 	assert_null(get(now, error));
 	assert_false(file_is_there("x.db"));
-	assert_non_null(get(now + STORE_REST + 1, error));
+	assert_non_null(get(now + STORE_BACKOFF + 1, error));
 }
 
 static void

@@ -1,7 +1,7 @@
 /*
- * rest - markers shared by all processes: what is resting, until when, why.
+ * backoff - markers shared by all processes: what is resting, until when, why.
  */
-#include "base/rest.h"
+#include "base/backoff.h"
 
 #include <errno.h>
 #include <sha2.h>
@@ -17,15 +17,15 @@
 
 /* What rests in this process only, because no file could be written. */
 static struct own {
-	char what[REST_WHAT_MAX];
-	char reason[REST_REASON_MAX];
+	char what[BACKOFF_WHAT_MAX];
+	char reason[BACKOFF_REASON_MAX];
 	time_t set, until;
 } own[64];
 
 #define OWN_COUNT (sizeof(own) / sizeof(own[0]))
 
 void
-rest_name(const char *prefix, const char *secret, char *what, size_t size)
+backoff_name(const char *prefix, const char *secret, char *what, size_t size)
 {
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 
@@ -34,7 +34,7 @@ rest_name(const char *prefix, const char *secret, char *what, size_t size)
 }
 
 int
-rest_parse(char *text, time_t now, time_t *until, char *reason, size_t size)
+backoff_parse(char *text, time_t now, time_t *until, char *reason, size_t size)
 {
 	char *cursor = text, *line;
 	bool whole = false;
@@ -44,8 +44,8 @@ rest_parse(char *text, time_t now, time_t *until, char *reason, size_t size)
 	if (line == NULL || !whole ||
 	    !text_number(line, 1, 0x7fffffffffL, &value))
 		return 0;
-	/* Beyond REST_MAX: written before the clock was set back. */
-	if (value - (long)now > REST_MAX)
+	/* Beyond BACKOFF_MAX: written before the clock was set back. */
+	if (value - (long)now > BACKOFF_MAX)
 		return 0;
 	line = text_line(&cursor, NULL);
 	*until = (time_t)value;
@@ -86,10 +86,10 @@ own_set(const char *what, time_t now, time_t until, const char *reason)
 }
 
 time_t
-rest_until(struct statedir *d, const char *what, time_t now, char *reason,
+backoff_until(struct statedir *d, const char *what, time_t now, char *reason,
     size_t size)
 {
-	char name[REST_WHAT_MAX + 8], text[REST_REASON_MAX + 64];
+	char name[BACKOFF_WHAT_MAX + 8], text[BACKOFF_REASON_MAX + 64];
 	const struct own *o = own_find(what);
 	time_t until, written;
 
@@ -99,37 +99,37 @@ rest_until(struct statedir *d, const char *what, time_t now, char *reason,
 	}
 	if (!statedir_usable(d))
 		return 0;
-	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
+	snprintf(name, sizeof(name), BACKOFF_PREFIX "%s", what);
 	/* One of the future was written before the clock was set back. */
 	if (statedir_read(d, name, text, sizeof(text), &written) != 1 ||
 	    written > now + CLOCK_SLACK ||
-	    !rest_parse(text, now, &until, reason, size) || until <= now)
+	    !backoff_parse(text, now, &until, reason, size) || until <= now)
 		return 0;
 	return until;
 }
 
 void
-rest_set(struct statedir *d, const char *what, time_t now, time_t until,
+backoff_set(struct statedir *d, const char *what, time_t now, time_t until,
     const char *reason)
 {
-	char name[REST_WHAT_MAX + 8], text[REST_REASON_MAX + 64];
-	char shown[REST_REASON_MAX], there[REST_REASON_MAX];
+	char name[BACKOFF_WHAT_MAX + 8], text[BACKOFF_REASON_MAX + 64];
+	char shown[BACKOFF_REASON_MAX], there[BACKOFF_REASON_MAX];
 	int n, lock, rc;
 
-	if (until > now + REST_MAX)
-		until = now + REST_MAX;
+	if (until > now + BACKOFF_MAX)
+		until = now + BACKOFF_MAX;
 	text_printable(shown, sizeof(shown), reason);
 	if (!statedir_usable(d)) {
-		if (rest_until(d, what, now, there, sizeof(there)) < until)
+		if (backoff_until(d, what, now, there, sizeof(there)) < until)
 			own_set(what, now, until, shown);
 		return;
 	}
 	n = snprintf(text, sizeof(text), "%lld\n%s\n", (long long)until, shown);
-	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
+	snprintf(name, sizeof(name), BACKOFF_PREFIX "%s", what);
 	/* Of two failures at once the longer rest counts. */
 	lock = statedir_lock(d, STATEDIR_LOCK_REST, LOCK_WAIT);
 	rc = 0;
-	if (rest_until(d, what, now, there, sizeof(there)) < until)
+	if (backoff_until(d, what, now, there, sizeof(there)) < until)
 		rc = statedir_write(d, name, text, (size_t)n, 0);
 	if (lock >= 0)
 		close(lock);
@@ -138,13 +138,13 @@ rest_set(struct statedir *d, const char *what, time_t now, time_t until,
 }
 
 bool
-rest_clear(struct statedir *d, const char *what)
+backoff_clear(struct statedir *d, const char *what)
 {
-	char name[REST_WHAT_MAX + 8];
+	char name[BACKOFF_WHAT_MAX + 8];
 	struct own *o = own_find(what);
 	int removed = 0;
 
-	snprintf(name, sizeof(name), REST_PREFIX "%s", what);
+	snprintf(name, sizeof(name), BACKOFF_PREFIX "%s", what);
 	if (statedir_usable(d) && (removed = statedir_remove(d, name)) < 0)
 		log_warning("%s/%s: %s", d->path, name, strerror(errno));
 	if (o != NULL)

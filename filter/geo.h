@@ -1,5 +1,5 @@
 /*
- * place - where an address is, by a database in MaxMind's MMDB format.
+ * geo - where an address is, by a database in MaxMind's MMDB format.
  *
  * Any database with country.iso_code (GeoLite2, DB-IP) or a flat country_code
  * or country (IPinfo, ip-location-db); coordinates with a City database. The
@@ -7,15 +7,15 @@
  * looked at before each look-up; whatever is wrong with it, the place is only
  * unknown.
  */
-#ifndef PLACE_H
-#define PLACE_H
+#ifndef GEO_H
+#define GEO_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/address.h"
 
-struct place {
+struct geo {
 	char country[3];   /* as of text_country(), "" = not known */
 	bool located;      /* the following are known */
 	double latitude;   /* degrees */
@@ -23,29 +23,29 @@ struct place {
 	double radius;     /* accuracy_radius, km */
 };
 
-enum place_result {
-	PLACE_ERROR = -1, /* the database cannot be used; logged once */
-	PLACE_UNKNOWN,
-	PLACE_FOUND,
+enum geo_result {
+	GEO_ERROR = -1, /* the database cannot be used; logged once */
+	GEO_UNKNOWN,
+	GEO_FOUND,
 };
 
 /* Looks an address up in the database `path`. *p is set in every case. */
-enum place_result place_find(const char *path, const struct address *a,
-    struct place *p);
+enum geo_result geo_find(const char *path, const struct address *a,
+    struct geo *p);
 
-/* Why the last place_find() was an error; "" when it was not. */
-const char *place_problem(void);
+/* Why the last geo_find() was an error; "" when it was not. */
+const char *geo_problem(void);
 
 /* What the database says of itself, "GeoLite2-Country, built 2026-11-20". */
-void place_describe(char *out, size_t size);
+void geo_describe(char *out, size_t size);
 
 /*
  * The distance of two places in km along the surface, less what both may be
  * wrong by; never below 0. 0 when one of them is not located.
  */
-double place_distance(const struct place *a, const struct place *b);
+double geo_distance(const struct geo *a, const struct geo *b);
 
 /* Closes the database. */
-void place_close(void);
+void geo_close(void);
 
 #endif

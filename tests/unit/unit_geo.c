@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "filter/place.h"
+#include "filter/geo.h"
 
 static char path[192], script[512];
 static bool writer; /* mmdb.pl can be used */
@@ -75,7 +75,7 @@ static int
 tear_down(void **state)
 {
 	log_handler(NULL);
-	place_close();
+	geo_close();
 	return unit_dir_remove(state);
 }
 
@@ -85,36 +85,36 @@ path_new(void **state)
 	static int number;
 
 	(void)state;
-	place_close();
+	geo_close();
 	snprintf(path, sizeof(path), "%s/%d.mmdb", unit_dir, ++number);
 	told = 0;
 	return 0;
 }
 
-static enum place_result
-find(const char *text, struct place *p)
+static enum geo_result
+find(const char *text, struct geo *p)
 {
 	struct address a;
 
 	assert_true(address_parse(text, &a));
 	memset(p, 0xee, sizeof(*p)); /* it is set in every case */
-	return place_find(path, &a, p);
+	return geo_find(path, &a, p);
 }
 
 /* What find() must say: a country, "" = unknown, NULL = error. */
 static void
 expect(const char *address, const char *country)
 {
-	struct place p;
-	enum place_result r = find(address, &p);
+	struct geo p;
+	enum geo_result r = find(address, &p);
 
-	if (r != (country == NULL ? PLACE_ERROR : country[0] == '\0' ?
-	    PLACE_UNKNOWN : PLACE_FOUND))
-		fail_msg("%s: result %d (%s)", address, r, place_problem());
+	if (r != (country == NULL ? GEO_ERROR : country[0] == '\0' ?
+	    GEO_UNKNOWN : GEO_FOUND))
+		fail_msg("%s: result %d (%s)", address, r, geo_problem());
 	if (strcmp(p.country, country != NULL ? country : "") != 0)
 		fail_msg("%s: %s", address, p.country);
-	if ((country == NULL) != (place_problem()[0] != '\0'))
-		fail_msg("%s: problem `%s'", address, place_problem());
+	if ((country == NULL) != (geo_problem()[0] != '\0'))
+		fail_msg("%s: problem `%s'", address, geo_problem());
 }
 
 static const char countries[] = "81.2.69.142/32 country=GB\n"
@@ -136,7 +136,7 @@ every_layout_gives_the_country(void **state)
 {
 	static const char *const layouts[] = { "nested", "flat", "plain",
 		"city", "nested,bits=28", "flat,bits=32", "plain,bits=28" };
-	struct place p;
+	struct geo p;
 	size_t i;
 
 	(void)state;
@@ -197,7 +197,7 @@ a_city_has_coordinates(void **state)
 		{ "1.1.6.1", "XK", false, 0, 0, 0 },
 		{ "1.1.7.1", "XK", false, 0, 0, 0 },
 	};
-	struct place p;
+	struct geo p;
 	size_t i;
 
 	(void)state;
@@ -210,7 +210,7 @@ a_city_has_coordinates(void **state)
 	    "1.1.6.0/24 country=XK lat=0 lon=-180.5\n"
 	    "1.1.7.0/24 country=XK lat=nan lon=0\n");
 	for (i = 0; i < COUNT(rows); i++) {
-		if (find(rows[i].address, &p) != PLACE_FOUND ||
+		if (find(rows[i].address, &p) != GEO_FOUND ||
 		    strcmp(p.country, rows[i].country) != 0 ||
 		    p.located != rows[i].located)
 			fail_msg("%s: `%s' %d", rows[i].address, p.country,
@@ -232,15 +232,15 @@ a_replaced_database_is_noticed(void **state)
 	expect("81.2.69.142", NULL);
 	expect("81.2.69.142", NULL);
 	assert_int_equal(told, 1); /* once */
-	place_describe(text, sizeof(text));
+	geo_describe(text, sizeof(text));
 	assert_string_equal(text, "");
 	database("nested,type=One,built=86400", "81.2.69.142/32 country=GB\n");
 	expect("81.2.69.142", "GB");
-	place_describe(text, sizeof(text));
+	geo_describe(text, sizeof(text));
 	assert_string_equal(text, "One, built 1970-01-02");
 	database("flat,type=Two", "81.2.69.142/32 country=SE\n");
 	expect("81.2.69.142", "SE");
-	place_describe(text, sizeof(text));
+	geo_describe(text, sizeof(text));
 	assert_string_equal(text, "Two, built 2026-11-20");
 	assert_int_equal(unlink(path), 0);
 	expect("81.2.69.142", NULL);
@@ -330,7 +330,7 @@ a_database_cut_while_it_is_mapped_does_not_kill(void **state)
 	}
 	/* It grows: still the same database, with rubbish behind it. */
 	assert_int_equal(truncate(path, (off_t)len + 8192), 0);
-	find("81.2.69.142", &(struct place){ .located = false });
+	find("81.2.69.142", &(struct geo){ .located = false });
 	overwrite(bytes, len);
 	expect("81.2.69.142", "GB");
 	free(bytes);
@@ -345,11 +345,11 @@ look_around(void)
 		"1.0.1.1", "0.0.0.0", "255.255.255.255", "::",
 		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" };
 	char text[256];
-	struct place p;
+	struct geo p;
 	size_t i;
 
 	for (i = 0; i < COUNT(addresses); i++) {
-		if (find(addresses[i], &p) == PLACE_FOUND)
+		if (find(addresses[i], &p) == GEO_FOUND)
 			assert_true(p.country[0] != '\0' || p.located);
 		if (p.country[0] != '\0')
 			assert_true(p.country[0] >= 'A' &&
@@ -357,7 +357,7 @@ look_around(void)
 		assert_true(!p.located || (fabs(p.latitude) <= 90 &&
 		    fabs(p.longitude) <= 180 && p.radius >= 0));
 	}
-	place_describe(text, sizeof(text));
+	geo_describe(text, sizeof(text));
 }
 
 static void
@@ -404,7 +404,7 @@ flipped_bits_and_cuts_never_kill(void **state)
 static void
 a_bad_record_is_the_problem_of_its_addresses_only(void **state)
 {
-	struct place p;
+	struct geo p;
 	size_t len, at, broken = 0;
 	char *good, *bad;
 
@@ -417,15 +417,15 @@ a_bad_record_is_the_problem_of_its_addresses_only(void **state)
 		memcpy(bad, good, len);
 		bad[at] = (char)0xff;
 		overwrite(bad, len);
-		if (find("81.2.69.142", &p) != PLACE_ERROR)
+		if (find("81.2.69.142", &p) != GEO_ERROR)
 			continue;
-		assert_true(place_problem()[0] != '\0');
-		if (find("2a02:d540::a", &p) != PLACE_FOUND)
+		assert_true(geo_problem()[0] != '\0');
+		if (find("2a02:d540::a", &p) != GEO_FOUND)
 			continue;
 		broken++;
-		if (place_problem()[0] != '\0')
+		if (geo_problem()[0] != '\0')
 			fail_msg("byte %zu: %s was found, yet `%s'", at,
-			    p.country, place_problem());
+			    p.country, geo_problem());
 	}
 	assert_true(broken > 0);
 	free(good);
@@ -440,7 +440,7 @@ static void
 distances_are_those_of_a_globe(void **state)
 {
 	static const struct {
-		struct place a, b;
+		struct geo a, b;
 		double km; /* within 1 % */
 	} rows[] = {
 		/* London - Paris, New York, Sydney; Berlin - Moscow */
@@ -475,8 +475,8 @@ distances_are_those_of_a_globe(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
-		km = place_distance(&rows[i].a, &rows[i].b);
-		back = place_distance(&rows[i].b, &rows[i].a);
+		km = geo_distance(&rows[i].a, &rows[i].b);
+		back = geo_distance(&rows[i].b, &rows[i].a);
 		if (!isfinite(km) || fabs(km - back) > 1e-6 ||
 		    fabs(km - rows[i].km) > rows[i].km / 100 + 1e-6)
 			fail_msg("row %zu: %f km, %f back", i, km, back);

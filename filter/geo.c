@@ -1,7 +1,7 @@
 /*
- * place - where an address is, by a database in MaxMind's MMDB format.
+ * geo - where an address is, by a database in MaxMind's MMDB format.
  */
-#include "filter/place.h"
+#include "filter/geo.h"
 
 #include <errno.h>
 #include <math.h>
@@ -34,14 +34,14 @@ database_close(void)
 }
 
 void
-place_close(void)
+geo_close(void)
 {
 	database_close();
 	memset(&geo, 0, sizeof(geo));
 }
 
 const char *
-place_problem(void)
+geo_problem(void)
 {
 	return geo.problem;
 }
@@ -137,7 +137,7 @@ number_at(MMDB_entry_s *entry, const char *name, double *out)
 }
 
 static void
-entry_read(MMDB_entry_s *entry, struct place *p)
+entry_read(MMDB_entry_s *entry, struct geo *p)
 {
 	static const char *const iso[] = { "country", "iso_code", NULL };
 	static const char *const flat[] = { "country_code", NULL };
@@ -153,8 +153,8 @@ entry_read(MMDB_entry_s *entry, struct place *p)
 		p->radius = 0;
 }
 
-enum place_result
-place_find(const char *path, const struct address *a, struct place *p)
+enum geo_result
+geo_find(const char *path, const struct address *a, struct geo *p)
 {
 	struct sockaddr_storage ss = { .ss_family = (sa_family_t)a->family };
 	MMDB_lookup_result_s found;
@@ -162,7 +162,7 @@ place_find(const char *path, const struct address *a, struct place *p)
 
 	memset(p, 0, sizeof(*p));
 	if (!ready(path))
-		return PLACE_ERROR;
+		return GEO_ERROR;
 	if (a->family == AF_INET)
 		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
 	else
@@ -171,18 +171,18 @@ place_find(const char *path, const struct address *a, struct place *p)
 	if (error != MMDB_SUCCESS &&
 	    error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) {
 		unusable(path, MMDB_strerror(error));
-		return PLACE_ERROR;
+		return GEO_ERROR;
 	}
 	geo.problem[0] = '\0';
 	if (!found.found_entry)
-		return PLACE_UNKNOWN;
+		return GEO_UNKNOWN;
 	entry_read(&found.entry, p);
-	return p->country[0] != '\0' || p->located ? PLACE_FOUND :
-						     PLACE_UNKNOWN;
+	return p->country[0] != '\0' || p->located ? GEO_FOUND :
+						     GEO_UNKNOWN;
 }
 
 void
-place_describe(char *out, size_t size)
+geo_describe(char *out, size_t size)
 {
 	time_t built;
 	char day[16];
@@ -206,7 +206,7 @@ radians(double degrees)
 }
 
 double
-place_distance(const struct place *a, const struct place *b)
+geo_distance(const struct geo *a, const struct geo *b)
 {
 	double dlat, dlon, h, km;
 
