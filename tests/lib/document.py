@@ -2,8 +2,8 @@
 import collections
 import re
 
-# section: the heading of the second level, "" above the first one. step: the number of the list item, 0 outside of one.
-# language: of a code block, None for a paragraph. line: where it begins.
+# section: the heading of the second level, "" above the first one. step: the number of the list
+# item, 0 outside of one. language: of a code block, None for a paragraph. line: where it begins.
 Item = collections.namedtuple("Item", "section step language text line")
 
 
