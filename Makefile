@@ -5,7 +5,7 @@
 #   make demo        see it refuse a client   make bench        speed, memory
 #   make fuzz        every parser             make torture      long fault runs
 #   make lint        formats, warnings        make deps         install what this needs
-#   make check-systems  what the README says, on fresh mail servers
+#   make check-systems  what README.md and docs/ say, on fresh mail servers
 #   make install     DESTDIR, PREFIX, ...     make uninstall    data stays
 
 VERSION       = 0.1.0
@@ -147,7 +147,7 @@ check: all units
 	@ABICHECKER_BUILD='$(CURDIR)/$(BIN)' SAN=$(SAN) \
 	 tests/run $(addprefix $(BUILD)/,$(UNITS))
 
-# The README on fresh mail servers of these releases of Debian; as root.
+# README.md and docs/ on fresh mail servers of these releases of Debian; as root.
 SYSTEMS = bookworm trixie
 
 check-systems:
@@ -217,12 +217,13 @@ KEEP  = test -e $(2) || install $(3) $(1) $(2)
 # there may be no such user, everything stays the installing user's.
 install: all
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man5 \
-	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) \
+	 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR)/docs $(DESTDIR)$(DATADIR) \
 	 $(DESTDIR)$(UNITDIR) $(ETC)
 	install -m 755 $(BIN)abichecker $(BIN)abictl $(DESTDIR)$(SBINDIR)
 	install -m 644 man/*.5 $(DESTDIR)$(MANDIR)/man5
 	install -m 644 man/*.8 $(DESTDIR)$(MANDIR)/man8
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+	install -m 644 docs/*.md $(DESTDIR)$(DOCDIR)/docs
 	install -m 755 $(addprefix contrib/commands/,$(SAMPLES)) $(DESTDIR)$(DATADIR)
 	sed -i 's|/usr/local/share/abichecker|$(DATADIR)|g' \
 	 $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES))

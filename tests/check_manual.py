@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The manuals, the examples and the README against the programs: every option with its type, range
+"""The manuals, the examples, README.md and docs/ against the programs: every option with its type, range
 and default, every command of abictl, every action and variable, and nothing that does not exist.
 
     python3 tests/check_manual.py [-v] [Class.test ...]
@@ -23,7 +23,8 @@ ABICTL = os.path.join(os.environ.get("ABICHECKER_BUILD") or TOP, "abictl")
 CONF_5, CHECKER_8, CTL_8 = (f"man/{page}" for page in (
     "abichecker.conf.5", "abichecker.8", "abictl.8"))
 PAGES = CONF_5, CHECKER_8, CTL_8
-PROSE = *PAGES, "README.md", "master.cf.example", "abichecker.conf.example", "whitelist.txt"
+DOCUMENTS = sorted(glob.glob("docs/*.md", root_dir=TOP))
+PROSE = *PAGES, "README.md", *DOCUMENTS, "master.cf.example", "abichecker.conf.example", "whitelist.txt"
 
 MACROS = {"SYSCONFDIR": "/etc", "LOCALSTATEDIR": "/var"}
 
@@ -183,7 +184,7 @@ class Options(Scratch):
     def test_nothing_names_an_option_that_does_not_exist(self):
         names = {option.name for option in self.table}
         sections = {name.partition(".")[0] for name in names}
-        files = r"(?:c|h|conf|txt|py|example)"
+        files = r"(?:c|h|conf|txt|py|example|md)"
         for path in PROSE:
             text = re.sub(r"[\w.$-]+\.mail\.abusix\.zone", "", read(path))
             for name in re.findall(rf"(?<![\w./-])(?:{'|'.join(sections)})\.(?!{files}\b)[a-z0-9_]+",
@@ -376,25 +377,53 @@ class Examples(Scratch):
         self.assertIn("scan", commands())
 
 
-class Readme(unittest.TestCase):
-    """README.md and CONTRIBUTING.md name what there is."""
+def anchors(text):
+    """What GitHub makes of the headings of a document."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)", text, re.MULTILINE)}
+
+
+class Documents(unittest.TestCase):
+    """README.md, docs/ and CONTRIBUTING.md name what there is, and are short."""
+
+    ALL = "README.md", "CONTRIBUTING.md", *DOCUMENTS
 
     def test_make_targets_exist(self):
         makefile = read("Makefile").replace("\\\n", "")
         targets = set(re.search(r"^\.PHONY: (.*)", makefile, re.MULTILINE)[1].split())
         self.assertIn("check", targets)
-        named = set(re.findall(r"`(?:sudo )?make ([a-z-]+)", read("README.md")))
+        named = {target for path in self.ALL
+                 for target in re.findall(r"`(?:sudo )?make ([a-z-]+)", read(path))}
         self.assertEqual(named - targets, set())
         self.assertEqual(targets - named - {"FORCE", "units", "fuzzers", "all"}, set())
 
     def test_files_exist(self):
-        for path in "README.md", "CONTRIBUTING.md":
-            text = read(path)
-            names = re.findall(r"\]\(([\w./-]+)\)", text)
-            names += re.findall(r"`((?:tests|man|bench)/[\w./-]+)`", text)
-            self.assertNotEqual(names, [], path)
-            for name in names:
-                self.assertTrue("NAME" in name or os.path.exists(os.path.join(TOP, name)), f"{path}: {name}")
+        for path in self.ALL:
+            for name in re.findall(r"`((?:tests|man|bench|docs)/[\w./-]+)`", read(path)):
+                self.assertTrue("NAME" in name or os.path.exists(os.path.join(TOP, name)),
+                                f"{path}: {name}")
+
+    def test_links_lead_to_something(self):
+        for path in self.ALL:
+            links = re.findall(r"\]\(([^)\s]+)\)", read(path))
+            self.assertNotEqual(links, [], path)
+            for link in links:
+                file, _, anchor = link.partition("#")
+                target = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
+                with self.subTest(path=path, link=link):
+                    self.assertTrue(os.path.exists(os.path.join(TOP, target)))
+                    if anchor:
+                        self.assertIn(anchor, anchors(read(target)))
+
+    def test_the_readme_leads_to_every_document(self):
+        readme = read("README.md")
+        linked = [path for path in DOCUMENTS if f"({path})" in readme]
+        by_the_way = ["docs/port-of-an-old-daemon.md"]
+        self.assertEqual(sorted(linked + by_the_way), DOCUMENTS)
+
+    def test_they_are_short(self):
+        for path, limit in ("README.md", 220), *((path, 249) for path in DOCUMENTS):
+            self.assertLessEqual(read(path).count("\n"), limit, path)
 
 
 if __name__ == "__main__":

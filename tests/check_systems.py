@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""What tests/systems.py would do: each row of its table fits one place of the README, and the README
-is read as it is meant. The work itself is `make check-systems'.
+"""What tests/systems.py would do: each row of its table fits one place of README.md or docs/, and
+these are read as they are meant. The work itself is `make check-systems'.
 
     python3 tests/check_systems.py [-v] [Class.test ...]
 """
+import collections
 import os
 import sys
 import unittest
@@ -24,14 +25,28 @@ class Table(unittest.TestCase):
         self.assertEqual(systems_steps.rows_that_fit_badly(), [])
 
     def test_every_section_is_there(self):
-        sections = {item.section for item in document.read(walk.README)}
+        sections = {item.section for item in document.read_all(walk.DOCUMENTS)}
         for name, scenario in systems_steps.SCENARIOS.items():
             for section in scenario.sections:
                 self.assertTrue(callable(section) or section in sections, (name, section))
 
+    def test_a_section_is_in_one_document(self):
+        found = collections.Counter()
+        for path in walk.DOCUMENTS:
+            found.update({item.section for item in document.read(path)} - {""})
+        self.assertEqual([section for section, count in found.items() if count > 1], [])
+
+    def test_every_command_is_typed(self):
+        """By a scenario, that is, or by a row that leads to its section."""
+        played = {section for scenario in systems_steps.SCENARIOS.values()
+                  for section in scenario.sections}
+        commands = {item.section for item in document.read_all(walk.DOCUMENTS)
+                    if item.language == "sh"}
+        self.assertEqual(commands - played, {"See it, test it", systems_steps.PORT})
+
     def test_blocks_that_are_no_commands(self):
         """Those that are neither looked at nor options want a row."""
-        for item in document.read(walk.README):
+        for item in document.read_all(walk.DOCUMENTS):
             if item.language not in (None, "", "sh"):
                 self.assertTrue(any(walk.fits(row, item) for row in systems_steps.STEPS), item)
 

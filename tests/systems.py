@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Does what the README says, word by word, on mail servers of this release; started by
+"""Does what README.md and docs/ say, word by word, on mail servers of this release; started by
 tests/systems in a fresh root (tests/in-root) with the packages of setup.sh's mail-host.
 
     tests/systems.py [SCENARIO...]
 
 A scenario is a mail server in a layer of its own over that root, with processes and a network of
-its own, on which sections of the README are gone through in their order
+its own, on which sections of these are gone through in their order
 (tests/systems_steps.py). Each block of shell commands is typed as it stands, by an ordinary user
 with sudo. After each the server must take a mail of its user at submission, to the outside, and
 one from outside for the user, and its log must be free of trouble. One table there names what is

@@ -1,5 +1,5 @@
-"""How tests/systems.py goes through the README: which sections on which servers, and the one table
-of what is not done as it stands there, with the reason.
+"""How tests/systems.py goes through README.md and docs/: which sections on which servers, and the one
+table of what is not done as it stands there, with the reason.
 
 A block of shell commands that is in no row is typed as it is. A block without a language that begins
 with `[section]` or with an option goes into the configuration; others are there to be looked at. A
@@ -22,21 +22,21 @@ import document
 import mailhost
 import systems_example
 from mailhost import BAD, KEY, LOG, SERVER, STANDINS, USER, run
-from walk import (README, Row, Walk, both, by_scenario, configured, done, fits, following,
+from walk import (DOCUMENTS, Row, Walk, both, by_scenario, configured, done, fits, following,
                   logins_are_counted, options, refuses, reload, setting, skipped, typed)
 
 INSTALL, HACKED, LISTS = ("Install into Postfix", "Hacked accounts",
                           "Stolen accounts on DNS lists")
-OFFENDERS, SEVERAL = "Offenders from the mail log", "Several mail servers, one memory"
+OFFENDERS, MAP = "Find offenders", "The filter, a map, or both"
+SEVERAL = "Move the store to a server"
 LOGS, REFUSED, STOPPED = ("Where the logs go", "Why was this client refused?",
                           "Why was this account stopped?")
 DEBUGGING, UNINSTALL = "Debugging the conversation", "Upgrade and uninstall"
 SCRIPT, POSTFWD, ABUSIX, AUTOBLACKLISTING = (
     f"Moving over from {name}" for name in (
-        "the shell script", "the postfwd anti-geoip plugin", "the Abusix AUTH policy daemon",
-        "postfix-autoBlacklisting"))
+        "the shell script", "the postfwd plugin", "the Abusix daemon", "the blacklisting script"))
 PORT = "The port of an old daemon"
-NEW = (INSTALL, HACKED, LISTS, OFFENDERS, SEVERAL, LOGS, REFUSED, STOPPED, DEBUGGING, UNINSTALL)
+NEW = (INSTALL, HACKED, LISTS, OFFENDERS, MAP, SEVERAL, LOGS, REFUSED, STOPPED, DEBUGGING, UNINSTALL)
 
 # form: of the submission service. predecessor: what runs there before. sections: in this
 # order; a function of the walk among them is another document.
@@ -64,7 +64,7 @@ STORE = "postgresql://abichecker@db.example.net/abichecker?sslmode=verify-full"
 
 def first_commands():
     """Of the first block of the installation, what needs no Postfix: packages, make."""
-    block = next(item.text for item in document.read(README)
+    block = next(item.text for item in document.read_all(DOCUMENTS)
                  if item.section == INSTALL and item.language == "sh")
     lines = block.splitlines()
     assert lines[-1] == "sudo make install", block
@@ -290,7 +290,7 @@ def daemon_stops(_walk):
 def port_is_ours(_walk):
     """The old daemon does not run; and who looks whether all is well is told so."""
     text = run("abictl", "selftest")
-    assert re.search(r"^ok +Postfix: submission asks 127\.0\.0\.1:\d+: DUNNO", text, re.MULTILINE), text
+    assert re.search(r"^ok +Postfix: port 25 asks 127\.0\.0\.1:", text, re.MULTILINE), text
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         assert "/daemon.py" not in mailhost.read_all(path), path
 
@@ -396,7 +396,7 @@ STEPS = (
     # Offenders
     Row(OFFENDERS, "sudo abictl scan --dry-run sudo abictl", typed(first=rotated_logs),
         "there must be rotated logs"),
-    Row(OFFENDERS, "At first refuse nobody, with `action = log`", setting(blacklist__action="log"),
+    Row(OFFENDERS, "Refuse nobody at first, with `action = log`", setting(blacklist__action="log"),
         "a paragraph"),
     Row(OFFENDERS, "sudo abictl blacklist sudo journalctl", typed(first=guesses),
         "there must be an offender"),
@@ -407,9 +407,9 @@ STEPS = (
     Row(OFFENDERS, "sudo setfacl -m u:abichecker:r", typed({"/var/log/maillog": LOG},
                                                           first=unreadable_log, then=readable_log),
         "Debian's name of the log, with the mode that it has elsewhere"),
-    Row(OFFENDERS, "sudo touch /etc/postfix/access", map_block,
+    Row(MAP, "sudo touch /etc/postfix/access", map_block,
         "there must be an offender; a line in main.cf that can stay, stays"),
-    Row(OFFENDERS, "sudo restorecon", skipped, "Debian has no SELinux policy"),
+    Row(MAP, "sudo restorecon", skipped, "Debian has no SELinux policy"),
 
     # Several servers
     Row(SEVERAL, "CREATE ROLE abichecker", database, "typed at another prompt"),
@@ -437,7 +437,7 @@ STEPS = (
     Row(SCRIPT, "sudo postconf -F", typed(then=bad_client_is_refused), "and a look"),
 
     # From postfwd
-    Row(POSTFWD, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
+    Row(POSTFWD, "Follow [Install](../README.md#install-into-postfix), steps 1, 3 and 5",
         following((INSTALL, 1, 3, 5), HACKED), "a paragraph"),
     Row(POSTFWD, "take postfwd's `check_policy_service` out", by_scenario({
         "from-postfwd": done(postfwd_goes), "from-postfwd-port": following(PORT)}), "a paragraph"),
@@ -455,7 +455,7 @@ STEPS = (
         store__password_file="/etc/abichecker/store.password")), "the lines that the text names"),
 
     # From the Abusix daemon
-    Row(ABUSIX, "Follow [Install](#install-into-postfix), steps 1, 3 and 5",
+    Row(ABUSIX, "Follow [Install](../README.md#install-into-postfix), steps 1, 3 and 5",
         following((INSTALL, 1, 3, 5)), "a paragraph"),
     Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", by_scenario({
         "from-abusix": typed(then=found_account), "from-abusix-port": typed(then=found_account)}),
@@ -463,7 +463,7 @@ STEPS = (
     Row(ABUSIX, "With its Redis as the store (several", by_scenario({
         "from-abusix-redis": done(both(configured(store__url="redis://127.0.0.1"), reload,
                                        found_account))}), "a paragraph"),
-    Row(ABUSIX, "Let the submission service ask, in its client restrictions", by_scenario({
+    Row(ABUSIX, "Call the filter from the submission service, in its client restrictions", by_scenario({
         "from-abusix": following((HACKED, 3)), "from-abusix-redis": following((HACKED, 3)),
         "from-abusix-port": following(PORT)}),
         "a paragraph"),
@@ -481,16 +481,16 @@ STEPS = (
 
     # From postfix-autoBlacklisting
     Row(AUTOBLACKLISTING, "grep -nE", typed(then=own_lines_stay), "and a look"),
-    Row(AUTOBLACKLISTING, "Follow [Install](#install-into-postfix) (a key",
-        following(INSTALL, OFFENDERS), "a paragraph"),
+    Row(AUTOBLACKLISTING, "Follow [Install](../README.md#install-into-postfix) (you",
+        following(INSTALL, OFFENDERS, MAP), "a paragraph"),
     Row(AUTOBLACKLISTING, "sudo rm -f /etc/systemd/system/Postfix", typed(then=own_lines_stay),
         "and a look"),
 )
 
 
 def rows_that_fit_badly():
-    """Rows that fit no item of the README, or several."""
-    items = document.read(README)
+    """Rows that fit no item of the documents, or several."""
+    items = document.read_all(DOCUMENTS)
     return [f"{row.section}: {row.fragment}: fits {count} places" for row in STEPS
             for count in [sum(fits(row, item) for item in items)] if count != 1]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Moving over from the postfwd anti-geoip plugin: its database is copied from or used as it is, in
-SQLite, PostgreSQL and MariaDB, with the commands of the README; and the queries that were published
+SQLite, PostgreSQL and MariaDB, with the commands of the documents; and the queries that were published
 for it, on our tables.
 
     python3 tests/e2e/e2e_plugin.py [-v] [Class.test ...]
@@ -79,11 +79,12 @@ LOGINS = [*(("wide", f"192.0.2.{n}", country, 1 + (n == 1)) for n, country in
           ("home", "192.0.2.1", "GB", 1), ("home", "192.0.2.6", None, 1), ("lost", "192.0.2.6", None, 1)]
 
 
-def readme_sql(title, word):
-    """The statements of the block of SQL with this word in a section of the README."""
-    with open(os.path.join(TESTS, "..", "..", "README.md"), encoding="utf-8") as file:
-        section = file.read().partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-    found, = (block for block in re.findall(r"```sql\n(.*?)```", section, re.DOTALL) if word in block)
+def documented_sql(word):
+    """The statements of the block of SQL with this word, of those who move over from the plugin."""
+    path = os.path.join(TESTS, "..", "..", "docs", "moving-from-postfwd-geoip.md")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    found, = (block for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if word in block)
     return " ".join(found.split())
 
 
@@ -115,7 +116,7 @@ class Plugin:
         raise NotImplementedError
 
     def hand_over(self):
-        """What the README says before it is used. The URL by which it is ours."""
+        """What the document says before it is used. The URL by which it is ours."""
         raise NotImplementedError
 
     # Tests
@@ -255,9 +256,7 @@ class PostgreSQL(OnServer, testenv.TestCase):
         site = Site(options={"store.url": self.url("abichecker")})
         result = site.abictl("store", "status")
         self.assertEqual(result.returncode, UNAVAILABLE, result)
-        self.server.sql(readme_sql("Moving over from the postfwd anti-geoip plugin",
-                                   "OWNER TO").replace("DBNAME", "postfwd"),
-                        "postfwd")
+        self.server.sql(documented_sql("OWNER TO").replace("DBNAME", "postfwd"), "postfwd")
         return self.url("abichecker")
 
 
@@ -277,7 +276,7 @@ class MariaDB(OnServer, testenv.TestCase):
 
     def hand_over(self):
         self.addCleanup(self.server.sql, "REVOKE ALL ON postfwd.* FROM abichecker@'127.0.0.1'", "mysql")
-        self.server.sql(readme_sql("Moving over from the postfwd anti-geoip plugin", "LOCK TABLES")
+        self.server.sql(documented_sql("LOCK TABLES")
                         .replace("DBNAME", "postfwd").replace("192.0.2.%", "127.0.0.1"), "mysql")
         return self.url("abichecker")
 

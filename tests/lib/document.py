@@ -1,10 +1,15 @@
-"""A Markdown document as a reader goes through it: paragraphs and code blocks, in order."""
+"""Markdown documents as a reader goes through them: paragraphs and code blocks, in order."""
 import collections
 import re
 
-# section: the heading of the second level. step: the number of the list item, 0 outside of one.
-# language: of a code block, None for a paragraph. line: where it begins.
+# section: the heading of the second level, "" above the first one. step: the number of the list
+# item, 0 outside of one. language: of a code block, None for a paragraph. line: where it begins.
 Item = collections.namedtuple("Item", "section step language text line")
+
+
+def read_all(paths):
+    """The Items of several documents; a section is known by its heading, whatever document it is in."""
+    return [item for path in paths for item in read(path)]
 
 
 def read(path):

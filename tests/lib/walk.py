@@ -1,6 +1,7 @@
-"""A reader who goes through the README at a mail server, and what a row of tests/systems_steps.py can
-say about an item of it."""
+"""A reader who goes through README.md and docs/ at a mail server, and what a row of
+tests/systems_steps.py can say about an item of them."""
 import collections
+import glob
 import os
 import re
 import time
@@ -11,7 +12,8 @@ import mailhost
 from mailhost import CONF, USER, run
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-README = os.path.join(TOP, "README.md")
+DOCUMENTS = [os.path.join(TOP, "README.md"),
+             *sorted(glob.glob(os.path.join(TOP, "docs", "*.md")))]
 
 # act: a function of (walk, item, name), in place of what is done with others.
 Row = collections.namedtuple("Row", "section fragment act why")
@@ -32,7 +34,7 @@ class Walk:
 
     def __init__(self, name, host, cases, rows):
         self.name, self.host, self.cases, self.rows = name, host, cases, rows
-        self.items = document.read(README)
+        self.items = document.read_all(DOCUMENTS)
         self.options = confedit.known(os.path.join(TOP, "abichecker.conf.example"))
         self.heading = ""  # the last paragraph that was read
 
