@@ -252,25 +252,10 @@ accounts_run(const struct config *cfg, const struct request *req,
 	return OUTCOME_ACT;
 }
 
-static const char *
-accounts_inactive(const struct config *cfg)
-{
-	(void)cfg;
-	return NULL;
-}
-
-static enum audience
-accounts_audience(const struct config *cfg)
-{
-	(void)cfg;
-	return AUDIENCE_AUTHENTICATED;
-}
-
 const struct check accounts_check = {
 	.name = "accounts",
 	.help = "is this account known to be compromised?",
 	.needs = "store",
-	.audience = accounts_audience,
-	.inactive = accounts_inactive,
+	.audience = AUDIENCE_AUTHENTICATED,
 	.run = accounts_run,
 };

@@ -458,18 +458,11 @@ authbl_inactive(const struct config *cfg)
 	    "no zone is configured, or authbl.apikey does not fit into one";
 }
 
-static enum audience
-authbl_audience(const struct config *cfg)
-{
-	(void)cfg;
-	return AUDIENCE_AUTHENTICATED;
-}
-
 const struct check authbl_check = {
 	.name = "authbl",
 	.help = "is the client or the recipient on a list of abused accounts?",
 	.needs = "accounts",
-	.audience = authbl_audience,
+	.audience = AUDIENCE_AUTHENTICATED,
 	.inactive = authbl_inactive,
 	.run = authbl_run,
 	.run_again = authbl_run_again,

@@ -4,6 +4,7 @@
  * Looks it up in the snapshot that `abictl scan' makes of the offenders in the
  * mail log, without opening the store.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,25 +64,11 @@ blacklist_run(const struct config *cfg, const struct request *req,
 	return OUTCOME_ACT;
 }
 
-static const char *
-blacklist_inactive(const struct config *cfg)
-{
-	(void)cfg;
-	return NULL;
-}
-
-static enum audience
-blacklist_audience(const struct config *cfg)
-{
-	return cfg->blacklist.authenticated ? AUDIENCE_ANYONE :
-					      AUDIENCE_UNAUTHENTICATED;
-}
-
 const struct check blacklist_check = {
 	.name = "blacklist",
 	.help = "is the client a current offender?",
 	.needs = "whitelist",
-	.audience = blacklist_audience,
-	.inactive = blacklist_inactive,
+	.audience = AUDIENCE_UNAUTHENTICATED,
+	.authenticated = offsetof(struct config, blacklist.authenticated),
 	.run = blacklist_run,
 };

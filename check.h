@@ -49,10 +49,17 @@ struct check {
 	 */
 	const char *needs;
 	bool exempts; /* those behind it in filter.checks rely on it, too */
-	enum audience (*audience)(const struct config *cfg);
+	enum audience audience;
+
+	/*
+	 * Of AUDIENCE_UNAUTHENTICATED: where in struct config the option is
+	 * that makes it AUDIENCE_ANYONE; 0 = there is none.
+	 */
+	size_t authenticated;
 
 	/*
 	 * NULL when the check is configured; else why it is not, for people.
+	 * The function itself may be NULL: it always is.
 	 * Must not open anything: `abictl config' works without a network.
 	 */
 	const char *(*inactive)(const struct config *cfg);

@@ -398,18 +398,11 @@ geocount_inactive(const struct config *cfg)
 	return NULL;
 }
 
-static enum audience
-geocount_audience(const struct config *cfg)
-{
-	(void)cfg;
-	return AUDIENCE_AUTHENTICATED;
-}
-
 const struct check geocount_check = {
 	.name = "geocount",
 	.help = "does the user log in from too many countries or addresses?",
 	.needs = "store",
-	.audience = geocount_audience,
+	.audience = AUDIENCE_AUTHENTICATED,
 	.inactive = geocount_inactive,
 	.run = geocount_run,
 };

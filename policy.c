@@ -163,6 +163,22 @@ check_find(const char *name, size_t n)
 	return NULL;
 }
 
+/* Why a check is not configured; NULL when it is. */
+static const char *
+inactive(const struct check *check, const struct config *cfg)
+{
+	return check->inactive != NULL ? check->inactive(cfg) : NULL;
+}
+
+static enum audience
+audience_of(const struct check *check, const struct config *cfg)
+{
+	bool both = check->authenticated != 0 &&
+	    *(const bool *)((const char *)cfg + check->authenticated);
+
+	return both ? AUDIENCE_ANYONE : check->audience;
+}
+
 /*
  * Finds the checks that are in error before anybody is judged: for their own
  * section or, if they are configured, for what they rely on.
@@ -179,7 +195,7 @@ steps_verify(struct policy *p)
 		wrong = config_error(p->cfg, check->name);
 		if (check->exempts && exempting == NULL)
 			exempting = wrong;
-		if (wrong == NULL && check->inactive(p->cfg) == NULL) {
+		if (wrong == NULL && inactive(check, p->cfg) == NULL) {
 			if (check->needs != NULL)
 				wrong = config_error(p->cfg, check->needs);
 			if (wrong == NULL)
@@ -283,13 +299,13 @@ step_skip(const struct policy *p, const struct policy_step *step,
     const struct request *req)
 {
 	bool authenticated = req->sasl_username[0] != '\0';
-	enum audience audience = step->check->audience(p->cfg);
+	enum audience audience = audience_of(step->check, p->cfg);
 
 	if (audience == AUDIENCE_AUTHENTICATED && !authenticated)
 		return "only for authenticated clients";
 	if (audience == AUDIENCE_UNAUTHENTICATED && authenticated)
 		return "not for authenticated clients";
-	return step->wrong != NULL ? NULL : step->check->inactive(p->cfg);
+	return step->wrong != NULL ? NULL : inactive(step->check, p->cfg);
 }
 
 static enum outcome

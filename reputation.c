@@ -6,6 +6,7 @@
  * reputation.stale_ttl allows.
  */
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,13 +35,6 @@ reputation_inactive(const struct config *cfg)
 	if (cfg->reputation.token == NULL && cfg->reputation.token_file == NULL)
 		return "reputation.token is not set";
 	return NULL;
-}
-
-static enum audience
-reputation_audience(const struct config *cfg)
-{
-	return cfg->reputation.authenticated ? AUDIENCE_ANYONE :
-					       AUDIENCE_UNAUTHENTICATED;
 }
 
 /* Where a score comes from, for people. */
@@ -168,7 +162,8 @@ const struct check reputation_check = {
 	.name = "reputation",
 	.help = "has the client's address a bad AbuseIPDB score?",
 	.needs = "whitelist",
-	.audience = reputation_audience,
+	.audience = AUDIENCE_UNAUTHENTICATED,
+	.authenticated = offsetof(struct config, reputation.authenticated),
 	.inactive = reputation_inactive,
 	.run = reputation_run,
 };

@@ -50,13 +50,6 @@ whitelist_inactive(const struct config *cfg)
 	return cfg->whitelist.file == NULL ? "whitelist.file is not set" : NULL;
 }
 
-static enum audience
-whitelist_audience(const struct config *cfg)
-{
-	(void)cfg;
-	return AUDIENCE_ANYONE;
-}
-
 static enum outcome
 whitelist_run(const struct config *cfg, const struct request *req,
     struct verdict *v)
@@ -107,7 +100,7 @@ const struct check whitelist_check = {
 	.name = "whitelist",
 	.help = "is the client's address or verified name exempt?",
 	.exempts = true,
-	.audience = whitelist_audience,
+	.audience = AUDIENCE_ANYONE,
 	.inactive = whitelist_inactive,
 	.run = whitelist_run,
 };

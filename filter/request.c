@@ -8,44 +8,12 @@
 #include "base/clock.h"
 #include "store/store_use.h"
 
-/* In the order in which Postfix sends them: see attribute_find(). */
 static const struct attribute {
 	const char *name;
 	size_t offset;
 } attributes[] = {
-#define ATTRIBUTE(name) { #name, offsetof(struct request, name) }
-	ATTRIBUTE(request),
-	ATTRIBUTE(protocol_state),
-	ATTRIBUTE(protocol_name),
-	ATTRIBUTE(client_address),
-	ATTRIBUTE(client_name),
-	ATTRIBUTE(client_port),
-	ATTRIBUTE(reverse_client_name),
-	ATTRIBUTE(server_address),
-	ATTRIBUTE(server_port),
-	ATTRIBUTE(helo_name),
-	ATTRIBUTE(sender),
-	ATTRIBUTE(recipient),
-	ATTRIBUTE(recipient_count),
-	ATTRIBUTE(queue_id),
-	ATTRIBUTE(instance),
-	ATTRIBUTE(size),
-	ATTRIBUTE(etrn_domain),
-	ATTRIBUTE(stress),
-	ATTRIBUTE(sasl_method),
-	ATTRIBUTE(sasl_username),
-	ATTRIBUTE(sasl_sender),
-	ATTRIBUTE(ccert_subject),
-	ATTRIBUTE(ccert_issuer),
-	ATTRIBUTE(ccert_fingerprint),
-	ATTRIBUTE(ccert_pubkey_fingerprint),
-	ATTRIBUTE(encryption_protocol),
-	ATTRIBUTE(encryption_cipher),
-	ATTRIBUTE(encryption_keysize),
-	ATTRIBUTE(policy_context),
-	ATTRIBUTE(compatibility_level),
-	ATTRIBUTE(mail_version),
-	ATTRIBUTE(tls_sni),
+#define ATTRIBUTE(name) { #name, offsetof(struct request, name) },
+	REQUEST_ATTRIBUTES(ATTRIBUTE)
 #undef ATTRIBUTE
 };
 

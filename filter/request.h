@@ -15,47 +15,35 @@
 #define REQUEST_ATTRIBUTES_MAX 256 /* lines of a request */
 
 /*
+ * All attributes that we know, in the order in which Postfix sends them. New in
+ * 2.2: those of SASL, size and ccert_*; 2.3: encryption_*, etrn_domain; 2.5:
+ * stress; 2.9: ccert_pubkey_fingerprint; 3.0 and later: client_port (3.0),
+ * policy_context (3.1), server_* (3.2), compatibility_level and mail_version
+ * (3.8), tls_sni (3.12). client_name is verified, or "unknown";
+ * reverse_client_name is what the address's PTR says; instance is the same for
+ * all requests of a message.
+ */
+#define REQUEST_ATTRIBUTES(X) \
+	X(request) X(protocol_state) X(protocol_name) X(client_address) \
+	X(client_name) X(client_port) X(reverse_client_name) \
+	X(server_address) X(server_port) X(helo_name) X(sender) \
+	X(recipient) X(recipient_count) X(queue_id) X(instance) X(size) \
+	X(etrn_domain) X(stress) X(sasl_method) X(sasl_username) \
+	X(sasl_sender) X(ccert_subject) X(ccert_issuer) \
+	X(ccert_fingerprint) X(ccert_pubkey_fingerprint) \
+	X(encryption_protocol) X(encryption_cipher) \
+	X(encryption_keysize) X(policy_context) X(compatibility_level) \
+	X(mail_version) X(tls_sni)
+
+/*
  * One policy request, for reading only. Attributes are Postfix's own (see
  * SMTPD_POLICY_README); "" when Postfix did not send one or sent it empty.
  * Values come from the client: no NUL, no newline, anything else.
  */
 struct request {
-	/* Postfix 2.1 */
-	const char *request;
-	const char *protocol_state;
-	const char *protocol_name;
-	const char *helo_name;
-	const char *queue_id;
-	const char *sender;
-	const char *recipient;
-	const char *recipient_count;
-	const char *client_address;
-	const char *client_name; /* verified, or "unknown" */
-	const char *reverse_client_name; /* what the address's PTR says */
-	const char *instance; /* the same for all requests of a message */
-	/* Postfix 2.2 */
-	const char *sasl_method;
-	const char *sasl_username;
-	const char *sasl_sender;
-	const char *size;
-	const char *ccert_subject;
-	const char *ccert_issuer;
-	const char *ccert_fingerprint;
-	/* Postfix 2.3, 2.5, 2.9 */
-	const char *encryption_protocol;
-	const char *encryption_cipher;
-	const char *encryption_keysize;
-	const char *etrn_domain;
-	const char *stress;
-	const char *ccert_pubkey_fingerprint;
-	/* Postfix 3.0, 3.1, 3.2, 3.8, 3.12 */
-	const char *client_port;
-	const char *policy_context;
-	const char *server_address;
-	const char *server_port;
-	const char *compatibility_level;
-	const char *mail_version;
-	const char *tls_sni;
+#define REQUEST_FIELD(name) const char *name;
+	REQUEST_ATTRIBUTES(REQUEST_FIELD)
+#undef REQUEST_FIELD
 
 	/* What we make of it. */
 	struct address client; /* good only if client_known */

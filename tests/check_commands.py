@@ -273,8 +273,8 @@ class Samples(Commands):
 
     def test_they_can_be_started_and_read_no_other_variable(self):
         self.assertEqual(self.samples, ["lock-account", "lock-account-root", "report-account"])
-        with open(os.path.join(TOP, "filter", "request.c"), encoding="utf-8") as file:
-            known = set(re.findall(r"^\tATTRIBUTE\((\w+)\),$", file.read(), re.MULTILINE))
+        with open(os.path.join(TOP, "filter", "request.h"), encoding="utf-8") as file:
+            known = set(re.findall(r"\bX\((\w+)\)", file.read()))
         self.assertIn("sasl_username", known)
         for name in self.samples:
             path = os.path.join(COMMANDS, name)
