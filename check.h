@@ -48,7 +48,7 @@ struct check {
 	 * error, so is the check, and it is not run.
 	 */
 	const char *needs;
-	bool exempts; /* those behind it in filter.checks rely on it, too */
+	bool exempts; /* those after it in filter.checks rely on it, too */
 	enum audience audience;
 
 	/*

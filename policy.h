@@ -28,7 +28,7 @@ extern const struct check *const policy_checks[];
 struct policy_stream {
 	int fd;
 	size_t start;   /* of the unread part of buf */
-	size_t end;     /* behind the last byte read */
+	size_t end;     /* after the last byte read */
 	size_t scanned; /* no request ends before this */
 	int (*idle)(void); /* may be NULL: called before waiting for more;
 	                    * milliseconds until it is called again, -1 = it

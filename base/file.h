@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 /*
- * Reads a regular file of at most max bytes, with a NUL behind it; without the
+ * Reads a regular file of at most max bytes, with a NUL after it; without the
  * byte order mark that some editors write. The caller frees it. NULL with errno
  * when it cannot be read. st may be NULL.
  */

@@ -41,7 +41,7 @@ bool statedir_usable(struct statedir *d);
 
 /*
  * Reads the regular file `name` into buf, at most size - 1 bytes, with a NUL
- * behind them; a longer file, or one with a NUL in it, is an error. 1 found,
+ * after them; a longer file, or one with a NUL in it, is an error. 1 found,
  * 0 absent, -1 error (errno). mtime may be NULL.
  */
 int statedir_read(struct statedir *d, const char *name, char *buf, size_t size,

@@ -3,7 +3,7 @@
  *
  *	peak OUTPUT COMMAND [ARGUMENT ...]
  *
- * OUTPUT is where its standard output goes. Whatever it leaves behind is
+ * OUTPUT is where its standard output goes. Whatever it leaves after is
  * waited for, too. Prints "name value" lines: the seconds until the command
  * ended; the most memory of one of its processes, and the sum over those that
  * this process had to wait for, each with the largest of its own children, in

@@ -48,7 +48,7 @@ static const struct variable {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /*
- * Reads "$name" or "${name}" at s, which points at the '$'. Moves *s behind
+ * Reads "$name" or "${name}" at s, which points at the '$'. Moves *s after
  * it. NULL when no variable has that name.
  */
 static const struct variable *

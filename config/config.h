@@ -185,7 +185,7 @@ void config_free(struct config *cfg);
  * Reads a configuration text; name is the file's name in messages. Errors in
  * the section of a check are noted in cfg->errors, and reading goes on: 0.
  * After any other -1, with error set to "NAME:LINE: section.key: what is
- * wrong". text, which has a byte of room behind it, is changed.
+ * wrong". text, which has a byte of room after it, is changed.
  */
 int config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);

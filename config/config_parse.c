@@ -119,7 +119,7 @@ assignment_parse(struct reader *r, char *line)
 	return config_value_assign(cfg, row, text_trim(value));
 }
 
-/* A line, with a byte behind it that may be written. */
+/* A line, with a byte after it that may be written. */
 static const char *
 line_parse(struct reader *r, char *line, size_t len)
 {
@@ -127,7 +127,7 @@ line_parse(struct reader *r, char *line, size_t len)
 	r->subject[0] = '\0';
 	line[len] = '\0';
 	if (strlen(line) < len) {
-		/* The beginning of a section may be behind or under it. */
+		/* The beginning of a section may be after or under it. */
 		if (memchr(line, '[', len) != NULL ||
 		    memmem(line, len, "\0\0", 2) != NULL)
 			r->section = NULL;

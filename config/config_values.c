@@ -78,7 +78,7 @@ words_check(const char *allowed, const char *v)
 	return NULL;
 }
 
-/* scheme://[user[:password]@]host[:port][/path], nothing behind that. */
+/* scheme://[user[:password]@]host[:port][/path], nothing after that. */
 static const char *
 url_check(const char *v, const char *schemes)
 {

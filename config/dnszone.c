@@ -86,7 +86,7 @@ code_parse(const char *s, struct dnszone_code *code)
 	return s;
 }
 
-/* The codes behind the `='. What is wrong with them. */
+/* The codes after the `='. What is wrong with them. */
 static const char *
 codes_parse(const char *s, const char *end, struct dnszone *z)
 {
@@ -150,7 +150,7 @@ name_parse(const char *s, const char *end, const char *apikey,
 	}
 	if (name.cut || name.len > NAME_LENGTH - 2 * 40)
 		return "a zone's name is too long";
-	/* Each label has left a dot behind it. */
+	/* Each label has left a dot after it. */
 	if (name.len > 0)
 		z->name[name.len - 1] = '\0';
 	if (shown.len > 0)

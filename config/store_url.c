@@ -230,7 +230,7 @@ store_url_password(struct store_url *u, const struct config *cfg, char *error,
 
 /* Behind the userinfo, and where its password begins; NULL: there is none. */
 static const char *
-password_find(const char *url, const char **behind)
+password_find(const char *url, const char **after)
 {
 	const char *host = strstr(url, "://"), *at, *colon;
 
@@ -244,7 +244,7 @@ password_find(const char *url, const char **behind)
 	colon = strchr(host, ':');
 	if (at == NULL || colon == NULL || colon > at)
 		return NULL;
-	*behind = at;
+	*after = at;
 	return colon;
 }
 
@@ -264,11 +264,11 @@ parameter_secret(const char *s, size_t n)
 bool
 store_url_secret(const char *url)
 {
-	const char *behind, *s = strchr(url, '?');
+	const char *after, *s = strchr(url, '?');
 
 	if (strncmp(url, "sqlite:", 7) == 0)
 		return false;
-	if (password_find(url, &behind) != NULL)
+	if (password_find(url, &after) != NULL)
 		return true;
 	for (; s != NULL; s = strchr(s, '&')) {
 		s++;
@@ -281,7 +281,7 @@ store_url_secret(const char *url)
 void
 store_url_text(const char *url, char *out, size_t size)
 {
-	const char *behind, *colon = password_find(url, &behind), *s;
+	const char *after, *colon = password_find(url, &after), *s;
 	struct text t;
 	char sep = '?';
 	size_t n;
@@ -293,7 +293,7 @@ store_url_text(const char *url, char *out, size_t size)
 	}
 	if (colon != NULL) {
 		text_addf(&t, "%.*s", (int)(colon - url), url);
-		url = behind;
+		url = after;
 	}
 	n = strcspn(url, "?");
 	text_addf(&t, "%.*s", (int)n, url);

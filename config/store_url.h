@@ -27,7 +27,7 @@ struct store_url {
 	char password[256]; /* also from the parameter `password' */
 	char host[256];     /* without brackets */
 	long port;          /* 0 = not given */
-	char name[256];     /* of the database: what is behind the first / */
+	char name[256];     /* of the database: what is after the first / */
 	struct store_parameter parameters[STORE_PARAMETERS_MAX];
 	int parameter_count;
 };

@@ -30,7 +30,7 @@ struct abictl {
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
- * behind the noun. */
+ * after the noun. */
 int abictl_accounts(struct abictl *ctl, int argc, char **argv);
 int abictl_blacklist(struct abictl *ctl, int argc, char **argv);
 int abictl_cache(struct abictl *ctl, int argc, char **argv);

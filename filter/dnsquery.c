@@ -155,7 +155,7 @@ server_set(ares_channel channel, const char *server)
 	return ares_set_servers_ports(channel, &node) == ARES_SUCCESS;
 }
 
-/* Puts the first of several servers behind the others, so many times. */
+/* Puts the first of several servers after the others, so many times. */
 static void
 servers_rotate(ares_channel channel, unsigned times)
 {

@@ -17,7 +17,7 @@
 #define LABEL_BYTES 63
 #define ALIASES_MAX 16 /* resolvers follow fewer */
 #define HEADER_BYTES 12
-#define FIXED_BYTES 10 /* of a record, behind its owner */
+#define FIXED_BYTES 10 /* of a record, after its owner */
 
 /* A name as on the wire, but whole and in lower case. */
 struct name {
@@ -81,19 +81,19 @@ name_encode(const char *text, struct name *n)
 	return label_add(n, NULL, 0);
 }
 
-/* Reads the name at `at'. What comes behind it, 0 if it is not readable. */
+/* Reads the name at `at'. What comes after it, 0 if it is not readable. */
 static size_t
 name_read(const struct message *m, size_t at, struct name *n)
 {
-	size_t first = at, behind = 0, len;
+	size_t first = at, after = 0, len;
 
 	for (n->len = 0; at < m->len;) {
 		len = m->data[at];
 		if (len > LABEL_BYTES) { /* continues elsewhere */
 			if (len < 0xc0 || m->len - at < 2)
 				return 0;
-			if (behind == 0)
-				behind = at + 2;
+			if (after == 0)
+				after = at + 2;
 			at = number(m->data + at) & 0x3fff;
 			if (at >= first) /* backwards only: so it ends */
 				return 0;
@@ -105,7 +105,7 @@ name_read(const struct message *m, size_t at, struct name *n)
 			return 0;
 		at += 1 + len;
 		if (len == 0)
-			return behind != 0 ? behind : at;
+			return after != 0 ? after : at;
 	}
 	return 0;
 }
@@ -145,7 +145,7 @@ message_open(struct message *m, const unsigned char *answer, int len)
 	return true;
 }
 
-/* Reads the record at `at'. What comes behind it, 0 if it is not readable. */
+/* Reads the record at `at'. What comes after it, 0 if it is not readable. */
 static size_t
 record_read(const struct message *m, size_t at, struct record *r)
 {

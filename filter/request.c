@@ -21,7 +21,7 @@ static const struct attribute {
 
 /*
  * The row of a name, ATTRIBUTE_COUNT if there is none. *next is where the
- * search begins: behind the last one found, which is right nearly always.
+ * search begins: after the last one found, which is right nearly always.
  */
 static size_t
 attribute_find(const char *name, size_t *next)

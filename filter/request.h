@@ -79,7 +79,7 @@ bool request_attribute(struct request *req, const char *name,
 
 /*
  * The attributes one after the other, i = 0, 1, ...: its name, and its value
- * in *value. NULL behind the last one.
+ * in *value. NULL after the last one.
  */
 const char *request_each(const struct request *req, size_t i,
     const char **value);

@@ -72,7 +72,7 @@ line_parse(struct limits *l, char *line, int number)
 	text_lower(row.name);
 	word = strtok_r(NULL, " \t", &save);
 	if (word == NULL)
-		return "no limit behind the name";
+		return "no limit after the name";
 	for (; word != NULL; word = strtok_r(NULL, " \t", &save)) {
 		wrong = limit_parse(word, &row.of);
 		if (wrong != NULL)

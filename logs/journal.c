@@ -25,7 +25,7 @@
 
 #define BUFFER_SIZE 262144
 #define ARGUMENTS_MAX 16
-#define ARGUMENT_MAX 4200 /* a path, or a cursor, behind its option */
+#define ARGUMENT_MAX 4200 /* a path, or a cursor, after its option */
 #define COMPLAINT_MAX 256
 
 struct journal {

@@ -1,7 +1,7 @@
 /*
  * logfile - a log file that is read on from where it was left, over rotation.
  *
- * What counts is `mark`: the file that is open, and the offset behind the
+ * What counts is `mark`: the file that is open, and the offset after the
  * lines that were handed out. The buffer begins there. At the end of the file
  * the rest of the buffer, a line that is still being written, is forgotten and
  * read anew next time: the file may have been cut by then.
@@ -83,7 +83,7 @@ file_begin(struct logfile *f, int fd, const struct stat *st)
 }
 
 /*
- * Goes on behind the last lines that were read, if a file that should be
+ * Goes on after the last lines that were read, if a file that should be
  * another one has them: it was written anew, by an editor or by sed -i.
  */
 static bool
@@ -98,7 +98,7 @@ file_resume(struct logfile *f, int fd, const struct stat *st)
 	f->moved_on = false;
 	file_take(f, fd, st);
 	rotated_print(f->mark.print, f->head, f->mark.head);
-	log_info("%s: was edited: read on from byte %" PRIu64 ", behind the "
+	log_info("%s: was edited: read on from byte %" PRIu64 ", after the "
 		 "last line that was read before",
 	    f->path, end);
 	return true;

@@ -32,8 +32,8 @@ struct logsource;
  * A file is found again by its inode and the first bytes that were read, under
  * whatever name in its directory, or, if it was cut, by a copy with the same
  * beginning; it is read to its end, then those that were rotated after it
- * (called like PATH with digits behind or before the extension), then the file
- * that has its name now. In one that was edited it goes on behind the last
+ * (called like PATH with digits after or before the extension), then the file
+ * that has its name now. In one that was edited it goes on after the last
  * lines that were read. What cannot be found any more is logged once; then
  * logsource_after() says what may have been read before.
  *
@@ -66,7 +66,7 @@ const char *logsource_error(const struct logsource *s);
 /* True when nothing will ever come again, not even if waited for. */
 bool logsource_over(const struct logsource *s);
 
-/* Where it stands behind the lines that were handed out; printable. */
+/* Where it stands, after the lines that were handed out; printable. */
 void logsource_position(const struct logsource *s, char *out, size_t size);
 
 /*

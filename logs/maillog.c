@@ -25,7 +25,7 @@
 
 /*
  * Messages, from their first byte on; each may have a queue id and a colon
- * before it, also behind the "warning: " for which a ! stands. All else is as
+ * before it, also after the "warning: " for which a ! stands. All else is as
  * it stands there, but:
  *   %c  name[address], the client of smtpd, and :port where that is logged
  *   %p  [address]:port, the client of postscreen
@@ -106,7 +106,7 @@ static const struct row {
 
 _Static_assert(ROW_COUNT <= 32, "struct maillog has a bit for each");
 
-/* Goes behind "[ID 197553 mail.info] ", which some syslogds write. */
+/* Goes after "[ID 197553 mail.info] ", which some syslogds write. */
 static const char *
 skip_id(const char *p, const char *end)
 {
@@ -131,7 +131,7 @@ is_wanted(enum maillog_rule rule, const struct rules *wanted)
 	    rule == MAILLOG_AUTH_FAILURE || wanted->rule[rule].hits > 0;
 }
 
-/* Rows are found by the first byte of a message, behind "warning: ". */
+/* Rows are found by the first byte of a message, after "warning: ". */
 static void
 row_enter(struct maillog *m, const struct row *r, unsigned service)
 {
@@ -240,7 +240,7 @@ name_find(struct maillog *m, struct maillog_hit *hit)
 
 /* --- messages --- */
 
-/* Goes behind "4F00D1A2B3: " or "NOQUEUE: ". */
+/* Goes after "4F00D1A2B3: " or "NOQUEUE: ". */
 static const char *
 skip_queue_id(const char *p, const char *end)
 {
@@ -255,7 +255,7 @@ skip_queue_id(const char *p, const char *end)
 }
 
 /*
- * Goes behind "message repeated 5 times: [ ", if that is there, and takes the
+ * Goes after "message repeated 5 times: [ ", if that is there, and takes the
  * "]" off the end.
  */
 static void
@@ -380,7 +380,7 @@ service_line(struct maillog *m, const struct maillog_head *head,
 }
 
 /*
- * Has a line, or what is in it behind its head, the length at which it is cut?
+ * Has a line, or what is in it after its head, the length at which it is cut?
  * Postfix cuts a message at 2000 bytes, perhaps within a character; syslog
  * daemons that know no longer lines cut these at 1024, with the head that the
  * line had on its way.

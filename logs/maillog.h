@@ -2,14 +2,14 @@
  * maillog - what Postfix's log lines say about abusive clients.
  *
  * A line is read from the left, along text that Postfix itself writes, up to
- * the place where Postfix writes the client's address: right behind a fixed
+ * the place where Postfix writes the client's address: right after a fixed
  * phrase, after a client name that can hold only letters, digits, '.', '-'
  * and '_' (Postfix logs no other: valid_hostname()). Names from the DNS, HELO,
  * sender, recipient, SASL user and quoted commands never give an address. What
- * was refused and why, behind it, is told from what a client writes by reading
+ * was refused and why, after it, is told from what a client writes by reading
  * from the right, too: see maillog_reject.c.
  *
- * Nothing here allocates, and a line needs no NUL behind it.
+ * Nothing here allocates, and a line needs no NUL after it.
  */
 #ifndef MAILLOG_H
 #define MAILLOG_H
@@ -58,7 +58,7 @@ struct maillog_hit {
 	struct maillog_text user;      /* auth-failure: what is claimed */
 
 	/*
-	 * The reply, behind its status codes and "<...>: Helo command
+	 * The reply, after its status codes and "<...>: Helo command
 	 * rejected: "; the reason of a failed login or look-up.
 	 */
 	struct maillog_text text;
@@ -94,7 +94,7 @@ struct maillog {
 	uint64_t known; /* of them those in a known form */
 	uint64_t odd;   /* and those in none; empty ones are neither */
 	char odd_line[120]; /* the first of these, as it is */
-	uint32_t rows[2][8][256]; /* of the patterns: behind "warning: ", by
+	uint32_t rows[2][8][256]; /* of the patterns: after "warning: ", by
 	                           * service, by first byte */
 	bool postscreen;       /* it is used: so names are kept */
 	/* Which of them; NULL = all. name has no NUL. */
@@ -128,7 +128,7 @@ bool maillog_line(struct maillog *m, const char *line, size_t len,
 
 /*
  * Finds the next offending line of a buffer of lines from *pos on, and moves
- * *pos behind it. False when there is none: *pos is then behind the last whole
+ * *pos after it. False when there is none: *pos is then after the last whole
  * line, and what follows has no newline yet.
  */
 bool maillog_next(struct maillog *m, const char *buf, size_t len, size_t *pos,

@@ -27,7 +27,7 @@ find_last(const char *p, const char *end, const char *text)
 
 /*
  * " proto=ESMTP helo=<H>" at a place, or without the second if no HELO was
- * sent, and behind it the line's end or what Postfix 3.10 says of a login. A
+ * sent, and after it the line's end or what Postfix 3.10 says of a login. A
  * client that has not logged in can have a sasl_sender=, and write in it what
  * it likes; and of a line that may be cut, the end may be the client's.
  */
@@ -131,7 +131,7 @@ quoted_before(const char *p, const char *at, const struct maillog_text *sent)
 
 /*
  * The same of a route, as @a.example:user@b.example, of which only what is
- * behind the colon is quoted.
+ * after the colon is quoted.
  */
 static const char *
 route_before(const char *p, const char *at, const struct maillog_text *sent)

@@ -24,7 +24,7 @@ skip_blanks(const char *p, const char *end)
 	return p;
 }
 
-/* Goes behind "<22>". */
+/* Goes after "<22>". */
 static const char *
 skip_priority(const char *p, const char *end)
 {
@@ -38,7 +38,7 @@ skip_priority(const char *p, const char *end)
 		p - from > 1 + PRIORITY_DIGITS ? from : p + 1;
 }
 
-/* Goes behind a word; the blank before the next one is passed, too. */
+/* Goes after a word; the blank before the next one is passed, too. */
 static const char *
 next_word(const char *p, const char *end)
 {
@@ -152,7 +152,7 @@ is_level(const char *p, const char *end)
 	return false;
 }
 
-/* Goes behind the structured data of RFC 5424; NULL when it is none. */
+/* Goes after the structured data of RFC 5424; NULL when it is none. */
 static const char *
 skip_data(const char *p, const char *end)
 {
@@ -176,7 +176,7 @@ skip_data(const char *p, const char *end)
 }
 
 /*
- * "postfix/smtpd 811 - - message", behind the host. rsyslog's own template
+ * "postfix/smtpd 811 - - message", after the host. rsyslog's own template
  * leaves the service out of the program's name: then it may be any.
  */
 static const char *
@@ -203,7 +203,7 @@ read_5424(const char *p, const char *end, struct maillog_head *h)
 /*
  * Finds the tag, which is the first word of "mx1 mail.info postfix/smtpd[1]:"
  * that can be one, but for the host, which may be missing. Returns what is
- * behind it; NULL = none.
+ * after it; NULL = none.
  */
 static const char *
 find_tag(const char *p, const char *end, struct maillog_head *h)
@@ -232,7 +232,7 @@ is_syslogd(const char *p, const char *end)
 	    maillog_begins(p, end, "-- MARK --");
 }
 
-/* Goes behind "Wed ", which journalctl -o short-full writes. */
+/* Goes after "Wed ", which journalctl -o short-full writes. */
 static const char *
 skip_weekday(const char *p, const char *end)
 {
@@ -241,7 +241,7 @@ skip_weekday(const char *p, const char *end)
 }
 
 /*
- * Goes behind what stands between a stamp and what is said: "stdout F " of the
+ * Goes after what stands between a stamp and what is said: "stdout F " of the
  * container runtime interface, "<mail.info> " of FreeBSD's syslogd -v.
  */
 static const char *
@@ -270,7 +270,7 @@ maillog_head(const char *line, const char *end, struct maillog_head *h)
 	if (h->stamp_len == 0)
 		return false;
 	rest = skip_blanks(h->stamp + h->stamp_len, end);
-	if (weekday > p) /* behind it is the name of the zone */
+	if (weekday > p) /* after it is the name of the zone */
 		rest = next_word(rest, end);
 	p = skip_stream(rest, end);
 	/* Docker writes its own before that of the program. */

@@ -100,7 +100,7 @@ read_address(const char *p, const char *end, struct maillog_hit *hit)
 	return p;
 }
 
-/* "[192.0.2.1]", and ":40000" behind it. */
+/* "[192.0.2.1]", and ":40000" after it. */
 static const char *
 read_bracketed(const char *p, const char *end, struct maillog_hit *hit)
 {

@@ -126,7 +126,7 @@ maillog_object_first(const struct maillog_refusal *r, int rule,
 	return false;
 }
 
-/* A reply that is of no rule, behind something that was rejected. */
+/* A reply that is of no rule, after something that was rejected. */
 static const struct maillog_reply *
 other_reply(const struct maillog_refusal *r, struct maillog_choice *c)
 {
@@ -239,7 +239,7 @@ maillog_object_find(struct maillog_refusal *r, struct maillog_choice *c)
 
 /*
  * Where the list is named, which of "Sender address [X] blocked using LIST" is
- * behind the X that was listed. p: behind the '['. NULL = nowhere.
+ * after the X that was listed. p: after the '['. NULL = nowhere.
  */
 static const char *
 find_blocked(const struct maillog_refusal *r, enum maillog_object kind,

@@ -2,7 +2,7 @@
  * maillog_parse - how a log line is taken apart; for maillog*.c only.
  *
  * A place in a line is a pointer p, at most its end; nothing is read at or
- * behind end.
+ * after end.
  */
 #ifndef MAILLOG_PARSE_H
 #define MAILLOG_PARSE_H
@@ -44,7 +44,7 @@ bool maillog_submission(const struct maillog_text *program);
 
 /* A message that a pattern has matched. */
 struct maillog_message {
-	const char *p, *end; /* what is behind the pattern */
+	const char *p, *end; /* what is after the pattern */
 	struct maillog_text stage;  /* "RCPT", where the pattern has one */
 	struct maillog_text client; /* "name[address]", as it stands there */
 	struct maillog_text program;
@@ -59,11 +59,11 @@ struct maillog_message {
 bool maillog_match(const char *pattern, struct maillog_message *m,
     struct maillog_hit *hit);
 
-/* Goes behind digits and dots, or a host name. NULL = there is none at p. */
+/* Goes after digits and dots, or a host name. NULL = there is none at p. */
 const char *maillog_skip_number(const char *p, const char *end);
 const char *maillog_skip_name(const char *p, const char *end);
 
-/* --- what is behind a pattern (maillog_reply.c, maillog_reject.c) --- */
+/* --- what is after a pattern (maillog_reply.c, maillog_reject.c) --- */
 
 /*
  * Sets rule (maillog_reject only), temporary, text, recipient and user. False

@@ -55,7 +55,7 @@ reply_end(const char *p, const char *end)
 }
 
 /*
- * Is it a recipient so long that the line was cut within or behind it? Then
+ * Is it a recipient so long that the line was cut within or after it? Then
  * nothing in the line says for certain why it was refused.
  */
 static bool

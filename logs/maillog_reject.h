@@ -7,7 +7,7 @@
 
 #include "logs/maillog_parse.h"
 
-/* What stands behind a reply, and where. */
+/* What stands after a reply, and where. */
 struct maillog_attributes {
 	bool whole;     /* they are there, and nothing is cut */
 	bool logged_in; /* as Postfix 3.10 says of a client */
@@ -40,7 +40,7 @@ struct maillog_refusal {
 	struct maillog_attributes a;
 	char status;          /* '4', '5', '\0' = none */
 	const char *codes;    /* where they stand */
-	const char *text;     /* the reply behind its codes */
+	const char *text;     /* the reply after its codes */
 	const char *text_max; /* where it ends at the latest */
 };
 
@@ -58,12 +58,12 @@ struct maillog_choice {
  */
 bool maillog_object_find(struct maillog_refusal *r, struct maillog_choice *c);
 
-/* Finds the first "<X>: " with a reply of a rule (-1: any) behind it. */
+/* Finds the first "<X>: " with a reply of a rule (-1: any) after it. */
 bool maillog_object_first(const struct maillog_refusal *r, int rule,
     struct maillog_choice *found);
 
 /*
- * Of "Sender address [X] blocked using LIST", p behind the '[': where LIST
+ * Of "Sender address [X] blocked using LIST", p after the '[': where LIST
  * begins. NULL = nowhere.
  */
 const char *maillog_object_listed(const struct maillog_refusal *r,

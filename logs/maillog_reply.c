@@ -5,7 +5,7 @@
 #include "logs/maillog_parse.h"
 
 /*
- * Replies, behind the status codes and "<...>: " of what was rejected, if that
+ * Replies, after the status codes and "<...>: " of what was rejected, if that
  * is there. The text of the hit is what follows `begins', or all where `whole'
  * says so. MAILLOG_RULES is a reply that is known to be of no rule. The first
  * match counts.

@@ -84,7 +84,7 @@ rotated_mark_format(const struct rotated_mark *m, char *out, size_t size)
 		text_add(&t, " finished");
 }
 
-/* A decimal number as printf writes it, and the end or a blank behind it. */
+/* A decimal number as printf writes it, and the end or a blank after it. */
 static bool
 number_read(const char **text, char end, uint64_t max, uint64_t *out)
 {
@@ -103,7 +103,7 @@ number_read(const char **text, char end, uint64_t max, uint64_t *out)
 	return true;
 }
 
-/* Hexadecimal digits, so many, and the end or a blank behind them. */
+/* Hexadecimal digits, so many, and the end or a blank after them. */
 static bool
 hex_read(const char **text, size_t len, char *out)
 {
@@ -118,7 +118,7 @@ hex_read(const char **text, size_t len, char *out)
 	return true;
 }
 
-/* Is this word the next? Moves behind it and a blank. */
+/* Is this word the next? Moves after it and a blank. */
 static bool
 word_read(const char **text, const char *word)
 {
@@ -241,7 +241,7 @@ age_read(const char *name, const char *prefix, size_t prefix_len,
 	return digits == n && n <= 3 ? SCHEME_COUNTER : SCHEME_DATE;
 }
 
-/* BASE.1, BASE-20261121, and with the extension behind: mail-20261121.log. */
+/* BASE.1, BASE-20261121, and with the extension after: mail-20261121.log. */
 static void
 candidate_scheme(struct candidate *c, const char *base)
 {

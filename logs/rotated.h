@@ -52,7 +52,7 @@ void rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end);
 /* True when they stand before end in fd, or if there are none. */
 bool rotated_tail_is(const struct rotated_tail *t, int fd, uint64_t end);
 
-/* Finds the last place in fd where they stand; *end is behind it. */
+/* Finds the last place in fd where they stand; *end is after it. */
 bool rotated_tail_find(const struct rotated_tail *t, int fd, uint64_t *end);
 
 /*

@@ -33,7 +33,7 @@ int unpack_open(const struct unpack *u, const char *path, pid_t *pid,
     char *error, size_t size);
 
 /*
- * Waits for its end, behind all that it had to say; with stop it is ended
+ * Waits for its end, after all that it had to say; with stop it is ended
  * before. 0, or -1 with a message when it could not read the whole file.
  */
 int unpack_close(const struct unpack *u, const char *path, pid_t pid,

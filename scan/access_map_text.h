@@ -18,7 +18,7 @@
 
 struct access_header {
 	int64_t generation;
-	uint64_t sum; /* of everything in the file behind the first line */
+	uint64_t sum; /* of everything in the file after the first line */
 };
 
 /*

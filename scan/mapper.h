@@ -2,7 +2,7 @@
  * mapper - the part of abictl that keeps root, for the access map only.
  *
  * A map in Postfix's directory can be written by root alone. So before abictl
- * takes the identity of the filter's user, it leaves a child behind that reads
+ * takes the identity of the filter's user, it leaves a child after that reads
  * nothing but the published snapshot and writes nothing but the map.
  */
 #ifndef MAPPER_H

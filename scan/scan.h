@@ -83,7 +83,7 @@ void scan_forget(struct scan *s);
 void scan_time(struct scan *s, time_t now);
 
 /*
- * The next hit in a text of whole lines, from *pos on; moves *pos behind it.
+ * The next hit in a text of whole lines, from *pos on; moves *pos after it.
  * False when there is none. hit is the one of the call before: a line that is
  * said to have come N times is handed out N times.
  */

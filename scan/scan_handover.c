@@ -56,7 +56,7 @@ scan_handover(struct store *store, const char *source,
 
 	/*
 	 * A clock was wrong: what is there now may have been counted, but what
-	 * comes after it, behind a position of its own, was not.
+	 * comes after it, after a position of its own, was not.
 	 */
 	if (h.after > now)
 		h.after = h.begun ? 0 : now;

@@ -151,7 +151,7 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 		    cfg->blacklist.snapshot, s->count);
 	else
 		say(WARN, "blacklist", "%s is not of the store's list: the "
-		    "next scan mends that", cfg->blacklist.snapshot);
+		    "next scan fixes that", cfg->blacklist.snapshot);
 }
 
 static void
@@ -170,7 +170,7 @@ test_map(const struct config *cfg, const struct snapshot *s)
 	else
 		say_try(WARN, "access map", selftest_abictl("scan"),
 		    "%s is not of the snapshot's list: the next scan by root "
-		    "mends that, as with map.conf", map);
+		    "fixes that, as with map.conf", map);
 }
 
 void

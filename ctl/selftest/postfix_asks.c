@@ -46,7 +46,7 @@ item(const char **s, const char **start)
 	return (size_t)(p - *start);
 }
 
-/* Is a setting, as timeout, given in braces behind a target? */
+/* Is a setting, as timeout, given in braces after a target? */
 static bool
 has_setting(const char *text, size_t n, const char *name)
 {

@@ -108,7 +108,7 @@ postfix_release(struct postfix *p)
 	p->parameters = p->overrides = NULL;
 }
 
-/* The value behind "NAME = " at the beginning of a line. */
+/* The value after "NAME = " at the beginning of a line. */
 static bool
 line_value(const char *text, const char *name, char *out, size_t size)
 {
@@ -159,7 +159,7 @@ port_number(const char *name)
 	return known != NULL ? ntohs((uint16_t)known->s_port) : 0;
 }
 
-/* The part of [HOST:]PORT behind the host. */
+/* The part of [HOST:]PORT after the host. */
 static const char *
 port_part(const char *name)
 {

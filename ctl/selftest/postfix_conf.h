@@ -59,7 +59,7 @@ bool postfix_value(const struct postfix *p, const struct postfix_service *s,
 int postfix_port(const struct postfix_service *s);
 
 /*
- * A value of spawn(8)'s arguments, as of user= and argv=, behind which all is
+ * A value of spawn(8)'s arguments, as of user= and argv=, after which all is
  * the program's; NULL, or false and "", without one. Cut to size.
  */
 const char *postfix_argument_at(const struct postfix_service *s,
@@ -76,7 +76,7 @@ struct postfix_ask {
 	bool has_default; /* default_action is set for it */
 	bool users;       /* comes to it for clients that have logged in */
 	bool strangers;   /* and for others */
-	bool users_late;  /* for users behind MAIL, however early smtpd asks */
+	bool users_late;  /* for users after MAIL, however early smtpd asks */
 };
 
 /*

@@ -66,7 +66,7 @@ meta_write(struct maria_store *s, const char *name, const char *value)
 	return maria_run(s, META_PUT) >= 0;
 }
 
-/* The place `rows` behind another; behind everything when the end is near. */
+/* The place `rows` after another; after everything when the end is near. */
 static int
 cursor_end(struct maria_store *s, const struct cursor *from, long rows,
     struct cursor *to)
@@ -92,7 +92,7 @@ cursor_end(struct maria_store *s, const struct cursor *from, long rows,
 }
 
 /*
- * Drops outdated ones of up to `rows` logins behind the cursor and moves it,
+ * Drops outdated ones of up to `rows` logins after the cursor and moves it,
  * to the beginning when the end was reached: *more is false then.
  */
 static bool

@@ -84,7 +84,7 @@ const struct maria_sql maria_sql[MARIA_STATEMENTS] = {
 	[LOGIN_ROWS] = { "SELECT ip_address, state_code, " SECONDS ", 0 "
 	    LOGIN_OF_USER, "ttnn", false },
 	[LOGIN_FORGET] = { "DELETE " LOGIN_OF_USER, "", false },
-	/* The last of so many rows behind a place. */
+	/* The last of so many rows after a place. */
 	[LOGIN_END] = { "SELECT sasl_username, ip_address FROM postfwd_logins "
 	    "WHERE sasl_username >= ? AND (sasl_username > ? OR "
 	    "ip_address > ?) ORDER BY sasl_username, ip_address "

@@ -4,7 +4,7 @@
  * libmariadb's non-blocking calls: each is started, and continued when its
  * socket is ready. When the time of an operation is over the socket is shut
  * down and the call continued with a timeout, so that it ends by itself and
- * leaves nothing behind. Everything from the server is hostile: the numbers of
+ * leaves nothing after. Everything from the server is hostile: the numbers of
  * parameters and columns must be those of our statement, texts are cut to
  * their buffers, and a server that asks for a file gets none.
  */

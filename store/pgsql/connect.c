@@ -40,7 +40,7 @@ environment_clean(void)
 	}
 }
 
-/* What may stand behind ? in a URL: nothing that names files to be read. */
+/* What may stand after ? in a URL: nothing that names files to be read. */
 static bool
 parameter_known(const char *name)
 {

@@ -121,7 +121,7 @@ PGresult *pgsql_run(struct pgsql_store *s, size_t count, size_t wanted,
 PGresult *pgsql_one(struct pgsql_store *s, enum pgsql_statement which,
     const struct pgsql_args *args);
 
-/* The same behind the lock of all who change offenders. */
+/* The same after the lock of all who change offenders. */
 PGresult *pgsql_locked(struct pgsql_store *s, enum pgsql_statement which,
     const struct pgsql_args *args);
 

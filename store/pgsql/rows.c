@@ -20,7 +20,7 @@ struct cursor {
 };
 
 /*
- * Looks at so many logins behind the cursor, drops the outdated ones and moves
+ * Looks at so many logins after the cursor, drops the outdated ones and moves
  * it. The number of rows seen, -1 on failure.
  */
 static long
@@ -79,7 +79,7 @@ pgsql_purge(struct store *store, const struct store_purge *p, long *removed)
 	return *removed > 0 ? STORE_FOUND : STORE_ABSENT;
 }
 
-/* --- iterating: a page at a time, each behind the last key of the other --- */
+/* --- iterating: a page at a time, each after the last key of the other --- */
 
 static const struct {
 	enum pgsql_statement all;

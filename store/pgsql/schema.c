@@ -1,7 +1,7 @@
 /*
  * store_pgsql_schema - the tables in PostgreSQL: making and upgrading them.
  *
- * That happens in one transaction and behind a lock, so that many filters may
+ * That happens in one transaction and after a lock, so that many filters may
  * find at once that it has to be done. What has to be done is sent together
  * with its end: if it takes longer than a filter waits, the server still ends
  * it, and the next one finds it done.
@@ -163,7 +163,7 @@ steps_add(const char **steps, size_t *count, const char *const *list)
 
 /*
  * A login too long for its column fails alone, so there is no hurry: whoever
- * reads a table for long, as a backup, must not make all others wait behind us.
+ * reads a table for long, as a backup, must not make all others wait after us.
  */
 static void
 widening_add(const char **steps, size_t *count, const struct shape *shape)

@@ -11,7 +11,7 @@
 #define STAMP(n) "(to_timestamp($" #n "::bigint) AT TIME ZONE 'UTC')"
 #define EPOCH(column) "floor(extract(epoch FROM " column "))::bigint"
 
-/* The rows behind a key, a page at a time: $1 one's own or '', then the key. */
+/* The rows after a key, a page at a time: $1 one's own or '', then the key. */
 #define PAGE(n) " LIMIT $" #n "::bigint"
 
 #define ACCOUNT "sasl_username, since, released, command_ran, found_by, " \
@@ -128,7 +128,7 @@ const char *const pgsql_statements[PG_STATEMENTS] = {
 	[PG_LOGIN_FORGET] = "WITH gone AS (DELETE FROM postfwd_logins "
 	    "WHERE sasl_username = $1 RETURNING 1) SELECT count(*) FROM gone",
 	/*
-	 * Looks at $1 rows behind ($2, $3), or behind where the last purge
+	 * Looks at $1 rows after ($2, $3), or after where the last purge
 	 * stopped if $4 (and notes it), and drops those not from $5 to $6.
 	 */
 	[PG_LOGIN_PURGE] = "WITH seen AS MATERIALIZED (SELECT sasl_username, "

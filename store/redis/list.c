@@ -13,7 +13,7 @@
 
 /*
  * What a listing script is given and gives: two texts that say where it goes
- * on; the second is "" at the end. The rows are behind them.
+ * on; the second is "" at the end. The rows are after them.
  */
 struct geo {
 	char user[STORE_TEXT_MAX];

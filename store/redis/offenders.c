@@ -20,14 +20,14 @@ redis_offender_pack(const struct store_offender *o, char *out, size_t size)
 	    o->note);
 }
 
-/* Reads a number and the character behind it. */
+/* Reads a number and the character after it. */
 static bool
-number_take(const char **text, char behind, long *out)
+number_take(const char **text, char after, long *out)
 {
 	size_t n = strcspn(*text, " :");
 	char digits[24];
 
-	if ((*text)[n] != behind || n >= sizeof(digits))
+	if ((*text)[n] != after || n >= sizeof(digits))
 		return false;
 	memcpy(digits, *text, n);
 	digits[n] = '\0';
@@ -69,7 +69,7 @@ redis_hit_pack(const char *rule, const char *key, char *out, size_t size)
 
 /*
  * KEYS[1..4]: offenders, listed, past, generation. put() writes one, next()
- * makes another generation: behind a flush it begins elsewhere, so that no two
+ * makes another generation: after a flush it begins elsewhere, so that no two
  * lists have the same.
  */
 static const char offenders_lua[] =

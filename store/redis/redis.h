@@ -62,7 +62,7 @@ size_t redis_reader_room(const struct redis_reader *r);
 enum redis_progress redis_reader_feed(struct redis_reader *r,
     const char *bytes, size_t n);
 
-/* Bytes behind the reply. */
+/* Bytes after the reply. */
 size_t redis_reader_rest(const struct redis_reader *r);
 
 /* Forgets all bytes, for a new connection; the last reply is kept. */
@@ -166,7 +166,7 @@ struct redis_script {
 /* Forgets what was being made. */
 void redis_command_begin(struct redis_store *s);
 
-/* Begins a command, behind those that are there; its words follow. */
+/* Begins a command, after those that are there; its words follow. */
 void redis_command(struct redis_store *s);
 void redis_word(struct redis_store *s, const char *text);
 void redis_word_number(struct redis_store *s, int64_t number);

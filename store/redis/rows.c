@@ -12,7 +12,7 @@
 #define PURGE_ROWS 1000 /* in one script: others wait meanwhile */
 
 /*
- * Looks at the logins of users behind a name, until it has seen enough rows.
+ * Looks at the logins of users after a name, until it has seen enough rows.
  * KEYS: users, purge. ARGV: what a user's keys begin with, where to begin
  * ("" = where the last one stopped, and note where this one does), rows, from,
  * until: times of logins that stay. Gives rows seen, rows removed, where to go

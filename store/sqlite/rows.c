@@ -46,7 +46,7 @@ login_drop(struct sqlite_store *s, sqlite3_stmt *scan, long *removed)
 }
 
 /*
- * Looks at up to `rows` logins behind the cursor and drops the outdated ones;
+ * Looks at up to `rows` logins after the cursor and drops the outdated ones;
  * moves the cursor, to the beginning when the end was reached. The number of
  * rows seen, -1 on failure.
  */

@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "store/sqlite/sqlite.h"
 
-#define RANGE_END "\xff" /* behind every text that is UTF-8 */
+#define RANGE_END "\xff" /* after every text that is UTF-8 */
 #define WAL_PAGES 1000      /* a checkpoint each so many pages ... */
 #define WAL_WINDOW 8        /* ... by who writes the first few of them ... */
 #define WAL_ROWS 100        /* ... or so many rows at once */

@@ -147,7 +147,7 @@ const char sqlite_plugin_look[] =
 /*
  * Several rows of a user and address become one, with all their logins, the
  * latest time and the country known last: the greatest of the texts in which
- * it stands behind the time. Users are folded as store_user() does it. A column
+ * it stands after the time. Users are folded as store_user() does it. A column
  * may hold what it is not for; what has a NUL inside is no name.
  */
 const char sqlite_plugin_merge[] =

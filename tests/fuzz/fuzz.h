@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The input with a NUL behind it; for the caller to free. */
+/* The input with a NUL after it; for the caller to free. */
 static inline char *
 fuzz_copy(const uint8_t *data, size_t size)
 {

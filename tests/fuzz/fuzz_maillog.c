@@ -58,7 +58,7 @@ written(struct maillog *m, const uint8_t *data, size_t size)
 	bool found;
 
 	lines_make(&lines, &made);
-	line = malloc(made.len); /* so that reading behind it is seen */
+	line = malloc(made.len); /* so that reading after it is seen */
 	HOLDS(line != NULL);
 	memcpy(line, made.text, made.len);
 	found = maillog_line(m, line, made.len, &hit);
@@ -73,24 +73,24 @@ written(struct maillog *m, const uint8_t *data, size_t size)
 
 /*
  * What is before the address: a client's name in the DNS at most, never what a
- * client sends, which Postfix writes in <> or behind a '='.
+ * client sends, which Postfix writes in <> or after a '='.
  */
 static void
 stands_right(const struct maillog_hit *hit, const char *head)
 {
 	static const char phrase[] = " does not resolve to address ";
 	const char *line = hit->line.s, *p = hit->address.s;
-	const char *end = line + hit->line.len, *behind = p + hit->address.len;
+	const char *end = line + hit->line.len, *after = p + hit->address.len;
 	size_t before = (size_t)(p - line), len = sizeof(phrase) - 1;
 
 	HOLDS(before > len);
 	if (p[-1] != '[') {
 		HOLDS(memcmp(p - len, phrase, len) == 0);
 		HOLDS(hit->rule == MAILLOG_HOSTNAME_MISMATCH);
-		HOLDS(behind == end || *behind == ':' || *behind == '\r');
+		HOLDS(after == end || *after == ':' || *after == '\r');
 		return;
 	}
-	HOLDS(behind < end && *behind == ']');
+	HOLDS(after < end && *after == ']');
 	for (p--; strchr("-._", p[-1]) != NULL ||
 	     (p[-1] >= 'a' && p[-1] <= 'z') || (p[-1] >= 'A' && p[-1] <= 'Z') ||
 	     (p[-1] >= '0' && p[-1] <= '9');

@@ -7,7 +7,7 @@
 
 #include "ctl/selftest/postfix_conf.h"
 
-/* Ends a text at an empty line; what is behind that, or "". */
+/* Ends a text at an empty line; what is after that, or "". */
 static char *
 part_next(char *text)
 {

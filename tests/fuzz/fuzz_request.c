@@ -1,5 +1,5 @@
 /*
- * The request reader and the walk behind it: a whole connection. Property:
+ * The request reader and the walk after it: a whole connection. Property:
  * every reply is one line that begins with "action=" and an empty line.
  */
 #include "fuzz.h"

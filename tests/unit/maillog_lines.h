@@ -416,7 +416,7 @@ lines_judge(const struct lines_made *m, bool found,
 	if (found && (hit->address.len != strlen(m->address) ||
 	    memcmp(hit->address.s, m->address, hit->address.len) != 0))
 		return "a stranger";
-	/* A login is not believed where a line may be cut, or behind that. */
+	/* A login is not believed where a line may be cut, or after that. */
 	if (m->login && (m->maybe_cut ||
 	    strstr(m->text, " sasl_sender=") != NULL))
 		return NULL;

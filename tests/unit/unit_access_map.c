@@ -799,7 +799,7 @@ tools(void **state)
 	assert_int_equal(shell("i=0; while kill -0 $(cat bin/tool.pid) && "
 	    "! grep -q '^State:.Z' /proc/$(cat bin/tool.pid)/status; "
 	    "do i=$((i + 1)); test $i -lt 100000 || exit 1; done"), 0);
-	/* One that leaves somebody behind with its output. */
+	/* One that leaves somebody after with its output. */
 	program("tool", "#!/bin/sh\nsleep 1000 & echo $! > \"$0.pid\"; echo x\n");
 	start = clock_ms();
 	assert_int_equal(tool_run(argv, -1, -1, 30, error, sizeof(error)), 0);

@@ -76,7 +76,7 @@ static const struct row {
 	    "" },
 	{ "one of two", 2, BYTES(OTHER A("\4") ASKED A("\5")), "5" },
 	{ "alias", 2, BYTES(ASKED CNAME ALIAS ALIAS A("\4")), "4" },
-	{ "alias behind", 2, BYTES(ALIAS A("\4") ASKED CNAME ALIAS), "4" },
+	{ "alias after", 2, BYTES(ALIAS A("\4") ASKED CNAME ALIAS), "4" },
 	{ "alias in upper case", 2, BYTES(ASKED CNAME UPPER ALIAS A("\4")),
 	    "4" },
 	{ "two aliases", 3, BYTES(ALIAS CNAME OTHER OTHER A("\4")

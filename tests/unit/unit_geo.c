@@ -328,7 +328,7 @@ a_database_cut_while_it_is_mapped_does_not_kill(void **state)
 		overwrite(bytes, len);
 		expect("2a02:d540::a", "DE");
 	}
-	/* It grows: still the same database, with rubbish behind it. */
+	/* It grows: still the same database, with rubbish after it. */
 	assert_int_equal(truncate(path, (off_t)len + 8192), 0);
 	find("81.2.69.142", &(struct geo){ .located = false });
 	overwrite(bytes, len);

@@ -138,7 +138,7 @@ source(bool follow)
 	return s;
 }
 
-/* Reads all there is at present, behind what was read. */
+/* Reads all there is at present, after what was read. */
 static void
 read_all(struct logsource *s)
 {

@@ -1217,7 +1217,7 @@ row_compare(const void *a, const void *b)
 }
 
 /*
- * Rows in an order of our own, and without what is behind the ends of texts:
+ * Rows in an order of our own, and without what is after the ends of texts:
  * to be compared byte by byte.
  */
 static void

@@ -1058,7 +1058,7 @@ the_wal_is_written_back(void **state)
 
 /* --- locks of others, once more --- */
 
-/* Two that wait: the second must not wait once more behind the first. */
+/* Two that wait: the second must not wait once more after the first. */
 static int
 child_waits(int n)
 {
