@@ -18,272 +18,13 @@
 #include <unistd.h>
 
 #include "logs/filewatch.h"
+#include "logs/logfile_find.h"
 #include "base/log.h"
 #include "logs/rotated.h"
 #include "base/text.h"
 
 #define BUFFER_SIZE 262144
 #define CUT 131072 /* of a line that is longer than the buffer */
-
-struct logfile {
-	char path[PATH_MAX]; /* as it is called */
-	char real[PATH_MAX]; /* without symbolic links, as far as known */
-	int fd;              /* -1: there is no file at present */
-	struct rotated_mark mark;
-	struct rotated_mark left; /* the file before, nothing read since */
-	bool moved_on;            /* `left` is where it stands */
-	char head[ROTATED_HEAD_MAX];
-	bool at_end; /* look at the file first, it may have changed */
-	char *buf;   /* what was read from mark.offset on */
-	size_t given, len; /* of it: handed out, filled */
-	uint64_t given_bytes; /* of the file; more than `given` of a cut line */
-	int watch;
-	bool watch_old;
-	char *error;
-	size_t error_size;
-};
-
-static int
-fail(const struct logfile *f, const char *why)
-{
-	snprintf(f->error, f->error_size, "%s: %s", f->path, why);
-	return -1;
-}
-
-/* --- which file is the one --- */
-
-/* Goes on with an open file at an offset of it; the mark is for that. */
-static void
-file_take(struct logfile *f, int fd, const struct stat *st)
-{
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = fd;
-	f->mark.dev = st->st_dev;
-	f->mark.ino = st->st_ino;
-	f->mark.finished = false;
-	f->given = f->len = 0;
-	f->given_bytes = 0;
-	f->at_end = false;
-	f->watch_old = true;
-	if (pread(fd, f->head, f->mark.head, 0) != (ssize_t)f->mark.head)
-		f->at_end = true; /* it has been cut just now */
-}
-
-/* Begins with a file. */
-static void
-file_begin(struct logfile *f, int fd, const struct stat *st)
-{
-	f->mark.offset = 0;
-	f->mark.head = 0;
-	f->mark.tail.len = 0;
-	f->mark.after = 0;
-	rotated_print(f->mark.print, f->head, 0);
-	file_take(f, fd, st);
-}
-
-/*
- * Goes on after the last lines that were read, if a file that should be
- * another one has them: it was written anew, by an editor or by sed -i.
- */
-static bool
-file_resume(struct logfile *f, int fd, const struct stat *st)
-{
-	uint64_t end;
-
-	if (!rotated_tail_find(&f->mark.tail, fd, &end))
-		return false;
-	f->mark.offset = end;
-	f->mark.head = end < ROTATED_HEAD_MAX ? (size_t)end : ROTATED_HEAD_MAX;
-	f->moved_on = false;
-	file_take(f, fd, st);
-	rotated_print(f->mark.print, f->head, f->mark.head);
-	log_info("%s: was edited: read on from byte %" PRIu64 ", after the "
-		 "last line that was read before",
-	    f->path, end);
-	return true;
-}
-
-/* Opens what has the name now: -1 when nothing has, -2 on an error. */
-static int
-live_open(struct logfile *f, struct stat *st)
-{
-	char *real = realpath(f->path, NULL);
-	int fd;
-
-	if (real != NULL)
-		snprintf(f->real, sizeof(f->real), "%s", real);
-	free(real);
-	/* A device could do something when it is opened. */
-	if (stat(f->path, st) == 0 && !S_ISREG(st->st_mode)) {
-		fail(f, S_ISDIR(st->st_mode) ? strerror(EISDIR) :
-					       "not a regular file");
-		return -2;
-	}
-	fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && fstat(fd, st) == 0 && S_ISREG(st->st_mode))
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	fail(f, fd < 0 ? strerror(errno) : "not a regular file");
-	return fd < 0 && errno == ENOENT ? -1 : -2;
-}
-
-/* Tells that something may be missing, and what is taken for counted. */
-static void
-lost_tell(const struct logfile *f)
-{
-	char when[32], counted[96] = "";
-
-	text_time(when, sizeof(when), f->mark.last);
-	if (f->mark.last > 0)
-		snprintf(counted, sizeof(counted),
-		    ", and lines up to %s are taken for counted", when);
-	log_warning("%s: removed, compressed, edited or cut short: what came "
-		    "after byte %" PRIu64 " of it is not read%s",
-	    f->path, f->mark.offset, counted);
-}
-
-/*
- * The file of the mark cannot be found. If it was edited, it goes on; else
- * what it may have had is told, and the next one in time is begun. live: what
- * has the name now.
- */
-static int
-file_lost(struct logfile *f, int live, struct stat *st)
-{
-	time_t after = f->mark.finished ? 0 : f->mark.last;
-	struct stat next_st;
-	int next;
-
-	if (live < 0) {
-		f->at_end = true;
-		return 0; /* not before something comes */
-	}
-	if (file_resume(f, live, st))
-		return 0;
-	next = rotated_next(f->real, &f->mark, &next_st);
-	if (next >= 0) {
-		close(live);
-		live = next;
-		*st = next_st;
-		/* It was rotated after it was edited. */
-		if (file_resume(f, live, st))
-			return 0;
-	}
-	if (!f->mark.finished && f->mark.head > 0)
-		lost_tell(f);
-	f->moved_on = false;
-	file_begin(f, live, st);
-	f->mark.after = after;
-	return 0;
-}
-
-/* True when it has the name still. */
-static bool
-has_name(const struct logfile *f, const struct stat *st)
-{
-	struct stat now;
-
-	return stat(f->path, &now) == 0 && now.st_ino == st->st_ino &&
-	    now.st_dev == st->st_dev;
-}
-
-/*
- * Begins with the file that has the name and of which nothing was read: it may
- * have been copied and cut since, then the copy comes first.
- */
-static void
-file_begin_unread(struct logfile *f, int live, struct stat *st)
-{
-	struct stat copy_st;
-	int copy = rotated_next(f->real, &f->mark, &copy_st);
-
-	/* If it was moved away meanwhile, that is what comes after it. */
-	if (copy >= 0 && has_name(f, st)) {
-		close(live);
-		file_begin(f, copy, &copy_st);
-		return;
-	}
-	if (copy >= 0)
-		close(copy);
-	file_begin(f, live, st);
-}
-
-/* Finds the file of the mark. -1 on an error; without a file fd is -1. */
-static int
-file_find(struct logfile *f)
-{
-	struct stat st, other_st;
-	int live = live_open(f, &st), other;
-	bool same;
-
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fd = -1;
-	if (live == -2)
-		return -1;
-	same = live >= 0 && rotated_is(live, &st, &f->mark, false);
-	if (same && f->mark.head == 0) {
-		file_begin_unread(f, live, &st);
-		return 0;
-	}
-	/* Written anew by an editor, or brought back from a backup. */
-	if (!same && live >= 0 && f->mark.head == ROTATED_HEAD_MAX)
-		same = rotated_is(live, &st, &f->mark, true);
-	if (same) {
-		file_take(f, live, &st);
-		return 0;
-	}
-	other = rotated_find(f->real, &f->mark, &other_st);
-	if (other < 0)
-		return file_lost(f, live, &st);
-	if (live >= 0)
-		close(live);
-	file_take(f, other, &other_st);
-	return 0;
-}
-
-/* The file after the one that was moved away, if it has begun: -1, -2. */
-static int
-file_next(struct logfile *f, struct stat *st)
-{
-	struct stat between_st;
-	int live = live_open(f, st), between;
-
-	if (live == -2)
-		return -2;
-	between = rotated_next(f->real, &f->mark, &between_st);
-	if (between >= 0) {
-		if (live >= 0)
-			close(live);
-		*st = between_st;
-		return between;
-	}
-	if (live >= 0 && st->st_size > 0)
-		return live;
-	if (live >= 0)
-		close(live);
-	return -1;
-}
-
-/*
- * Goes on with the next file. If the one before was not moved away but is
- * gone, the next may be what an editor has made of it.
- */
-static void
-file_move(struct logfile *f, int next, const struct stat *st)
-{
-	time_t after = f->mark.finished ? 0 : f->mark.last;
-
-	if (file_resume(f, next, st))
-		return;
-	if (!f->moved_on)
-		f->left = f->mark;
-	f->moved_on = true;
-	file_begin(f, next, st);
-	f->mark.after = after;
-}
 
 struct logfile *
 logfile_open(const char *path, const char *position, char *error, size_t size)
@@ -303,22 +44,22 @@ logfile_open(const char *path, const char *position, char *error, size_t size)
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	snprintf(f->real, sizeof(f->real), "%s", path);
 	if (strlen(path) >= sizeof(f->path)) {
-		fail(f, strerror(ENAMETOOLONG));
+		logfile_fail(f, strerror(ENAMETOOLONG));
 		rc = -1;
 	} else if (position[0] == '\0') {
 		/* Older than now is what was rotated before. */
 		clock_gettime(CLOCK_REALTIME, &f->mark.newest);
-		fd = live_open(f, &st);
+		fd = logfile_live(f, &st);
 		if (fd >= 0)
-			file_begin(f, fd, &st);
+			logfile_begin(f, fd, &st);
 		rc = fd < 0 ? -1 : 0;
 	} else if (!rotated_mark_parse(position, &f->mark)) {
-		fail(f, "the stored position cannot be understood");
+		logfile_fail(f, "the stored position cannot be understood");
 		rc = -1;
 	} else {
-		rc = file_find(f);
+		rc = logfile_find(f);
 		if (rc == 0 && f->fd < 0)
-			rc = fail(f, strerror(ENOENT));
+			rc = logfile_fail(f, strerror(ENOENT));
 	}
 	if (rc == 0)
 		return f;
@@ -407,7 +148,7 @@ long_line(struct logfile *f, const char **text, size_t *len)
 	} while ((n > 0 && nl == NULL) || (n < 0 && errno == EINTR));
 	f->len = CUT;
 	if (n < 0)
-		return fail(f, strerror(errno));
+		return logfile_fail(f, strerror(errno));
 	f->given_bytes = at - f->mark.offset;
 	if (nl == NULL)
 		return 0;
@@ -455,12 +196,12 @@ file_end(struct logfile *f)
 
 	f->at_end = true;
 	if (fstat(f->fd, &st) != 0)
-		return fail(f, strerror(errno));
+		return logfile_fail(f, strerror(errno));
 	if ((uint64_t)st.st_size < f->mark.offset)
-		return file_find(f) != 0 ? END_ERROR :
+		return logfile_find(f) != 0 ? END_ERROR :
 		    f->fd >= 0	     ? END_AGAIN : END_WAIT;
 	newest_note(f, &st.st_mtim);
-	if (has_name(f, &st)) {
+	if (logfile_has_name(f, &st)) {
 		f->mark.finished = false;
 		f->mark.after = 0;
 		return END_WAIT;
@@ -468,7 +209,7 @@ file_end(struct logfile *f)
 	/* One that has no name was perhaps not moved away but replaced. */
 	f->mark.finished = f->len == 0 &&
 	    (f->mark.finished || st.st_nlink > 0);
-	next = file_next(f, &path_st);
+	next = logfile_next(f, &path_st);
 	if (next < 0)
 		return next == -2 ? END_ERROR : END_WAIT;
 	/* Until the next had begun, this one could still be written to. */
@@ -478,7 +219,7 @@ file_end(struct logfile *f)
 		close(next);
 		return more ? END_AGAIN : END_LINE;
 	}
-	file_move(f, next, &path_st);
+	logfile_move(f, next, &path_st);
 	return END_AGAIN;
 }
 
@@ -505,7 +246,7 @@ read_begin(struct logfile *f)
 		f->at_end = false;
 		f->given = f->len = 0;
 		if (f->fd < 0 || !file_same(f))
-			return file_find(f);
+			return logfile_find(f);
 	}
 	f->len -= f->given;
 	memmove(f->buf, f->buf + f->given, f->len);
@@ -532,7 +273,7 @@ logfile_read(struct logfile *f, const char **text, size_t *len, char *error,
 		n = pread(f->fd, f->buf + f->len, BUFFER_SIZE - f->len,
 		    (off_t)(f->mark.offset + f->len));
 		if (n < 0 && errno != EINTR)
-			return fail(f, strerror(errno));
+			return logfile_fail(f, strerror(errno));
 		if (n < 0)
 			continue;
 		nl = memrchr(f->buf + f->len, '\n', (size_t)n);
