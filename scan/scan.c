@@ -30,11 +30,13 @@
 static void
 own_add(struct scan *s, const char *action)
 {
-	char *out = s->own[s->own_count];
+	char *out;
 	size_t n;
 
-	if (action == NULL || action_only_logs(action))
+	if (action == NULL || action_only_logs(action) ||
+	    s->own_count == SCAN_OWN_MAX)
 		return;
+	out = s->own[s->own_count];
 	/* Verb or code, and perhaps an enhanced status code. */
 	action += strcspn(action, " ");
 	action += strspn(action, " ");
@@ -189,6 +191,7 @@ void
 scan_init(struct scan *s, const struct config *cfg)
 {
 	uint64_t nonce;
+	int i;
 
 	memset(s, 0, sizeof(*s));
 	s->cfg = cfg;
@@ -196,11 +199,10 @@ scan_init(struct scan *s, const struct config *cfg)
 		rules_parse(cfg->blacklist.rules, &s->rules);
 	snprintf(s->own[s->own_count++], sizeof(s->own[0]), "%s",
 	    ACCESS_MAP_TEXT);
-	own_add(s, cfg->reputation.action);
-	own_add(s, cfg->blacklist.action);
-	own_add(s, cfg->geocount.action);
-	own_add(s, cfg->geocount.address_action);
-	own_add(s, cfg->accounts.action);
+	for (i = 0; i < config_option_count; i++)
+		if (config_options[i].type == CONFIG_ACTION)
+			own_add(s, *(const char *const *)((const char *)cfg +
+			    config_options[i].offset));
 	if (former_holds(cfg))
 		own_add(s, "REJECT");
 	maillog_init(&s->log, &s->rules);

@@ -20,7 +20,7 @@
 #include "config/rules.h"
 #include "store/store.h"
 
-#define SCAN_OWN_MAX 8 /* texts of our own refusals */
+#define SCAN_OWN_MAX 16 /* texts of our own refusals */
 
 /* What was seen. */
 struct scan_counts {

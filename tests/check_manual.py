@@ -240,6 +240,19 @@ class Rules(unittest.TestCase):
         self.assertIn(f"REJECT {text}", read(CONF_5))
 
 
+class Checks(unittest.TestCase):
+    """abichecker(8) and the table of policy.c."""
+
+    def test_every_check_is_there_in_order(self):
+        checks = re.findall(r"^\t&(\w+)_check,$", read("policy.c"), re.MULTILINE)
+        self.assertIn("geocount", checks)
+        page = read(CHECKER_8)
+        first = page[:page.index("\n.Sh ", page.index(".It Cm accounts\n"))]
+        self.assertEqual(re.findall(r"^\.It Cm ([a-z]+)$", first, re.MULTILINE), checks)
+        for name in checks:
+            self.assertRegex(name, "^[a-z]{1,11}$")
+
+
 class Commands(unittest.TestCase):
     """abictl(8) and `abictl --help`."""
 

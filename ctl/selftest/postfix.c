@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy.h"
 #include "ctl/selftest/selftest.h"
 #include "ctl/selftest/postfix.h"
 #include "base/suggest.h"
@@ -168,12 +169,17 @@ test_default(const struct instance *in, const struct asker *a,
 	    label(a->service, who, sizeof(who)));
 }
 
-/* Is one of these checks in force? */
+/* Is there a check in force for clients that have logged in, or for others? */
 static bool
-any_check(const struct config *cfg, const char *a, const char *b, const char *c)
+any_check(const struct config *cfg, bool users)
 {
-	return config_makes(cfg, a) || config_makes(cfg, b) ||
-	       config_makes(cfg, c);
+	int i;
+
+	for (i = 0; policy_checks[i] != NULL; i++)
+		if ((policy_checks[i]->audience == AUDIENCE_AUTHENTICATED) ==
+			users && config_makes(cfg, policy_checks[i]->name))
+			return true;
+	return false;
 }
 
 /* Is it a service for users: submission, or one with logins of its own? */
@@ -204,10 +210,10 @@ test_audience(const struct instance *in, const struct asker *a,
     const struct config *cfg, bool asks, bool users, bool strangers)
 {
 	bool needs_users = is_for_users(in, a->service) &&
-			   any_check(cfg, "accounts", "authbl", "geocount");
+			   any_check(cfg, true);
 	bool needs_strangers =
 	    is_for_strangers(a->service) &&
-	    any_check(cfg, "whitelist", "blacklist", "reputation");
+	    any_check(cfg, false);
 	char who[160];
 
 	label(a->service, who, sizeof(who));
