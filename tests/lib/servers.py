@@ -22,17 +22,12 @@ import sys
 import tempfile
 import time
 
+import ports
+
 START_LIMIT = 60  # seconds
 STOP_LIMIT = 30
 PR_SET_PDEATHSIG = 1
 PASSWORD = "se-cret%/@:x"  # what a URL must encode
-
-
-def free_port():
-    """A port of loopback that nobody has at the moment."""
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def encode(text):
@@ -78,7 +73,7 @@ class Server:
         certificate for 127.0.0.1 by an authority of its own, ca_file."""
         self.options = [*(() if durable else self.hasty), *options]
         self.tls = tls
-        self.port = free_port()
+        self.port = ports.take()
         self.process = None
         self.directory = tempfile.mkdtemp(prefix=f"abichecker-{self.kind}.")
         os.chmod(self.directory, 0o755)
