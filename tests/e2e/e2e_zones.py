@@ -11,7 +11,8 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+TESTS = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(TESTS, "..", "lib"), TESTS]
 
 import dnsstub  # noqa: E402
 import ports  # noqa: E402
