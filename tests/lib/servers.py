@@ -54,6 +54,15 @@ def descendants(pid):
     return found
 
 
+def stands(pid):
+    """Has each thread of a process stopped, or ended?"""
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as f:
+            if f.read().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True
+
+
 class Server:
     """One server; start() it, and stop() it in the end."""
 
@@ -200,6 +209,11 @@ class Server:
     def pause(self):
         """It answers nothing, and refuses nothing."""
         self.signal(signal.SIGSTOP)
+        end = time.monotonic() + STOP_LIMIT
+        while not all(stands(pid) for pid in [self.process.pid, *descendants(self.process.pid)]):
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self.kind} does not stand still")
+            time.sleep(0.002)
 
     def resume(self):
         self.signal(signal.SIGCONT)
