@@ -187,7 +187,7 @@ class TwoHosts(OnServer):
             self.assertEqual(host.log_lines("store: "), [])
 
     def test_both_find_it_at_the_same_moment(self):
-        hosts, commands = self.account_hosts()
+        hosts, commands = self.account_hosts(**e2e_accounts.Commands.TIME_TO_MEET)
         users = [f"user{number}@example.org" for number in range(ROUNDS)]
         filters = [self.filter(host) for host in hosts]
         for number, user in enumerate(users):
@@ -200,7 +200,7 @@ class TwoHosts(OnServer):
         self.assert_once(hosts, commands, users)
 
     def test_ten_filters_of_each_find_it_at_the_same_moment(self):
-        hosts, commands = self.account_hosts()
+        hosts, commands = self.account_hosts(**e2e_accounts.Commands.TIME_TO_MEET)
         filters = [self.filter(hosts[number % 2]) for number in range(20)]
         users = [f"user{number}@example.org" for number in range(5)]
         for number, user in enumerate(users):
