@@ -130,7 +130,7 @@ class Runner(unittest.TestCase):
     def test_what_a_suite_leaves_running_is_killed_and_no_other_one(self):
         leaves = self.script("unit_leaves_fake", f"""
             {PASSES}; (setsid sleep 61 & echo $! >{self.file('left')}) </dev/null""")
-        stays = self.script("unit_stays_fake", f"""
+        stays = self.script("unit_stays_fake", """
             echo 1..1; setsid sleep 62 & sleep 6; kill $! && echo ok 1""")
         lines = self.run_suites(leaves, stays, status=0, JOBS="2")
         self.assertEqual(lines[-1], "2 passed, 0 failed, 0 skipped")
