@@ -76,7 +76,7 @@ seconds_of()
 	case $1 in
 	all|install)	echo 40 0 ;;
 	demo)		echo 40 20 ;;
-	check)		echo 75 900 ;;
+	check)		echo 75 300 ;;
 	check-systems)	echo 0 800 ;;
 	*)		return 1 ;;
 	esac

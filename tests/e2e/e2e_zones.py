@@ -11,9 +11,11 @@ import time
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+TESTS = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(TESTS, "..", "lib"), TESTS]
 
 import dnsstub  # noqa: E402
+import ports  # noqa: E402
 import testenv  # noqa: E402
 from dnsstub import DnsStub, a, aliases, first, nxdomain, rcode, silence, slow  # noqa: E402
 from filter import DUNNO, duration  # noqa: E402
@@ -175,7 +177,9 @@ class Patience(AccountTest):
 class Servers(AccountTest):
     """Those of resolv.conf: another one when one is silent, and new ones when it changes."""
 
-    def server(self, host):
+    def server(self, number):
+        """On an address that ends so."""
+        host = ports.address(number)
         dns = DnsStub(host=host, port=53)
         try:
             dns.start()
@@ -209,7 +213,7 @@ class Servers(AccountTest):
 
     def test_a_silent_one(self):
         """Half of the time is for the next one, which is the first one then."""
-        silent, good = self.server("127.0.0.77"), self.server("127.0.0.78")
+        silent, good = self.server(77), self.server(78)
         silent.default = silence
         site = AccountSite(good, {"authbl.resolver": None, "authbl.timeout": "2s",
                                   "authbl.recipient_zones": ""})
@@ -225,7 +229,7 @@ class Servers(AccountTest):
 
     def test_one_of_three(self):
         """Two silent ones in front take the whole time; the next request begins with another."""
-        servers = [self.server(f"127.0.0.{number}") for number in (77, 78, 79)]
+        servers = [self.server(number) for number in (77, 78, 79)]
         servers[0].default = servers[1].default = silence
         site = AccountSite(servers[2], {"authbl.resolver": None, "authbl.timeout": "2s",
                                         "authbl.recipient_zones": ""})
@@ -239,16 +243,16 @@ class Servers(AccountTest):
         self.assert_quick(STOPPED, filter_)
 
     def test_one_that_is_not_there(self):
-        good = self.server("127.0.0.78")
+        good = self.server(78)
         site = AccountSite(good, {"authbl.resolver": None})
         site.list_address()
-        filter_, _ = self.system_filter(site, "127.0.0.77", good.host)
+        filter_, _ = self.system_filter(site, ports.address(77), good.host)
         # Of two questions by one socket only one is told that nobody is there.
         self.assert_quick(STOPPED, filter_, seconds=1.5 + LATE)
         self.assert_quick(STOPPED, filter_, user="other@example.org")
 
     def test_changed_while_a_filter_runs(self):
-        old, new = self.server("127.0.0.77"), self.server("127.0.0.78")
+        old, new = self.server(77), self.server(78)
         site = AccountSite(new, {"authbl.resolver": None})
         site.list_address()
         filter_, conf = self.system_filter(site, old.host)

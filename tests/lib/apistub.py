@@ -30,6 +30,8 @@ import threading
 import time
 import urllib.parse
 
+import ports
+
 DAILY_LIMIT = 1000
 ABSENT = object()  # as the value of a field: leave the field out
 
@@ -262,8 +264,8 @@ class ApiStub:
 
     def start(self):
         self.stopping.clear()
+        self.port = self.port or ports.take()
         self._server = _Server(self, self.port)
-        self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02},
                          daemon=True).start()
         return self

@@ -27,6 +27,8 @@ import struct
 import threading
 import time
 
+import ports
+
 A, CNAME, OPT = 1, 5, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
 MEETING = 30  # seconds that questions wait for each other
@@ -275,6 +277,7 @@ class _Udp(socketserver.ThreadingUDPServer):
 
 
 class _Tcp(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
@@ -317,8 +320,8 @@ class DnsStub:
 
     def start(self):
         self.stopping.clear()
+        self.port = self.port or ports.take(self.host)
         self._servers = self._listen()
-        self.port = self._servers[0].server_address[1]
         for server in self._servers:
             server.stub = self
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02},
@@ -326,21 +329,17 @@ class DnsStub:
         return self
 
     def _listen(self):
-        """Servers for UDP and TCP on the same port, any if none was given."""
+        """Servers for UDP and TCP on the same port."""
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         _Udp.address_family = _Tcp.address_family = family
-        for last in (False,) * 20 + (True,):
-            udp = _Udp((self.host, self.port), _Udp.Handler)
-            if not self.tcp:
-                return [udp]
-            _Tcp.allow_reuse_address = bool(self.port)
-            try:
-                return [udp, _Tcp(udp.server_address[:2], _Tcp.Handler)]
-            except OSError:  # somebody else has this one for TCP
-                udp.server_close()
-                if last or self.port:
-                    raise
-        return []
+        udp = _Udp((self.host, self.port), _Udp.Handler)
+        if not self.tcp:
+            return [udp]
+        try:
+            return [udp, _Tcp((self.host, self.port), _Tcp.Handler)]
+        except OSError:  # somebody else has this one for TCP
+            udp.server_close()
+            raise
 
     def stop(self):
         self.stopping.set()

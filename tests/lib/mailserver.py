@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 
+import ports
 from testenv import (FILTER_USER, PATIENCE, at_exit, children, new_directory, process_name,
                      program, read_file, wait_until, write_file)
 
@@ -96,7 +97,7 @@ class MailServer:
         if command is None:
             command = f"{program('abichecker')} -c {site.conf}"
         policy = POLICY.format(timeout=timeout, default=default)
-        self.mx, self.submission = _free_ports(2)
+        self.mx, self.submission = ports.take(), ports.take()
         self._root = new_directory("postfix")
         self._master = None
         self._make_directories()
@@ -246,12 +247,3 @@ class _AuthServer(socketserver.ThreadingUnixStreamServer):
 
 def _reply(code, text):
     return f"{code} {text.decode(errors='replace')}"
-
-
-def _free_ports(count):
-    """Ports of loopback that nobody listens on, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -27,11 +27,15 @@
 # OUTPUT appears whole (temporary name, rename), so an existing one is
 # replaced as geoipupdate does it. Reserved networks may be used. Exit status 0,
 # or 1 and a message.
+#
+# In the directory of the variable MMDB_CACHE, if there is one, each database is
+# kept under a digest of what it was made of and by: making it takes a second.
 
 use strict;
 use warnings;
 
-use MaxMind::DB::Writer::Tree;
+use Digest::MD5;
+use File::Copy;
 
 my %types = (
     accuracy_radius => 'uint16',
@@ -66,6 +70,20 @@ sub record {
 
 die "usage: mmdb.pl OUTPUT LAYOUT < lines\n" if @ARGV != 2;
 my ( $output, $layout ) = @ARGV;
+my @lines     = <STDIN>;
+my $temporary = "$output.tmp$$";
+my $kept;
+if ( -d ( $ENV{MMDB_CACHE} // '' ) ) {
+    open my $self, '<:raw', $0 or die "mmdb.pl: $0: $!\n";
+    my $digest = Digest::MD5->new->addfile($self);
+    $digest->add( "\0$layout\0", @lines );
+    $kept = "$ENV{MMDB_CACHE}/" . $digest->hexdigest;
+    if ( copy( $kept, $temporary ) ) {
+        rename $temporary, $output or die "mmdb.pl: $output: $!\n";
+        exit 0;
+    }
+}
+require MaxMind::DB::Writer::Tree;
 ( $layout, my @options ) = split /,/, $layout;
 my %option = map { my ( $k, $v ) = split /=/, $_, 2; ( $k, $v // 1 ) } @options;
 die "mmdb.pl: unknown layout `$layout'\n"
@@ -88,23 +106,27 @@ my $tree = MaxMind::DB::Writer::Tree->new(
 );
 $tree->_set_build_epoch( $option{built} // 1795132800 );
 
-while ( my $line = <STDIN> ) {
+my $number = 0;
+for my $line (@lines) {
+    $number++;
     my ( $block, @words ) = split ' ', $line;
     next if !defined $block || $block =~ /^#/;
     $block =~ m{^[0-9a-fA-F:.]+/\d+$}
-      or die "mmdb.pl: line $.: `$block' is not a block\n";
+      or die "mmdb.pl: line $number: `$block' is not a block\n";
     my %word;
     for (@words) {
         /^(country|lat|lon|radius)=(.*)$/
-          or die "mmdb.pl: line $.: `$_' not understood\n";
+          or die "mmdb.pl: line $number: `$_' not understood\n";
         $word{$1} = $2;
     }
     eval { $tree->insert_network( $block, record( $layout, %word ) ); 1 }
-      or die "mmdb.pl: line $.: $@";
+      or die "mmdb.pl: line $number: $@";
 }
 
-my $temporary = "$output.tmp$$";
 open my $file, '>:raw', $temporary or die "mmdb.pl: $temporary: $!\n";
 $tree->write_tree($file);
 close $file or die "mmdb.pl: $temporary: $!\n";
+if ( defined $kept && copy( $temporary, "$kept.tmp$$" ) ) {
+    rename "$kept.tmp$$", $kept;
+}
 rename $temporary, $output or die "mmdb.pl: $output: $!\n";

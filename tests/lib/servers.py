@@ -22,17 +22,12 @@ import sys
 import tempfile
 import time
 
+import ports
+
 START_LIMIT = 60  # seconds
 STOP_LIMIT = 30
 PR_SET_PDEATHSIG = 1
 PASSWORD = "se-cret%/@:x"  # what a URL must encode
-
-
-def free_port():
-    """A port of loopback that nobody has at the moment."""
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def encode(text):
@@ -59,6 +54,15 @@ def descendants(pid):
     return found
 
 
+def stands(pid):
+    """Has each thread of a process stopped, or ended?"""
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as f:
+            if f.read().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True
+
+
 class Server:
     """One server; start() it, and stop() it in the end."""
 
@@ -78,7 +82,7 @@ class Server:
         certificate for 127.0.0.1 by an authority of its own, ca_file."""
         self.options = [*(() if durable else self.hasty), *options]
         self.tls = tls
-        self.port = free_port()
+        self.port = ports.take()
         self.process = None
         self.directory = tempfile.mkdtemp(prefix=f"abichecker-{self.kind}.")
         os.chmod(self.directory, 0o755)
@@ -205,6 +209,11 @@ class Server:
     def pause(self):
         """It answers nothing, and refuses nothing."""
         self.signal(signal.SIGSTOP)
+        end = time.monotonic() + STOP_LIMIT
+        while not all(stands(pid) for pid in [self.process.pid, *descendants(self.process.pid)]):
+            if time.monotonic() > end:
+                raise RuntimeError(f"{self.kind} does not stand still")
+            time.sleep(0.002)
 
     def resume(self):
         self.signal(signal.SIGCONT)

@@ -2,6 +2,7 @@
 it, waiting for conditions, and a Site: one configuration with its cache, store and log."""
 import atexit
 import contextlib
+import faulthandler
 import os
 import pwd
 import random
@@ -11,6 +12,7 @@ import signal
 import sqlite3
 import string
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -23,6 +25,7 @@ PROGRAMS = ("abichecker", "abictl")
 FILTER_USER = pwd.getpwnam("nobody")
 SPAWN_ENVIRONMENT = {"PATH": "/usr/bin:/bin"}  # all that spawn(8) leaves
 PATIENCE = 30  # seconds until a condition that must come true is given up
+CASE_LIMIT = float(os.environ.get("CASE_LIMIT") or 240)  # seconds for a case
 
 _scratch = None
 _cleanups = []
@@ -162,15 +165,32 @@ def write_file(path, text, mode=0o644, owner=None):
     return path
 
 
+class TooLong(BaseException):
+    """A case has had its time. No `except Exception` of it hears of this."""
+
+
 class TestCase(unittest.TestCase):
-    """A test case that fails when a program's sanitizer had something to say."""
+    """A test case that fails when a program's sanitizer had something to say, or when it does not
+    end: then it goes no further, and the next one begins."""
 
     maxDiff = None
 
     def run(self, result=None):
         before = sanitizer_reports()
         self.addCleanup(lambda: self.assertEqual(sanitizer_reports(), before))
-        return super().run(result)
+        handler = signal.signal(signal.SIGALRM, self._too_long)
+        # Again, if what it then waits for does not come either
+        signal.setitimer(signal.ITIMER_REAL, CASE_LIMIT, min(CASE_LIMIT, 2 * PATIENCE))
+        try:
+            return super().run(result)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, handler)
+
+    @staticmethod
+    def _too_long(*_):
+        faulthandler.dump_traceback(file=sys.__stderr__)  # of all threads
+        raise TooLong(f"no end within {CASE_LIMIT:g} s")
 
 
 class Site:
