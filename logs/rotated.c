@@ -39,7 +39,7 @@ struct candidate {
 };
 
 /* A path's directory, and its last part. */
-struct geo {
+struct place {
 	char dir[PATH_MAX];
 	const char *base;
 };
@@ -188,7 +188,7 @@ rotated_mark_parse(const char *text, struct rotated_mark *m)
 }
 
 static void
-place_of(const char *path, struct geo *p)
+place_of(const char *path, struct place *p)
 {
 	const char *slash = strrchr(path, '/');
 
@@ -331,7 +331,7 @@ better_copy(const struct candidate *c, const struct candidate *best)
 
 /* One look through the directory. */
 static int
-find_once(DIR *dir, const struct geo *p, const struct rotated_mark *m,
+find_once(DIR *dir, const struct place *p, const struct rotated_mark *m,
     struct stat *st)
 {
 	struct candidate c, best;
@@ -366,7 +366,7 @@ find_once(DIR *dir, const struct geo *p, const struct rotated_mark *m,
 int
 rotated_find(const char *path, const struct rotated_mark *m, struct stat *st)
 {
-	struct geo p;
+	struct place p;
 	DIR *dir;
 	int fd, i;
 
@@ -383,7 +383,7 @@ rotated_find(const char *path, const struct rotated_mark *m, struct stat *st)
 
 /* The mark's file as a candidate: what is known of it. */
 static void
-standing_find(DIR *dir, const struct geo *p, const struct rotated_mark *m,
+standing_find(DIR *dir, const struct place *p, const struct rotated_mark *m,
     struct candidate *standing)
 {
 	int fd = -1;
@@ -405,7 +405,7 @@ standing_find(DIR *dir, const struct geo *p, const struct rotated_mark *m,
  * not written to since has been read, or is none of these.
  */
 static bool
-next_once(DIR *dir, const struct geo *p, const struct candidate *standing,
+next_once(DIR *dir, const struct place *p, const struct candidate *standing,
     const struct rotated_mark *m, struct candidate *best)
 {
 	struct candidate c;
@@ -426,7 +426,7 @@ next_once(DIR *dir, const struct geo *p, const struct candidate *standing,
 
 /* The same, when two looks at the directory agree; and it is opened. */
 static int
-next_open(DIR *dir, const struct geo *p, const struct candidate *passed,
+next_open(DIR *dir, const struct place *p, const struct candidate *passed,
     const struct rotated_mark *m, struct candidate *best)
 {
 	struct candidate standing;
@@ -461,7 +461,7 @@ int
 rotated_next(const char *path, const struct rotated_mark *m, struct stat *st)
 {
 	struct candidate best, passed;
-	struct geo p;
+	struct place p;
 	DIR *dir;
 	int fd;
 

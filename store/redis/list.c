@@ -15,7 +15,7 @@
  * What a listing script is given and gives: two texts that say where it goes
  * on; the second is "" at the end. The rows are after them.
  */
-struct geo {
+struct place {
 	char user[STORE_TEXT_MAX];
 	char cursor[32];
 };
@@ -144,7 +144,7 @@ static const size_t row_items[] = {
 };
 
 static void
-place_words(struct redis_store *s, const struct geo *p)
+place_words(struct redis_store *s, const struct place *p)
 {
 	redis_word(s, p->user);
 	redis_word(s, p->cursor);
@@ -153,7 +153,7 @@ place_words(struct redis_store *s, const struct geo *p)
 /* The script for one portion. */
 static void
 portion_words(struct redis_store *s, enum store_kind kind, const char *of,
-    const struct geo *p)
+    const struct place *p)
 {
 	static const char *const keys[] = {
 		[STORE_LOGIN] = "users",
@@ -259,7 +259,7 @@ portion_read(const struct redis_reader *r, enum store_kind kind, bool *any,
 /* Fetches a portion into `r`, and where the next one begins. */
 static bool
 portion_fetch(struct redis_store *s, enum store_kind kind, const char *of,
-    struct geo *p, struct redis_reader *r)
+    struct place *p, struct redis_reader *r)
 {
 	portion_words(s, kind, of, p);
 	if (!redis_call(s, lists[kind], REDIS_MUCH, "tt*"))
@@ -290,7 +290,7 @@ redis_iterate(struct store *store, enum store_kind kind, const char *of,
     store_row_fn *fn, void *arg)
 {
 	struct redis_store *s = (struct redis_store *)store;
-	struct geo p = { "", "0" };
+	struct place p = { "", "0" };
 	struct redis_reader r;
 	bool any = false, on;
 	long trips = 0;
