@@ -13,7 +13,6 @@
 #include "base/file.h"
 #include "base/hostlist.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "check.h"
 
 /* The list in use, and the file that it was read from. */

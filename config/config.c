@@ -14,7 +14,6 @@
 #include "config/dnszone.h"
 #include "base/file.h"
 #include "config/store_url.h"
-#include "base/suggest.h"
 #include "base/text.h"
 
 void

@@ -6,7 +6,6 @@
  * killed at any moment, or run twice at once, it counts no line twice and
  * loses none.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,6 @@
  * abictl scan - the logs: which, how far they were read, what counts in them.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,8 +9,6 @@
 #include "logs/logfile.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,6 @@
 
 #include "logs/filewatch.h"
 #include "logs/logfile_find.h"
-#include "base/log.h"
 #include "logs/rotated.h"
 #include "base/text.h"
 

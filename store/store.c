@@ -5,14 +5,12 @@
 #include "store/store.h"
 
 #include <limits.h>
-#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/backoff.h"
-#include "base/text.h"
 
 extern const struct store_driver store_empty;
 extern const struct store_driver store_sqlite;

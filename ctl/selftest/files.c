@@ -91,30 +91,40 @@ selftest_config(const struct config *cfg)
 	test_paths(cfg);
 }
 
-static void
-whitelist_complain(void *arg, int line, const char *what)
+void
+selftest_complain(void *arg, int line, const char *what)
 {
-	say(WARN, "whitelist", "%s:%d: %s", (const char *)arg, line, what);
+	const struct selftest_file *f = arg;
+
+	say(WARN, f->subject, "%s:%d: %s", f->path, line, what);
+}
+
+void
+selftest_hostlist(
+    const char *subject, const char *path, enum selftest_level absent)
+{
+	struct selftest_file f = {subject, path};
+	struct hostlist *w;
+	int error;
+
+	if (hostlist_load(path, &w, NULL, selftest_complain, &f) != 0) {
+		error = errno;
+		say_try(error == ENOENT ? absent : FAIL, subject,
+		    selftest_readable(error, path), "%s: %s", path,
+		    strerror(error));
+	} else {
+		say(OK, subject, "%s: %zu entries", path, hostlist_size(w));
+		hostlist_free(w);
+	}
 }
 
 void
 selftest_whitelist(const struct config *cfg)
 {
-	const char *path = cfg->whitelist.file;
-	struct hostlist *w;
-
-	if (path == NULL)
+	if (cfg->whitelist.file == NULL)
 		say(SKIP, "whitelist", "whitelist.file is not set");
-	else if (hostlist_load(
-		     path, &w, NULL, whitelist_complain, (void *)path) != 0)
-		say_try(errno == ENOENT ? WARN : FAIL, "whitelist",
-		    selftest_readable(errno, path), "%s: %s", path,
-		    strerror(errno));
-	else {
-		say(OK, "whitelist", "%s: %zu entries", path,
-		    hostlist_size(w));
-		hostlist_free(w);
-	}
+	else
+		selftest_hostlist("whitelist", cfg->whitelist.file, WARN);
 }
 
 /* The command that lets this user write a log. It may be somebody else's. */

@@ -12,15 +12,8 @@
 #include "ctl/selftest/selftest.h"
 #include "logs/unpack.h"
 #include "filter/userlimits.h"
-#include "base/hostlist.h"
 
 #define LIMITS_FILE_MAX (16 * 1024 * 1024)
-
-static void
-geocount_complain(void *arg, int line, const char *what)
-{
-	say(WARN, "geocount", "%s:%d: %s", (const char *)arg, line, what);
-}
 
 /* A country database that is there, but not one; false: nothing to say. */
 static bool
@@ -86,38 +79,21 @@ test_database(const struct config *cfg)
 }
 
 static void
-test_blocks(const char *path)
-{
-	struct hostlist *w;
-
-	if (path == NULL)
-		return;
-	if (hostlist_load(path, &w, NULL, geocount_complain, (void *)path) !=
-	    0) {
-		say_try(FAIL, "geocount", selftest_readable(errno, path),
-		    "%s: %s", path, strerror(errno));
-		return;
-	}
-	say(OK, "geocount", "%s: %zu entries", path, hostlist_size(w));
-	hostlist_free(w);
-}
-
-static void
 test_limits(const char *path)
 {
+	struct selftest_file f = {"geocount", path};
 	struct limits *l;
 	size_t len;
 	char *text;
+	int error;
 
-	if (path == NULL)
-		return;
 	text = file_slurp(path, LIMITS_FILE_MAX, &len, NULL);
-	l = text != NULL
-		? limits_parse(text, len, geocount_complain, (void *)path)
-		: NULL;
+	l = text != NULL ? limits_parse(text, len, selftest_complain, &f)
+			 : NULL;
+	error = errno;
 	if (l == NULL)
-		say_try(FAIL, "geocount", selftest_readable(errno, path),
-		    "%s: %s", path, strerror(errno));
+		say_try(FAIL, "geocount", selftest_readable(error, path),
+		    "%s: %s", path, strerror(error));
 	else
 		say(OK, "geocount", "%s: %zu lines", path, limits_size(l));
 	limits_free(l);
@@ -131,6 +107,9 @@ selftest_geocount(const struct config *cfg)
 	    !selftest_can(cfg, "geocount", "geocount"))
 		return;
 	test_database(cfg);
-	test_blocks(cfg->geocount.whitelist_file);
-	test_limits(cfg->geocount.users_file);
+	if (cfg->geocount.whitelist_file != NULL)
+		selftest_hostlist("geocount", cfg->geocount.whitelist_file,
+		    FAIL);
+	if (cfg->geocount.users_file != NULL)
+		test_limits(cfg->geocount.users_file);
 }

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 
 static const char request[] = "request=smtpd_access_policy\n"
@@ -32,25 +32,16 @@ static const char request[] = "request=smtpd_access_policy\n"
 			      "sasl_sender=\n"
 			      "size=0\n\n";
 
-static long
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000L + t.tv_nsec / 1000000;
-}
-
 /* Waits until fd is ready or the time `end' has come. 0, or -1 with errno. */
 static int
-wait_for(int fd, short events, long end)
+wait_for(int fd, short events, int64_t end)
 {
 	struct pollfd p = {.fd = fd, .events = events};
-	long left;
+	int64_t left;
 	int n;
 
 	do {
-		left = end - now_ms();
+		left = end - clock_ms();
 		n = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
@@ -60,7 +51,7 @@ wait_for(int fd, short events, long end)
 
 /* connect(2) within the time. A connected descriptor, or -1 with errno. */
 static int
-connect_by(const struct sockaddr *where, socklen_t len, long end)
+connect_by(const struct sockaddr *where, socklen_t len, int64_t end)
 {
 	int fd = socket(
 	    where->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -82,7 +73,7 @@ connect_by(const struct sockaddr *where, socklen_t len, long end)
 }
 
 static int
-connect_socket(const char *path, long end)
+connect_socket(const char *path, int64_t end)
 {
 	struct sockaddr_un where = {.sun_family = AF_UNIX};
 	int fd;
@@ -95,13 +86,13 @@ connect_socket(const char *path, long end)
 	/* EAGAIN: so many wait there that the kernel takes no more for now. */
 	while ((fd = connect_by((struct sockaddr *)&where, sizeof(where),
 		    end)) < 0 &&
-	       errno == EAGAIN && now_ms() < end)
+	       errno == EAGAIN && clock_ms() < end)
 		poll(NULL, 0, 20);
 	return fd;
 }
 
 static int
-connect_port(const char *host_port, long end)
+connect_port(const char *host_port, int64_t end)
 {
 	const char *colon = strrchr(host_port, ':');
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list, *a;
@@ -129,7 +120,7 @@ connect_port(const char *host_port, long end)
 
 /* Reads until an empty line. Its length, or -1 with errno (0: it closed). */
 static ssize_t
-answer_read(int fd, char *buf, size_t size, long end)
+answer_read(int fd, char *buf, size_t size, int64_t end)
 {
 	size_t len = 0;
 	ssize_t n;
@@ -154,7 +145,7 @@ answer_read(int fd, char *buf, size_t size, long end)
 bool
 policy_listens(const char *where, bool is_socket, int wait_ms)
 {
-	long end = now_ms() + wait_ms;
+	int64_t end = clock_ms() + wait_ms;
 	int fd = is_socket ? connect_socket(where, end)
 			   : connect_port(where, end);
 
@@ -167,7 +158,7 @@ void
 policy_ask(
     const char *where, bool is_socket, int wait_ms, struct policy_asked *asked)
 {
-	long start = now_ms(), end = start + wait_ms;
+	int64_t end = clock_ms() + wait_ms;
 	char buf[POLICY_ASK_MAX];
 	int fd;
 
@@ -192,5 +183,4 @@ policy_ask(
 		text_printable(asked->text, sizeof(asked->text), buf + 7);
 	}
 	close(fd);
-	asked->ms = now_ms() - start;
 }

@@ -13,7 +13,6 @@
 struct policy_asked {
 	bool answered;
 	char text[POLICY_ASK_MAX]; /* the action, or what went wrong */
-	long ms;
 };
 
 /*

@@ -63,18 +63,6 @@ finding(enum selftest_level level, const char *subject, const char *command,
 }
 
 void
-say(enum selftest_level level, const char *subject, const char *fmt, ...)
-{
-	char raw[1024];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(raw, sizeof(raw), fmt, ap);
-	va_end(ap);
-	finding(level, subject, NULL, raw);
-}
-
-void
 say_try(enum selftest_level level, const char *subject, const char *command,
     const char *fmt, ...)
 {

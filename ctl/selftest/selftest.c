@@ -20,7 +20,6 @@
 #include "base/backoff.h"
 #include "ctl/selftest/selftest.h"
 #include "store/store.h"
-#include "base/text.h"
 
 /* The command for a lock, a FIFO, that cannot be taken. Others may hold it. */
 static const char *

@@ -11,10 +11,6 @@
 
 enum selftest_level { OK, SKIP, WARN, FAIL };
 
-/* One finding that is no FAIL. */
-void say(enum selftest_level level, const char *subject, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /*
  * One finding, and the command to run next, which mends it or tells more. A
  * FAIL has always one, and makes the exit status 1.
@@ -22,6 +18,9 @@ void say(enum selftest_level level, const char *subject, const char *fmt, ...)
 void say_try(enum selftest_level level, const char *subject,
     const char *command, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* One without a command, which is no FAIL. */
+#define say(level, subject, ...) say_try(level, subject, NULL, __VA_ARGS__)
 
 /* A word as the shell reads it. Valid until the fourth call after. */
 const char *selftest_quote(const char *word);
@@ -72,6 +71,16 @@ bool selftest_can(const struct config *cfg, const char *sections,
 void selftest_config(const struct config *cfg);
 void selftest_log(const struct config *cfg);
 void selftest_whitelist(const struct config *cfg);
+
+/* A file of lines; selftest_complain tells of one. arg: one of these. */
+struct selftest_file {
+	const char *subject, *path;
+};
+void selftest_complain(void *arg, int line, const char *what);
+
+/* A list of names and addresses; absent: how bad it is that there is none. */
+void selftest_hostlist(const char *subject, const char *path,
+    enum selftest_level absent);
 
 /* Country database, lists and limits. */
 void selftest_geocount(const struct config *cfg);

@@ -220,7 +220,6 @@ test_time_limit(const struct instance *in, const struct postfix_service *s)
 {
 	char setting[2 * POSTFIX_NAME_MAX];
 	bool is_inet = strcmp(s->type, "inet") == 0;
-
 	long seconds = time_limit(&in->conf, s);
 
 	if (seconds < 0 || seconds > LIMIT_DEFAULT)

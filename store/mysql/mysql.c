@@ -13,7 +13,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/lock.h"
 #include "store/mysql/mysql.h"
 
 extern const struct store_driver store_mysql;

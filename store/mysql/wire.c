@@ -8,8 +8,6 @@
  * parameters and columns must be those of our statement, texts are cut to
  * their buffers, and a server that asks for a file gets none.
  */
-#include <errmsg.h>
-#include <errno.h>
 #include <mysqld_error.h>
 #include <poll.h>
 #include <stdio.h>
@@ -18,7 +16,6 @@
 
 #include "base/clock.h"
 #include "store/mysql/library.h"
-#include "base/text.h"
 
 #define CURSOR_ROWS 500 /* fetched at once */
 #define RESULTS_MAX 8   /* of a statement */

@@ -7,16 +7,13 @@
  * other for each transaction mixes prepared statements up; when that shows,
  * we go on without them.
  */
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/clock.h"
 #include "store/pgsql/pgsql.h"
-#include "base/text.h"
 
 enum prepared { PREPARED_NOT, PREPARED_QUEUED, PREPARED };
 

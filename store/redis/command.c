@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/lock.h"
 #include "store/redis/redis.h"
 #include "store/redis/library.h"
 

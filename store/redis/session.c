@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/text.h"
 #include "store/redis/redis.h"
 
 #define TRIPS_MAX 20000 /* of one operation; each is for up to 1000 rows */

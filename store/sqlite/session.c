@@ -2,12 +2,9 @@
  * store_sqlite_session - statements and transactions, errors and times.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/lock.h"

@@ -744,15 +744,9 @@ class Selftest(AbictlTest):
 
     def good_site(self, options=()):
         """A site whose paths do not lead to where everybody can write."""
-        way = f"/run/{os.path.basename(testenv.scratch())}"
-        if not os.path.islink(way):
-            testenv.at_exit(lambda: os.unlink(way))
-            os.symlink(testenv.scratch(), way)
         site = self.site({}, "example.net\n192.0.2.0/24\n")
         testenv.write_file(site.log_file, "", 0o640, FILTER_USER)
-        moved = {name: value.replace(testenv.scratch(), way)
-                 for name, value in site.options.items()}
-        site.configure(**{**moved, **dict(options)})
+        self.move_from_tmp(site, options)
         return site
 
     def results(self, site, status, *arguments, **keywords):

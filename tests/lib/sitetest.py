@@ -35,6 +35,16 @@ class SiteTest(testenv.TestCase):
         """A site with a second for an API call, if the test did not say otherwise."""
         return Site(self.stub.url, {"reputation.timeout": "1s", **dict(options)}, whitelist)
 
+    @staticmethod
+    def move_from_tmp(site, options=()):
+        """Has no path of the configuration lead to where everybody can write."""
+        way = f"/run/{os.path.basename(testenv.scratch())}"
+        if not os.path.islink(way):
+            testenv.at_exit(lambda: os.unlink(way))
+            os.symlink(testenv.scratch(), way)
+        site.configure(**{**{name: value.replace(testenv.scratch(), way)
+                             for name, value in site.options.items()}, **dict(options)})
+
     def cached_site(self):
         """A site that needs no API: 9.9.9.9 is bad, 8.8.4.4 is not."""
         site = Site()
