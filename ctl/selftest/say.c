@@ -229,8 +229,11 @@ const char *
 selftest_own_directory(const char *path)
 {
 	const char *user = selftest_quote(selftest_user());
+	int saved = errno; /* what is told with the command */
+	bool ours = is_for_us(path);
 
-	if (!is_for_us(path))
+	errno = saved;
+	if (!ours)
 		return selftest_look(path);
 	return selftest_command_line("sudo install -d -o %s -g %s -m 750 %s",
 	    user, selftest_quote(selftest_group()), selftest_quote(path));
