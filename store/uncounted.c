@@ -22,8 +22,8 @@ static struct {
 	struct statedir dir;
 	bool noted;     /* something is to be told */
 	int64_t due;    /* clock_ms() */
-	long own;       /* what is in no file */
-	time_t own_since;
+	long in_process;       /* what is in no file */
+	time_t in_process_since;
 	char why[WHY_MAX]; /* the latest reason */
 } shared = { .dir = { .fd = -1 } };
 
@@ -38,8 +38,8 @@ uncounted_note(const struct config *cfg, const char *why)
 	snprintf(line, sizeof(line), "%010lld\n", (long long)now);
 	if (!statedir_usable(&shared.dir) || statedir_append(&shared.dir,
 		FILE_NAME, line, LINE_LENGTH) != 0) {
-		if (shared.own++ == 0)
-			shared.own_since = now;
+		if (shared.in_process++ == 0)
+			shared.in_process_since = now;
 	}
 	if (!shared.noted)
 		shared.due = clock_ms() + TELL_EVERY * 1000;
@@ -74,10 +74,10 @@ tell(void)
 	char span[32] = "minute";
 	long minutes;
 
-	if (shared.own > 0 && (count == 0 || shared.own_since < since))
-		since = shared.own_since;
-	count += shared.own;
-	shared.own = 0;
+	if (shared.in_process > 0 && (count == 0 || shared.in_process_since < since))
+		since = shared.in_process_since;
+	count += shared.in_process;
+	shared.in_process = 0;
 	shared.noted = false;
 	if (count == 0)
 		return; /* another process has told */
@@ -117,7 +117,7 @@ uncounted_idle(void)
 void
 uncounted_close(void)
 {
-	if (shared.noted && (shared.own > 0 || told_left() == 0))
+	if (shared.noted && (shared.in_process > 0 || told_left() == 0))
 		tell();
 	statedir_close(&shared.dir);
 	shared.dir.path[0] = '\0';
