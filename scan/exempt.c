@@ -63,7 +63,8 @@ exempt_networks(struct exempt *e, char *text)
 			    "others are passed over", EXEMPT_MYNETWORKS_MAX);
 			return;
 		}
-		if (address_block_parse(word, &e->mynetworks[e->mynetworks_count]) == NULL)
+		if (address_block_parse(word,
+			&e->mynetworks[e->mynetworks_count]) == NULL)
 			e->mynetworks_count++;
 		else
 			complain("mynetworks: `%.100s' is passed over: only "
@@ -151,7 +152,8 @@ exempt_why(const struct exempt *e, const struct address *client,
 		return "not a global address";
 	for (i = 0; i < e->mynetworks_count; i++)
 		if (address_block_overlap(&e->mynetworks[i], block)) {
-			address_block_text(&e->mynetworks[i], entry, sizeof(entry));
+			address_block_text(&e->mynetworks[i], entry,
+			    sizeof(entry));
 			snprintf(why, sizeof(why), "%s is in mynetworks",
 			    entry);
 			return why;

@@ -197,7 +197,8 @@ scan_init(struct scan *s, const struct config *cfg)
 	s->cfg = cfg;
 	if (cfg->blacklist.rules != NULL)
 		rules_parse(cfg->blacklist.rules, &s->rules);
-	snprintf(s->our_replies[s->reply_count++], sizeof(s->our_replies[0]), "%s",
+	snprintf(s->our_replies[s->reply_count++],
+	    sizeof(s->our_replies[0]), "%s",
 	    ACCESS_MAP_TEXT);
 	for (i = 0; i < config_option_count; i++)
 		if (config_options[i].type == CONFIG_ACTION)

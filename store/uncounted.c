@@ -74,7 +74,8 @@ tell(void)
 	char span[32] = "minute";
 	long minutes;
 
-	if (shared.in_process > 0 && (count == 0 || shared.in_process_since < since))
+	if (shared.in_process > 0 &&
+	    (count == 0 || shared.in_process_since < since))
 		since = shared.in_process_since;
 	count += shared.in_process;
 	shared.in_process = 0;
