@@ -60,14 +60,14 @@ exempt_networks(struct exempt *e, char *text)
 		brackets_remove(word);
 		if (e->own_count == EXEMPT_OWN_MAX) {
 			log_warning("mynetworks: more than %d networks; the "
-			    "others are passed over", EXEMPT_OWN_MAX);
+			    "rest are ignored", EXEMPT_OWN_MAX);
 			return;
 		}
 		if (address_block_parse(word, &e->own[e->own_count]) == NULL)
 			e->own_count++;
 		else
-			complain("mynetworks: `%.100s' is passed over: only "
-			    "addresses and blocks are understood", word);
+			complain("mynetworks: ignoring `%.100s': only "
+			    "addresses and blocks are supported", word);
 	}
 }
 
@@ -114,7 +114,7 @@ networks_load(struct exempt *e)
 		sizeof(error)) == 0)
 		exempt_networks(e, text);
 	else
-		complain("mynetworks is not known: %.200s", error);
+		complain("cannot read mynetworks: %.200s", error);
 }
 
 void

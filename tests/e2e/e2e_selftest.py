@@ -337,7 +337,7 @@ class MistakesInPostfix(SelftestTest):
 
     def test_behind_what_ends_the_list(self):
         self.postfix.main(f"smtpd_recipient_restrictions=permit_mynetworks,reject,{ASK}")
-        self.one("warn", "Postfix", "port 25.*where nobody comes to it")
+        self.one("warn", "Postfix", "port 25.*never reach check_policy_service")
 
     def test_wrong_user(self):
         for user, pattern in (("daemon", "another user's"), ("nosuchuser", "no such user"),
@@ -441,7 +441,7 @@ class MistakesInPostfix(SelftestTest):
         found = self.findings()
         self.assertIn("no spawn service runs abichecker", " ".join(item[2] for item in found))
         self.assertRegex(" ".join(item[2] for item in found if item[0] == "FAIL"),
-                         "port 25 .*asks private/abichecker, of which master.cf knows nothing")
+                         "port 25 .*asks private/abichecker, which is not in master.cf")
 
     def test_postfix_is_not_running(self):
         self.postfix._terminate()
@@ -456,7 +456,7 @@ class MistakesInPostfix(SelftestTest):
         other = self.good_site()
         self.postfix.column("command", f"spawn user={FILTER_USER.pw_name} "
                             f"argv={testenv.program('abichecker')} -c {other.conf}")
-        item = self.one("warn", "Postfix", f"reads {other.conf}; this test is of {self.good.conf}")
+        item = self.one("warn", "Postfix", f"reads {other.conf}; this test checks {self.good.conf}")
         self.assertIn(other.conf, item[3])
 
 
