@@ -8,12 +8,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/backoff.h"
+#include "base/due.h"
 #include "base/statedir.h"
 #include "base/text.h"
 
 #define FILE_NAME ".uncounted"
+#define TOLD DUE_TOLD "uncounted"
 #define TELL_EVERY 60 /* seconds */
+#define WHY_MAX 160
 #define LINE_LENGTH 11 /* of a time with its newline, until the year 2286 */
 
 static struct {
@@ -22,7 +24,7 @@ static struct {
 	int64_t due;    /* clock_ms() */
 	long own;       /* what is in no file */
 	time_t own_since;
-	char why[BACKOFF_REASON_MAX]; /* the latest reason */
+	char why[WHY_MAX]; /* the latest reason */
 } shared = { .dir = { .fd = -1 } };
 
 void
@@ -82,8 +84,7 @@ tell(void)
 	minutes = since < now ? (long)(now - since + 59) / 60 : 1;
 	if (minutes > 1)
 		snprintf(span, sizeof(span), "%ld minutes", minutes);
-	backoff_set(&shared.dir, BACKOFF_TOLD "uncounted", now,
-	    now + TELL_EVERY, "logins not counted");
+	due_note(&shared.dir, TOLD, now, TELL_EVERY, "logins not counted");
 	log_warning("store: %ld login%s not counted in the last %s: %s", count,
 	    count == 1 ? "" : "s", span, shared.why);
 }
@@ -92,12 +93,7 @@ tell(void)
 static long
 told_left(void)
 {
-	char why[BACKOFF_REASON_MAX];
-	time_t now = time(NULL);
-	time_t until = backoff_until(
-	    &shared.dir, BACKOFF_TOLD "uncounted", now, why, sizeof(why));
-
-	return until > now ? (long)(until - now) : 0;
+	return due_in(&shared.dir, TOLD, time(NULL));
 }
 
 int
