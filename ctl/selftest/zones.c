@@ -124,8 +124,8 @@ test_address_zone(
 		backoff_set(
 		    d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD, why);
 		say_try(FAIL, subject, selftest_edit(cfg),
-		    "%s is listed (%s), as on no working list; not queried for "
-		    "a day",
+		    "%s is listed (%s), so this list does not work; not "
+		    "queried for a day",
 		    points[i].what, points[i].said.answer);
 		return;
 	}

@@ -763,7 +763,7 @@ class Selftest(AbictlTest):
         """This is said, and all the rest is ok, or cannot be tried because of it."""
         lines = self.results(site, FAILED if result == "FAIL" else OK)
         found = [line for line in lines if line[0] != "ok" and line[1] != "Postfix"
-                 and not (subject == "cache" and "cannot be counted" in line[2])]
+                 and not (subject == "cache" and "cannot count API calls" in line[2])]
         self.assertEqual([line[:2] for line in found], [(result, subject)], lines)
         self.assertRegex(found[0][2], text)
 
@@ -825,10 +825,10 @@ class Selftest(AbictlTest):
                 ("log", chmod(0o400, "log/abichecker.log"), "FAIL", "log", "Permission"),
                 ("whitelist", write("whitelist.txt", "example.net\nno name!\n"), "warn",
                  "whitelist", r"whitelist\.txt:2: "),
-                ("cache for all", chmod(0o777, "cache"), "FAIL", "cache", "written by others"),
+                ("cache for all", chmod(0o777, "cache"), "FAIL", "cache", "is writable by others"),
                 ("cache read-only", chmod(0o500, "cache"), "FAIL", "cache", "cannot write"),
                 ("lock", write("cache/.lock", ""), "FAIL", "cache", r"\.lock"),
-                ("key for all", chmod(0o444, "key"), "warn", "AbuseIPDB", "can read"),
+                ("key for all", chmod(0o444, "key"), "warn", "AbuseIPDB", "world-readable"),
                 ("key secret", lambda site: os.chown(f"{site.directory}/key", 0, 0), "FAIL",
                  "AbuseIPDB", "Permission"),
                 ("no key", write("key", "\n"), "FAIL", "AbuseIPDB", "no key"),
@@ -898,7 +898,7 @@ class Usage(AbictlTest):
         self.assertEqual((account["user"], account["reason"]), ("-name@example.org", "- a note"))
         result = site.abictl("accounts", "add", "-name@example.org")
         self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
-        self.assertIn("`--' goes before arguments that begin with `-'", result.stderr)
+        self.assertIn("`--' before arguments that begin with `-'", result.stderr)
 
     def test_an_unknown_command(self):
         site = self.site()

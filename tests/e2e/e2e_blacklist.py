@@ -1608,7 +1608,7 @@ class Faults(BlacklistTest):
         site = self.site()
         odd = '{"message": "\x1b[31mwarning: ' + GUILTY + '"}\n'
         site.write(odd * 30)
-        told = rf"{site.maillog}: 30 of 30 lines are in no form .* as: " \
+        told = rf"{site.maillog}: 30 of 30 lines have an unknown format, such as: " \
                r"{\"message\": \"\?\[31mwarning"
         for arguments in (["scan", "--dry-run"], ["scan"]):
             done = site.command(*arguments)
@@ -1618,7 +1618,7 @@ class Faults(BlacklistTest):
         self.assertRegex(site.command("selftest").stdout, rf"FAIL +mail log.*{site.maillog}: .*form")
         site.write(odd * 40)
         self.assertEqual(site.command("scan").stderr, "")  # once an hour
-        self.assertEqual(len(site.log_lines("warning: scan: .* in no form")), 1)
+        self.assertEqual(len(site.log_lines("warning: scan: .* unknown format")), 1)
         few = self.site()
         few.write(odd * 19)  # the rest of a longer line, or what somebody has written there
         self.assertEqual(few.command("scan").stderr, "")

@@ -194,7 +194,7 @@ class Pace(BudgetTest):
         line, = site.log_lines("half of")
         self.assertRegex(line, " warning: AbuseIPDB: ")
         wait = int(left / 501)
-        told = re.search(r"next call in (\d+)([sm])\b", site.abictl("check", "1.1.1.1").stdout)
+        told = re.search(r"next call allowed in (\d+)([sm])\b", site.abictl("check", "1.1.1.1").stdout)
         self.assertIn((int(told[1]), told[2]), [
             (seconds // 60, "m") if seconds >= 120 else (seconds, "s")
             for seconds in (wait, wait - 1, wait - 2)])

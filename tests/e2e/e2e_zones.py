@@ -514,7 +514,7 @@ class Everybody(AccountTest):
     def test_selftest_afterwards(self):
         site = self.dead_zone()
         self.assert_quick(DUNNO, self.filter(site))
-        self.assertIn("which no working list does", site.abictl("selftest").stdout)
+        self.assertIn("so this list does not work", site.abictl("selftest").stdout)
         self.dns.answers.clear()
         site.abictl("selftest")
         self.assertEqual(site.resting_zones(), [])
