@@ -156,7 +156,7 @@ main(int argc, char **argv)
 		config_warnings(&cfg, warn, NULL);
 	if (process_take_identity(config_certain(&cfg, "reputation.cache_dir"),
 	    config_certain(&cfg, "store.url"), log_fd()) != 0) {
-		log_error("cannot give up root: %s; answering DUNNO to "
+		log_error("cannot drop root privileges: %s; answering DUNNO to "
 			  "everything", strerror(errno));
 		rc = -1;
 	}

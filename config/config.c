@@ -63,15 +63,15 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	s = text_trim(s);
 	row = config_find(s);
 	if (value == NULL)
-		wrong = "`section.key=value' expected";
+		wrong = "expected `section.key=value'";
 	else if (row < 0)
 		wrong = config_unknown(s, "unknown option");
 	else if (config_options[row].type == CONFIG_SECRET)
-		wrong = "a secret has no place on a command line";
+		wrong = "secrets are not allowed on the command line";
 	else
 		wrong = config_value_assign(cfg, row, text_trim(value));
 	if (wrong == NULL && config_hidden(cfg, row))
-		wrong = "a password has no place on a command line";
+		wrong = "secrets are not allowed on the command line";
 	if (wrong == NULL)
 		return 0;
 	snprintf(error, size, "-o: %.100s: %s", s, wrong);
@@ -190,7 +190,7 @@ config_warnings(const struct config *cfg,
 	int i;
 
 	if ((cfg->file_mode & S_IWOTH) != 0) {
-		snprintf(text, sizeof(text), "%s: everybody can write it",
+		snprintf(text, sizeof(text), "%s: world-writable",
 		    name);
 		fn(arg, text);
 	}
@@ -198,14 +198,14 @@ config_warnings(const struct config *cfg,
 		v = config_get(cfg, i);
 		text[0] = '\0';
 		if (config_hidden(cfg, i) && (cfg->file_mode & S_IROTH) != 0)
-			snprintf(text, sizeof(text), "%s:%d: %s.%s: "
-			    "everybody can read this secret (chmod o-rwx)",
+			snprintf(text, sizeof(text), "%s:%d: %s.%s: this "
+			    "secret is world-readable (chmod o-rwx)",
 			    name, cfg->line[i], config_options[i].section,
 			    config_options[i].key);
 		else if (config_options[i].type == CONFIG_URL &&
 		    strncasecmp(v, "http:", 5) == 0 && !url_is_loopback(v))
 			snprintf(text, sizeof(text),
-			    "%s.%s: the key travels unencrypted over http",
+			    "%s.%s: the API key is sent unencrypted over http",
 			    config_options[i].section, config_options[i].key);
 		if (text[0] != '\0')
 			fn(arg, text);

@@ -184,8 +184,8 @@ void config_free(struct config *cfg);
 /*
  * Reads a configuration text; name is the file's name in messages. Errors in
  * the section of a check are noted in cfg->errors, and reading goes on: 0.
- * After any other -1, with error set to "NAME:LINE: section.key: what is
- * wrong". text, which has a byte of room after it, is changed.
+ * After any other error -1, with error set to "NAME:LINE: section.key: what is
+ * wrong". Changes text, which has a byte of room after it.
  */
 int config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);
@@ -208,14 +208,14 @@ int config_load(
     struct config *cfg, const char *file, char *error, size_t size);
 
 /*
- * The first error in any of these sections, names with blanks between them, or
+ * The first error in any of these sections, names separated by spaces, or
  * CONFIG_ANY; NULL if there is none. What depends on a section in error must
- * not act: its options may have a default that nobody wants.
+ * not act: its options may have unwanted defaults.
  */
 #define CONFIG_ANY "*"
 const char *config_error(const struct config *cfg, const char *sections);
 
-/* True if filter.checks has the check of this name. */
+/* True if filter.checks names this check. */
 bool config_makes(const struct config *cfg, const char *check);
 
 /*
@@ -234,8 +234,8 @@ bool config_hidden(const struct config *cfg, int row);
 int config_find(const char *name);
 
 /*
- * What is to be said of a name that is no option: what, and which one was
- * probably meant. A text that is valid until the next call.
+ * The message about a name that is not an option: what, and which one was
+ * probably meant. Valid until the next call.
  */
 const char *config_unknown(const char *name, const char *what);
 

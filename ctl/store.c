@@ -107,8 +107,8 @@ end_find(const struct abictl *ctl, const char *text, struct end *e)
 			    config_error(&e->own, "store geocount"));
 		e->url = e->own.store.url;
 	} else if (store_url_secret(text))
-		return abictl_fail(EX_DATAERR, "a password has no place on a "
-		    "command line: name a configuration file instead");
+		return abictl_fail(EX_DATAERR, "passwords are not allowed on "
+		    "the command line: name a configuration file instead");
 	return EX_OK;
 }
 

@@ -60,15 +60,19 @@ exempt_networks(struct exempt *e, char *text)
 		brackets_remove(word);
 		if (e->mynetworks_count == EXEMPT_MYNETWORKS_MAX) {
 			log_warning("mynetworks: more than %d networks; the "
+<<<<<<< HEAD
 			    "others are passed over", EXEMPT_MYNETWORKS_MAX);
+=======
+			    "rest are ignored", EXEMPT_OWN_MAX);
+>>>>>>> d2aa2b6291a9f1e587a7384b7b4ef6faf2cfe78a
 			return;
 		}
 		if (address_block_parse(word,
 			&e->mynetworks[e->mynetworks_count]) == NULL)
 			e->mynetworks_count++;
 		else
-			complain("mynetworks: `%.100s' is passed over: only "
-			    "addresses and blocks are understood", word);
+			complain("mynetworks: ignoring `%.100s': only "
+			    "addresses and blocks are supported", word);
 	}
 }
 
@@ -115,7 +119,7 @@ networks_load(struct exempt *e)
 		sizeof(error)) == 0)
 		exempt_networks(e, text);
 	else
-		complain("mynetworks is not known: %.200s", error);
+		complain("cannot read mynetworks: %.200s", error);
 }
 
 void

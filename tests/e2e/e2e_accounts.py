@@ -210,7 +210,7 @@ class AccountTest(testenv.TestCase):
     def wait_for_end(self, site, pattern=" command: "):
         """Waits until the log tells how the command ended, and all supervisors are gone; returns
         the lines of the log about it."""
-        wait_until(lambda: site.log_lines(f"{pattern}.*(exited|killed|cannot be started)"),
+        wait_until(lambda: site.log_lines(f"{pattern}.*(exited|killed|cannot start)"),
                    "the end of the command")
         wait_until(lambda: not supervisors(), "the end of abictl run-command")
         return site.log_lines(pattern)
@@ -955,7 +955,7 @@ class Marks(AccountTest):
                 self.assertRegex(self.ask(filter_, away), reply)
                 # That row cannot be written; the others count, and nothing rests.
                 self.assertIn(b"was compromised", self.ask(filter_, third))
-                self.assertEqual(len(site.log_lines("not remembered: .*no room")), 2)
+                self.assertEqual(len(site.log_lines("not added to the list: .*no room")), 2)
                 self.assertEqual(site.log_lines("store rests"), [])
 
     def test_without_mark(self):
@@ -1340,7 +1340,7 @@ class Commands(AccountTest):
             with self.subTest(path):
                 line, = self.detect(self.command_site(path))
                 self.assertRegex(line, rf" warning: command: user=<{USER}> {path}: "
-                                 rf"cannot be started: {why}$")
+                                 rf"cannot start: {why}$")
 
     def test_ends_of_all_kinds(self):
         for body, end in (("exit 3", "exited with status 3 after 0"),
@@ -1387,7 +1387,7 @@ class Commands(AccountTest):
         lines, seconds = duration(lambda: self.detect(site))
         self.assertLess(seconds, 2 + 3 * LATE)
         self.assertIn(": begin", lines[0])
-        self.assertIn("what was left of its process group was killed after 2s", lines[1])
+        self.assertIn("remaining processes killed after 2s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
         wait_until(lambda: not alive_in_group(testenv.read_file(command.file("pid"))),
                    "the end of what it left")
@@ -1514,7 +1514,7 @@ class Stores(AccountTest):
             other.execute("BEGIN EXCLUSIVE")
             filter_ = self.filter(site)
             self.assert_quick(STOPPED, filter_, user="other@example.org", seconds=1 + FAST)
-            self.assertIn("is listed on authbl.mail.abusix.zone (127.0.0.4); not remembered: ",
+            self.assertIn("is listed on authbl.mail.abusix.zone (127.0.0.4); not added to the list: ",
                           site.log())
             self.assert_quick(DUNNO, filter_, ELSEWHERE[0], "third@example.org")
             other.execute("ROLLBACK")
@@ -1666,11 +1666,11 @@ class Abictl(AccountTest):
                 ({"filter.checks": "reputation, accounts"}, None),
                 ({"filter.dry_run": "yes"}, "filter.dry_run is on")):
             site = self.site(options)
-            told = f"abictl: warning: nobody is stopped by this: {why}\n" if why else ""
+            told = f"abictl: warning: this blocks nobody: {why}\n" if why else ""
             done = site.abictl("accounts", "add", USER)
             self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, "", told), options)
             done = site.abictl("accounts", "add", USER)
-            self.assertEqual(done.stderr, f"abictl: {USER}: was on the list already\n{told}")
+            self.assertEqual(done.stderr, f"abictl: {USER}: already on the list\n{told}")
 
     def test_odd_names_and_notes(self):
         site = self.site()
@@ -1762,12 +1762,12 @@ class Abictl(AccountTest):
         self.dns.answers[f"{item_of('::ffff:7f00:1')}.{site.zone}"] = dnsstub.no_data
         done = site.abictl("selftest")
         self.assertRegex(done.stdout, rf"(?m)^warn +{self.ZONE}: ::FFFF:7F00:1: not NXDOMAIN, so "
-                         "that no hit of an IPv6 client is acted upon")
+                         "hits on IPv6 clients are ignored")
 
     def test_selftest_of_recipient_zones(self):
         subject = "zone authbl-rcpt.mail.abusix.zone"
         for answer, result, text in ((nxdomain, "ok", "answers"), (a(HIT), "FAIL", "is listed"),
-                                     (dnsstub.no_data, "FAIL", "not NXDOMAIN"),
+                                     (dnsstub.no_data, "FAIL", "instead of NXDOMAIN"),
                                      (rcode(dnsstub.REFUSED), "FAIL", "REFUSED")):
             site = self.site()
             self.dns.answers[f"*.{site.recipient_zone}"] = answer

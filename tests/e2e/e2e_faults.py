@@ -447,7 +447,7 @@ class Api(SiteTest):
         self.assertEqual(stub.count(), 1)
         self.assertLess(stub.sent, 20 << 20)
         self.assertIsNone(site.cached_score("8.8.4.4"))
-        self.assertEqual(len(site.log_lines(" warning: AbuseIPDB, asked for 8.8.4.4: ")), 1)
+        self.assertEqual(len(site.log_lines(" warning: AbuseIPDB lookup of 8.8.4.4: ")), 1)
         self.assertEqual(len(site.log_lines(LOGGED_ERROR)), not out_of_calls, site.log())
         self.assert_key_is_hidden(site)
 
@@ -469,11 +469,11 @@ class Api(SiteTest):
         self.assertIsNone(site.rest())
         seconds, _ = site.rest("ip-8.8.4.4")
         self.assertTrue(HOUR - 4 < seconds <= HOUR, seconds)
-        line, = site.log_lines("asked for 8.8.4.4: ")
-        self.assertRegex(line, r"422.*; this address alone is not asked about for \d+m$")
-        self.assertEqual(site.log_lines("resting|API rests"), [])
+        line, = site.log_lines("lookup of 8.8.4.4: ")
+        self.assertRegex(line, r"422.*; no lookups of this address for \d+m$")
+        self.assertEqual(site.log_lines("no (API )?calls for"), [])
         self.assertRegex(site.abictl("check", "8.8.4.4").stdout,
-                         r"this address is not asked about for \d+m more: HTTP status 422")
+                         r"no lookups of this address for \d+m more: HTTP status 422")
 
     def test_connection_refused(self):
         site = self.site()
@@ -908,7 +908,7 @@ class Configuration(SiteTest):
                 self.assert_answers(DUNNO * 3, site, *(request("9.9.9.9") for _ in range(3)))
                 line, = site.log_lines(f"error: {self.message(site, line + 10, option)}")
                 # The section of a check is that check's alone.
-                self.assertEqual("; in error: reputation; the other checks go on" in line,
+                self.assertEqual("; checks in error: reputation; the others still run" in line,
                                  text.removeprefix("# a comment\n").startswith("[reputation]\n"))
 
     def test_unknown_flags(self):

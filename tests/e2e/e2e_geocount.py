@@ -323,7 +323,7 @@ class Limits(GeoTest):
         self.assert_passes(filter_, HOME[1])
         os.unlink(listed)  # what was read stays
         self.assert_passes(filter_, HOME[1], HOME[1])
-        self.assertEqual(len(site.log_lines("stays in use")), 1)
+        self.assertEqual(len(site.log_lines("keeping the previous")), 1)
 
     def test_limits_of_users_and_domains(self):
         users = f"{testenv.new_directory('users')}/users"
@@ -357,7 +357,7 @@ class Limits(GeoTest):
         self.assertEqual(len(site.log_lines(f"{users}:[23]: ")), 2)
         os.unlink(users)
         self.assert_passes(filter_, HOME[3], HOME[4])
-        self.assertEqual(len(site.log_lines("stays in use")), 1)
+        self.assertEqual(len(site.log_lines("keeping the previous")), 1)
         testenv.write_file(users, f"{USER} countries=2\n")
         self.assert_reply(REFUSED, filter_, HOME[0])
 
@@ -396,7 +396,7 @@ class Rates(GeoTest):
         for filter_ in (first, second):
             self.assert_reply(REFUSED, filter_, HOME[1])
         self.assert_reply(REFUSED, first, HOME[0])
-        self.assertEqual(len(site.log_lines(r" pass: check=geocount .*passes by rate 1/1h")), 1)
+        self.assertEqual(len(site.log_lines(r" pass: check=geocount .*allowed by rate 1/1h")), 1)
         site.query("UPDATE abichecker_rates SET until = unixepoch()")  # the hour has passed
         self.assert_passes(second, HOME[1])
         self.assert_reply(REFUSED, first, HOME[0])
@@ -696,7 +696,7 @@ class Databases(GeoTest):
                     self.assert_passes(running, *HOME[2:5])
                     self.assertEqual(site.counts(), (6, 1, 5))
                     # Each process says so once.
-                    self.assertEqual(len(site.log_lines("; countries are not known")), 2)
+                    self.assertEqual(len(site.log_lines("; countries are unknown")), 2)
                     self.mend(site)
                     self.assert_passes(running, *HOME[2:5])
                     self.assert_passes(new, HOME[1])

@@ -459,7 +459,7 @@ class TwoHosts(OnServer):
         for words in (url, sqlite), (sqlite, url):
             result = self.copy(plain, *words)
             self.assertEqual((result.returncode, result.stdout), (DATA, ""))
-            self.assertIn("a password has no place on a command line", result.stderr)
+            self.assertIn("passwords are not allowed on the command line", result.stderr)
             self.assertNotIn(SECRET, result.stderr)
         for words, status, text in (
                 ((site.conf, site.conf), DATA, "same store"),

@@ -74,8 +74,8 @@ class FullDisk(SiteTest):
         site = self.full_site("size=64k", {"reputation.daily_limit": "3"})
         self.ask_all(site)
         self.assertEqual(self.stub.count(), 0)
-        line, = site.log_lines("calls cannot be counted: .* resting for")
-        self.assertRegex(line, r" resting for 1[3-5]s$")
+        line, = site.log_lines("cannot count API calls: .* no calls for")
+        self.assertRegex(line, r" no calls for 1[3-5]s$")
 
 
 class Held(SiteTest):
@@ -117,7 +117,7 @@ class Held(SiteTest):
         with locked(site, LOCK_BUDGET):
             self.assert_in_time(self.filter(site))
         self.assertEqual(self.stub.count(), 0)
-        self.assertRegex(site.rest()[1], "calls cannot be counted")
+        self.assertRegex(site.rest()[1], "cannot count API calls")
 
     def test_the_holder_is_stopped_after_it_filled_the_cache(self):
         site = self.site(self.OPTIONS)

@@ -179,7 +179,7 @@ class Shared(OnServer):
         self.assertRegex(result.stdout, r"# url = \(hidden, \d+ characters\)")
         result = site.abictl("-o", f"store.url={self.server.url()}", "config")
         self.assertEqual(result.returncode, 78, result)
-        self.assertIn("no place on a command line", result.stderr)
+        self.assertIn("not allowed on the command line", result.stderr)
         for words in (["store", "status"], ["--json", "store", "status"], ["selftest"]):
             result = site.abictl(*words)
             self.assertNotIn(servers.encode(servers.PASSWORD), result.stdout + result.stderr)

@@ -316,7 +316,7 @@ class Everybody(AccountTest):
                 self.assertEqual(len(warnings), not counts)
                 for line in warnings:
                     self.assertRegex(line, r"warning: authbl: authbl\.mail\.abusix\.zone: .*"
-                                     r"127\.0\.0\.1.*; a hit was not acted upon$")
+                                     r"127\.0\.0\.1.*; a hit was ignored$")
                 self.no_part_of(site.apikey, site.log(), "log")
 
     def one_hit(self, answer):
@@ -336,11 +336,11 @@ class Everybody(AccountTest):
             end_marker(site, "zone")
         self.assertEqual(site.accounts(), [])
         self.assertEqual(len(site.log_lines(r" warning: authbl: authbl\.mail\.abusix\.zone: lists "
-                                            r"127\.0\.0\.1 too \(127\.0\.0\.4\), so everybody")), 1)
+                                            r"127\.0\.0\.1 too \(127\.0\.0\.4\), so it lists everybody")), 1)
         lines = site.log_lines(" error: check=authbl ")
         self.assertEqual(len(lines), 5)
-        self.assertIn("authbl.mail.abusix.zone: answer 127.0.0.4, not acted upon: lists 127.0.0.1 "
-                      "too (127.0.0.4), so everybody", lines[0])
+        self.assertIn("authbl.mail.abusix.zone: answer 127.0.0.4 ignored: lists 127.0.0.1 "
+                      "too (127.0.0.4), so it lists everybody", lines[0])
         self.dns.answers.clear()
         site.list_address()
         self.assertEqual(self.submit(mail).recipients, [self.refusal(LISTED)])  # it is well again
@@ -405,7 +405,7 @@ class Everybody(AccountTest):
                 self.assert_quick(reply, self.filter(site), client)
                 self.assertEqual(self.dns.count(probe), 1)
                 self.assertEqual(self.dns.count(f"{NOBODY}.{site.zone}"), 1)
-        self.assertIn("lists ::FFFF:7F00:1 too (127.0.0.4), so everybody", site.log())
+        self.assertIn("lists ::FFFF:7F00:1 too (127.0.0.4), so it lists everybody", site.log())
 
     def test_recipients(self):
         """Nobody has an address under .invalid; it is another one each time."""
@@ -420,7 +420,7 @@ class Everybody(AccountTest):
         self.assertEqual(self.dns.count(asked), 3)
         for name in names:
             self.assertRegex(name, rf"\A[0-9a-f]{{40}}\.{site.recipient_zone}\Z")
-        self.assertIn("lists a made-up recipient too (127.0.0.2), so everybody", site.log())
+        self.assertIn("lists a made-up recipient too (127.0.0.2), so it lists everybody", site.log())
         self.dns.answers.clear()
         site.list_recipient("ann@example.com")
         self.assert_quick(STOPPED, self.filter(site), "10.1.2.3", recipient="Ann@example.com")
@@ -442,7 +442,7 @@ class Everybody(AccountTest):
                 filter_ = self.filter(site)
                 self.assert_quick(DUNNO, filter_, ELSEWHERE[0])
                 line, = site.log_lines(" doubtful: check=authbl ")
-                self.assertIn(f"{dead}.example.net: answer 127.0.0.4, not acted upon: lists ", line)
+                self.assertIn(f"{dead}.example.net: answer 127.0.0.4 ignored: lists ", line)
                 self.assertIn(f"{alive}.example.net: not listed", line)
                 self.assertEqual(site.log_lines(" error: "), [])
                 end_marker(site, "zone")
@@ -499,7 +499,7 @@ class Everybody(AccountTest):
         site = self.dead_zone()
         arguments = ("check", f"client_address={LISTED}", f"sasl_username={USER}")
         done = site.abictl(*arguments)
-        self.assertIn("not acted upon: lists 127.0.0.1 too", done.stdout)
+        self.assertIn("ignored: lists 127.0.0.1 too", done.stdout)
         self.assertRegex(done.stdout, "(?m)^answer: action=DUNNO")
         self.assertEqual((os.listdir(site.cache), site.log()), ([], ""))
         self.dns.answers.clear()
@@ -514,7 +514,7 @@ class Everybody(AccountTest):
     def test_selftest_afterwards(self):
         site = self.dead_zone()
         self.assert_quick(DUNNO, self.filter(site))
-        self.assertIn("which no working list does", site.abictl("selftest").stdout)
+        self.assertIn("so this list does not work", site.abictl("selftest").stdout)
         self.dns.answers.clear()
         site.abictl("selftest")
         self.assertEqual(site.resting_zones(), [])

@@ -794,7 +794,7 @@ tools(void **state)
 	program("tool", "#!/bin/sh\nsleep 1000 & echo $! > \"$0.pid\"; wait\n");
 	start = clock_ms();
 	assert_int_equal(tool_run(argv, -1, -1, 1, error, sizeof(error)), -1);
-	assert_string_equal(error, "tool: not done within 1s, killed");
+	assert_string_equal(error, "tool: not finished within 1s, killed");
 	assert_true(clock_ms() - start < 10000);
 	assert_int_equal(shell("i=0; while kill -0 $(cat bin/tool.pid) && "
 	    "! grep -q '^State:.Z' /proc/$(cat bin/tool.pid)/status; "

@@ -55,10 +55,10 @@ parsing(void **state)
 		{ "sender=a\nsender=b\n", 18, NULL, "a" },
 		{ "=x\nsender=a\n", 12, NULL, "a" },
 		{ "SENDER=a\n", 9, NULL, "" },
-		{ "sender\n", 7, "a line without `='", NULL },
-		{ "\r\n", 2, "a line without `='", NULL },
-		{ "sender=a", 8, "a line without end", NULL },
-		{ "sender=\0\n", 9, "NUL byte in a request", NULL },
+		{ "sender\n", 7, "line without `='", NULL },
+		{ "\r\n", 2, "line without `='", NULL },
+		{ "sender=a", 8, "unterminated line", NULL },
+		{ "sender=\0\n", 9, "NUL byte", NULL },
 	};
 	struct request req;
 	char *copy;
