@@ -60,11 +60,7 @@ exempt_networks(struct exempt *e, char *text)
 		brackets_remove(word);
 		if (e->mynetworks_count == EXEMPT_MYNETWORKS_MAX) {
 			log_warning("mynetworks: more than %d networks; the "
-<<<<<<< HEAD
-			    "others are passed over", EXEMPT_MYNETWORKS_MAX);
-=======
-			    "rest are ignored", EXEMPT_OWN_MAX);
->>>>>>> d2aa2b6291a9f1e587a7384b7b4ef6faf2cfe78a
+			    "rest are ignored", EXEMPT_MYNETWORKS_MAX);
 			return;
 		}
 		if (address_block_parse(word,
