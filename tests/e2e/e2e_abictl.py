@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import testenv  # noqa: E402
 from apistub import error, html_page, raw, score  # noqa: E402
-from filter import DUNNO, REFUSED, answer_to, duration, request  # noqa: E402
+from filter import DUNNO, REFUSED, answer_to, request  # noqa: E402
+from pace import duration  # noqa: E402
 from sitetest import CLEAN_EXIT, DAY, SiteTest, listing, lock_of, locked  # noqa: E402
 from testenv import FILTER_USER  # noqa: E402
 

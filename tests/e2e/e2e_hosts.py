@@ -27,7 +27,8 @@ from dnsstub import DnsStub, a  # noqa: E402
 from e2e_accounts import ELSEWHERE, HIT, LISTED, STOPPED, USER, Command, login_request  # noqa: E402
 from e2e_blacklist import GUILTY, IPV6, MAP_TEXT, OTHER, REFUSED  # noqa: E402
 from e2e_blacklist import guess, guesses, relay  # noqa: E402
-from filter import DUNNO, Filter, duration  # noqa: E402
+from filter import DUNNO, Filter  # noqa: E402
+from pace import duration  # noqa: E402
 from serversite import OnServer, ServerSite, content, on_host  # noqa: E402
 from testenv import FILTER_USER, SAN, Site, program, wait_until  # noqa: E402
 
