@@ -565,8 +565,9 @@ class Answers(AccountTest):
     def test_zones_are_asked_at_once(self):
         """None of eight zones answers before all of them have been asked."""
         zones = [f"zone{number}.example.net" for number in range(8)]
+        answer = dnsstub.together(8, nxdomain)
         for zone in zones:
-            self.dns.answers[f"*.{zone}"] = dnsstub.together(8, nxdomain)
+            self.dns.answers[f"*.{zone}"] = answer
         site = self.site({"authbl.zones": " ".join(f"{zone}=127.0.0.4" for zone in zones)})
         self.assert_quick(DUNNO, self.filter(site))
         self.assertEqual([self.dns.count(zone) for zone in zones], [1] * 8)

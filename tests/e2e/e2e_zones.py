@@ -245,7 +245,7 @@ class Servers(AccountTest):
 
     def test_one_that_is_not_there(self):
         good = self.server(78)
-        site = AccountSite(good, {"authbl.resolver": None})
+        site = AccountSite(good, {"authbl.resolver": None, "authbl.timeout": "3s"})
         site.list_address()
         filter_, _ = self.system_filter(site, ports.address(77), good.host)
         # Of two questions by one socket only one is told that nobody is there.
