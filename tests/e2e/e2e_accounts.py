@@ -443,7 +443,7 @@ class Answers(AccountTest):
 
     def replies_to_nonsense(self, site, filter_):
         """What comes of it, and of a hit after that in the same process."""
-        first, seconds = duration(lambda: self.ask(filter_))
+        first, seconds = duration(lambda: self.ask(filter_), filter_.process.pid)
         accounts = site.accounts()
         site.end_rest()
         site.list_address()

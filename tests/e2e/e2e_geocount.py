@@ -844,7 +844,8 @@ class Stores(StoreTest):
                 wait_until(lambda: self.site.log_lines("store rests: "), "the first to give up")
             else:
                 time.sleep(interval * number)
-            return duration(lambda: self.ask(filters[number], HOME[2]))
+            return duration(lambda: self.ask(filters[number], HOME[2]),
+                            filters[number].process.pid)
         with self.site.sqlite() as other:
             other.execute("BEGIN EXCLUSIVE")
             with concurrent.futures.ThreadPoolExecutor(count) as pool:

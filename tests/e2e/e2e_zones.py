@@ -325,7 +325,7 @@ class Everybody(AccountTest):
                          listed=[LISTED])
         self.dns.answers[f"{NOBODY}.{site.zone}"] = answer
         with e2e_accounts.Filter(site) as filter_:
-            reply, seconds = duration(lambda: self.ask(filter_))
+            reply, seconds = duration(lambda: self.ask(filter_), filter_.process.pid)
         return site, reply, seconds
 
     def test_nobody_is_stopped_by_a_dead_list(self):

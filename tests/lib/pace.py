@@ -6,6 +6,7 @@ counts them for each thread, and Seconds.net is without them, so the same limit 
 """
 import contextlib
 import os
+import threading
 import time
 
 SAN = os.environ.get("SAN") == "1"
@@ -19,40 +20,45 @@ class Seconds(float):
 
 
 class Stopwatch:
-    """Measures from when it is made."""
+    """Measures from when it is made. of: the processes that matter, where several are measured at
+    the same time; else all of the suite's."""
 
-    def __init__(self):
-        self._before = _excused()
+    def __init__(self, *of):
+        self._of = of
+        self._before = self._excused()
         self._begun = time.monotonic()
 
     def seconds(self):
         """The Seconds so far."""
         seconds = Seconds(time.monotonic() - self._begun)
         seconds.net = seconds - sum(max(0, excused - self._before.get(thread, 0))
-                                    for thread, excused in _excused().items()) / 1e9
+                                    for thread, excused in self._excused().items()) / 1e9
         return seconds
 
+    def _excused(self):
+        """Thread -> nanoseconds that it was kept waiting for a processor. What a program runs for
+        is its own doing, but not if it is sanitized."""
+        found = {}
+        # tests/run has a process for the suite, which adopts orphans.
+        waiting = [*self._of, threading.get_native_id()] if self._of else [os.getppid()]
+        while waiting:
+            pid = waiting.pop()
+            with contextlib.suppress(OSError):
+                for thread in [pid] if self._of else os.listdir(f"/proc/{pid}/task"):
+                    task = f"/proc/{pid}/task/{thread}"
+                    with contextlib.suppress(OSError):
+                        ran, delayed, _ = _read(f"{task}/schedstat").split()
+                        found[thread] = int(delayed) + int(ran) * SAN
+                        if not self._of:
+                            waiting += map(int, _read(f"{task}/children").split())
+        return found
 
-def duration(function):
+
+def duration(function, *of):
     """Runs a function; returns its value and the Seconds it took."""
-    watch = Stopwatch()
+    watch = Stopwatch(*of)
     value = function()
     return value, watch.seconds()
-
-
-def _excused():
-    """Thread -> nanoseconds that it was kept waiting for a processor, for each of the tests' own
-    processes. What a program runs for is its own doing, but not if it is sanitized."""
-    found, waiting = {}, [os.getppid()]  # tests/run's process of the suite, which adopts orphans
-    while waiting:
-        pid = waiting.pop()
-        with contextlib.suppress(OSError):
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                with contextlib.suppress(OSError):
-                    ran, delayed, _ = _read(f"/proc/{pid}/task/{thread}/schedstat").split()
-                    found[pid, thread] = int(delayed) + int(ran) * SAN
-                    waiting += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
 
 
 def _read(path):
