@@ -189,7 +189,8 @@ class Shared(OnServer):
     # What a filter costs
 
     def test_only_its_own_library_is_loaded(self):
-        running = self.filter(Site(options={"geocount.addresses": "2"}))  # SQLite
+        running = self.filter(Site(options={"geocount.addresses": "2",
+                                            "store.timeout": ENOUGH}))  # SQLite
         self.log_in(running)
         self.assertEqual(mapped(running.process.pid), [])
         running = self.filter(self.site())
@@ -685,7 +686,7 @@ class PostgreSQLBehindPooler(testenv.TestCase):
         server = self.enterContext(servers.PostgreSQL())
         pooler = self.enterContext(servers.PgBouncer(server))
         for parameters in {}, {"prepare": "no"}:
-            site = Site(options={"store.url": pooler.url(**parameters)})
+            site = Site(options={"store.url": pooler.url(**parameters), "store.timeout": ENOUGH})
             filters = [self.enterContext(Filter(site)) for _ in range(10)]
             for number in range(200):
                 filters[number % 10].send(request(f"81.2.{number % 7}.9", sasl_username=USER))
@@ -714,7 +715,8 @@ class PostgreSQLWithTLS(testenv.TestCase):
     def status(self, host="127.0.0.1", **parameters):
         """abictl store status: "" when it works, else its message."""
         url = self.server.url(**parameters).replace("127.0.0.1", host)
-        result = Site(options={"store.url": url}).abictl("store", "status")
+        result = Site(options={"store.url": url, "store.timeout": ENOUGH}).abictl(
+            "store", "status")
         self.assertEqual(result.returncode == 0, result.stderr == "", result)
         return result.stderr
 
@@ -910,7 +912,8 @@ class MariaDBWithTLS(testenv.TestCase):
         with servers.MariaDB("--skip-ssl") as plain:
             for mode in "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY":
                 url = plain.url(**{"ssl-mode": mode})
-                result = Site(options={"store.url": url}).abictl("store", "status")
+                result = Site(options={"store.url": url, "store.timeout": ENOUGH}).abictl(
+                    "store", "status")
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn("SSL", result.stderr)
 
