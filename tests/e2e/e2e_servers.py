@@ -29,7 +29,7 @@ from serversite import ServerSite, built_in  # noqa: E402
 from testenv import Site, wait_until  # noqa: E402
 
 FAST = 0.5  # seconds that nobody needs who waits for nothing; see pace.py
-TIMEOUT = 2  # store.timeout where the server is silent, or is never silent for longer
+TIMEOUT = 2  # store.timeout where the server is silent
 ENOUGH = "8s"  # where no test is about it, on a machine with other work as well
 AGAIN = 12  # seconds until it is used again: 5 without an attempt, and some that a busy machine needs
 USER = "user@example.org"
