@@ -135,7 +135,7 @@ class Held(SiteTest):
         self.assertEqual(self.stub.count(), 0)
 
     def test_a_stopped_abictl(self):
-        site = self.site({**self.OPTIONS, "reputation.timeout": "60s"})
+        site = self.site({"filter.deadline": "6s", "reputation.timeout": "60s"})
         gate = threading.Event()
         self.stub.default = apistub.held(gate, score(71))
         filter_ = self.filter(site)

@@ -251,7 +251,7 @@ class MailFlows(EndToEnd):
         self.assert_reply(ACCEPTED)
 
     def test_with_an_api_that_fails_or_answers_rubbish(self):
-        self.serve({"reputation.timeout": "1s"})
+        self.serve({"reputation.timeout": "3s"})
         for name, answer in (("500", error(500)), ("403", error(403)),
                              ("page", apistub.html_page()), ("reset", apistub.reset),
                              ("redirect", apistub.redirect()), ("cut", apistub.cut_short()),
