@@ -1395,7 +1395,7 @@ class Commands(AccountTest):
         command = Command("echo begin; echo $$ >$D/pid; sleep 600 & exit 0")
         site = self.command_site(command, {"accounts.command_timeout": "2s"})
         lines, seconds = duration(lambda: self.detect(site))
-        self.assert_within(2 + 3 * LATE, seconds)
+        self.assert_within(20, seconds)  # not the 600 of what it left
         self.assertIn(": begin", lines[0])
         self.assertIn("what was left of its process group was killed after 2s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
@@ -1407,7 +1407,7 @@ class Commands(AccountTest):
         site = self.command_site(command, {"accounts.command_timeout": "1s"})
         try:
             lines, seconds = duration(lambda: self.detect(site))
-            self.assert_within(1 + 3 * LATE, seconds)
+            self.assert_within(20, seconds)  # not the 600 of what it left
             self.assertIn("exited with status 0 after ", lines[-1])
         finally:
             with contextlib.suppress(ProcessLookupError):
