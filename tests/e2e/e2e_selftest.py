@@ -68,8 +68,9 @@ class Postfix(MailServer):
         return self.run("postfix", "status").returncode == 0
 
     def run(self, *words):
-        return subprocess.run(words, env={**os.environ, "MAIL_CONFIG": self.directory}, timeout=30,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return subprocess.run(words, env={**os.environ, "MAIL_CONFIG": self.directory},
+                              timeout=testenv.PATIENCE, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
 
     def must(self, *words):
         self.settle()
@@ -150,7 +151,7 @@ class SelftestTest(SiteTest):
 
     def shell(self, command):
         return subprocess.run(
-            ["sh", "-c", command], capture_output=True, text=True, timeout=60,
+            ["sh", "-c", command], capture_output=True, text=True, timeout=testenv.PATIENCE,
             stdin=subprocess.DEVNULL, cwd="/",
             env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin", "EDITOR": "editor",
                  "MAIL_CONFIG": self.postfix.directory})
@@ -556,7 +557,8 @@ class MistakesInFiles(SelftestTest):
         os.chmod(self.good.conf, 0o644)
         done = subprocess.run(
             [testenv.program("abictl"), "-c", self.good.conf, "selftest"], user="daemon",
-            group="daemon", extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/",
+            group="daemon", extra_groups=[], capture_output=True, text=True, cwd="/",
+            timeout=testenv.PATIENCE,
             env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin",
                  "MAIL_CONFIG": self.postfix.directory})
         self.assertEqual(done.returncode, 1, done)
