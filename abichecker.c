@@ -148,7 +148,7 @@ main(int argc, char **argv)
 	if (rc > 0)
 		return 0;
 	if (rc == 0)
-		rc = config_load(&cfg, file, error, sizeof(error));
+		rc = config_load(&cfg, file, error, sizeof(error)) ? 0 : -1;
 	log_open("abichecker", cfg.log.target, (enum log_level)cfg.log.level);
 	if (rc != 0)
 		log_error("%s; answering DUNNO to everything", error);

@@ -40,7 +40,7 @@ config_free(struct config *cfg)
 	memset(cfg, 0, sizeof(*cfg));
 }
 
-int
+bool
 config_override(struct config *cfg, const char *arg, char *error, size_t size)
 {
 	char buf[CONFIG_LINE_MAX], *s = buf, *value;
@@ -51,7 +51,7 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	n = (size_t)snprintf(buf, sizeof(buf), "%s", arg);
 	if (n >= sizeof(buf)) {
 		snprintf(error, size, "-o: value is too long");
-		return -1;
+		return false;
 	}
 	if (n >= 2 && buf[0] == '{' && buf[n - 1] == '}') {
 		buf[n - 1] = '\0';
@@ -73,37 +73,38 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	if (wrong == NULL && config_hidden(cfg, row))
 		wrong = "secrets are not allowed on the command line";
 	if (wrong == NULL)
-		return 0;
+		return true;
 	snprintf(error, size, "-o: %.100s: %s", s, wrong);
-	return -1;
+	return false;
 }
 
-int
+bool
 config_load(struct config *cfg, const char *file, char *error, size_t size)
 {
 	const char *name = file != NULL ? file : CONFIG_DEFAULT_FILE;
 	char *text, ignored[8] = "";
 	struct stat st;
 	size_t len;
-	int i, rc = 0;
+	bool good = true;
+	int i;
 
 	cfg->file = file;
 	text = file_slurp(name, CONFIG_FILE_MAX, &len, &st);
 	if (text == NULL && (file != NULL || errno != ENOENT)) {
 		snprintf(error, size, "%s: %s", name, strerror(errno));
-		rc = -1;
+		good = false;
 	} else if (text != NULL) {
 		cfg->file_mode = st.st_mode & 07777;
-		rc = config_parse(cfg, name, text, len, error, size);
+		good = config_parse(cfg, name, text, len, error, size);
 	}
 	free(text);
 	/* After an error too: an override may say where to log it. */
 	for (i = 0; i < cfg->override_count; i++)
-		if (config_override(cfg, cfg->overrides[i],
-			rc == 0 ? error : ignored,
-			rc == 0 ? size : sizeof(ignored)) != 0)
-			rc = -1;
-	return rc;
+		if (!config_override(cfg, cfg->overrides[i],
+			good ? error : ignored,
+			good ? size : sizeof(ignored)))
+			good = false;
+	return good;
 }
 
 const char *

@@ -183,28 +183,28 @@ void config_free(struct config *cfg);
 
 /*
  * Reads a configuration text; name is the file's name in messages. Errors in
- * the section of a check are noted in cfg->errors, and reading goes on: 0.
- * After any other error -1, with error set to "NAME:LINE: section.key: what is
+ * the section of a check are noted in cfg->errors, and reading goes on.
+ * After any other error false, with error set to "NAME:LINE: section.key: what is
  * wrong". Changes text, which has a byte of room after it.
  */
-int config_parse(struct config *cfg, const char *name, char *text, size_t len,
+bool config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);
 
 /*
  * One override, "section.key=value" (braces around it are dropped, as Postfix
- * does). Secrets are refused: a command line is public. 0, or -1 with error
- * set.
+ * does). Secrets are refused: a command line is public. False with
+ * error set.
  */
-int config_override(
+bool config_override(
     struct config *cfg, const char *arg, char *error, size_t size);
 
 /*
  * Reads file, or the default place if file is NULL; there, a file that does
  * not exist means the defaults. Then the overrides collected in
- * cfg->overrides. 0, which also means errors in the sections of checks, as
- * config_parse() does; or -1 with error set.
+ * cfg->overrides. Errors in the sections of checks are noted, as by
+ * config_parse(); after any other error false, with error set.
  */
-int config_load(
+bool config_load(
     struct config *cfg, const char *file, char *error, size_t size);
 
 /*

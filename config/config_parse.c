@@ -169,7 +169,7 @@ error_note(struct config *cfg, const char *section, const char *text)
 	return true;
 }
 
-int
+bool
 config_parse(struct config *cfg, const char *file, char *text, size_t len,
     char *error, size_t size)
 {
@@ -181,7 +181,7 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 			    memcmp(text, "\xfe\xff", 2) == 0)) {
 		snprintf(error, size, "%s: is encoded in UTF-16, not UTF-8",
 		    file);
-		return -1;
+		return false;
 	}
 	for (; line < end; line = newline + 1) {
 		newline = memchr(line, '\n', (size_t)(end - line));
@@ -193,7 +193,7 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 		snprintf(error, size, "%s:%d: %s%s%s", file, r.number,
 		    r.subject, *r.subject != '\0' ? ": " : "", wrong);
 		if (!error_note(cfg, r.section, error))
-			return -1;
+			return false;
 	}
-	return 0;
+	return true;
 }

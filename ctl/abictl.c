@@ -301,7 +301,7 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	char error[CONFIG_ERROR_MAX];
 	int status, i;
 
-	if (config_load(&ctl->cfg, file, error, sizeof(error)) != 0) {
+	if (!config_load(&ctl->cfg, file, error, sizeof(error))) {
 		for (i = 0; i < ctl->cfg.error_count; i++)
 			abictl_fail(0, "%s", ctl->cfg.errors[i].text);
 		return abictl_fail(EX_CONFIG, "%s", error);

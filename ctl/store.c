@@ -100,7 +100,7 @@ end_find(const struct abictl *ctl, const char *text, struct end *e)
 	if (strchr(text, ':') == NULL || text[0] == '/' || text[0] == '.') {
 		config_init(&e->own);
 		e->cfg = &e->own;
-		if (config_load(&e->own, text, error, sizeof(error)) != 0)
+		if (!config_load(&e->own, text, error, sizeof(error)))
 			return abictl_fail(EX_CONFIG, "%s", error);
 		if (config_error(&e->own, "store geocount") != NULL)
 			return abictl_fail(EX_CONFIG, "%s",

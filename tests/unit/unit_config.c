@@ -17,7 +17,8 @@ parse(const char *text, size_t len)
 	config_free(&cfg);
 	config_init(&cfg);
 	error[0] = '\0';
-	rc = config_parse(&cfg, "f.conf", copy, len, error, sizeof(error));
+	rc = config_parse(&cfg, "f.conf", copy, len, error, sizeof(error)) ?
+	    0 : -1;
 	free(copy);
 	return rc;
 }
@@ -273,13 +274,13 @@ overrides(void **state)
 		{ "", "-o: : expected `section.key=value'" },
 	};
 	size_t i;
-	int rc;
+	bool good;
 
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
-		rc = config_override(&cfg, rows[i].arg, error, sizeof(error));
-		assert_int_equal(rc, rows[i].error == NULL ? 0 : -1);
-		if (rc != 0)
+		good = config_override(&cfg, rows[i].arg, error, sizeof(error));
+		assert_int_equal(good, rows[i].error == NULL);
+		if (!good)
 			assert_string_equal(error, rows[i].error);
 	}
 	assert_int_equal(cfg.reputation.score, 42);
@@ -341,7 +342,7 @@ defaults(void **state)
 		    config_options[i].fallback);
 		assert_non_null(config_options[i].help);
 		if (config_options[i].type != CONFIG_SECRET &&
-		    config_override(&cfg, arg, error, sizeof(error)) != 0)
+		    !config_override(&cfg, arg, error, sizeof(error)))
 			fail_msg("%s", error);
 	}
 }
@@ -357,14 +358,13 @@ loaded(void **state)
 	config_free(&cfg);
 	config_init(&cfg);
 	cfg.overrides[cfg.override_count++] = "reputation.ipv6_prefix=64";
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
 	assert_int_equal(cfg.reputation.score, 12);
 	assert_int_equal(cfg.reputation.ipv6_prefix, 64);
-	assert_int_equal(
-	    config_load(&cfg, "/nonexistent/x", error, sizeof(error)), -1);
+	assert_false(config_load(&cfg, "/nonexistent/x", error, sizeof(error)));
 	assert_string_equal(
 	    error, "/nonexistent/x: No such file or directory");
-	assert_int_equal(config_load(&cfg, "/", error, sizeof(error)), -1);
+	assert_false(config_load(&cfg, "/", error, sizeof(error)));
 	assert_string_equal(error, "/: Is a directory");
 }
 
@@ -382,16 +382,15 @@ encodings(void **state)
 	config_free(&cfg);
 	config_init(&cfg);
 	unit_file("b.conf", marked, sizeof(marked) - 1);
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
 	assert_int_equal(cfg.reputation.score, 13);
 	unit_file("b.conf", marked, 3);
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
 	snprintf(expected, sizeof(expected), "%s: is encoded in UTF-16, not UTF-8",
 	    path);
 	for (i = 0; i < COUNT(wide); i++) {
 		unit_file("b.conf", wide[i], 6);
-		assert_int_equal(
-		    config_load(&cfg, path, error, sizeof(error)), -1);
+		assert_false(config_load(&cfg, path, error, sizeof(error)));
 		assert_string_equal(error, expected);
 	}
 }

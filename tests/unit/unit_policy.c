@@ -201,7 +201,7 @@ option(const char *arg)
 {
 	char error[CONFIG_ERROR_MAX];
 
-	if (config_override(&cfg, arg, error, sizeof(error)) != 0)
+	if (!config_override(&cfg, arg, error, sizeof(error)))
 		fail_msg("%s", error);
 }
 
@@ -215,8 +215,8 @@ walk_prepare(void **state)
 		return 1;
 	config_init(&cfg);
 	snprintf(text, sizeof(text), "%s", token);
-	if (config_parse(&cfg, "unit", text, strlen(text), error,
-		sizeof(error)) != 0)
+	if (!config_parse(&cfg, "unit", text, strlen(text), error,
+		sizeof(error)))
 		return 1;
 	snprintf(arg, sizeof(arg), "reputation.cache_dir=%s", unit_dir);
 	option(arg);
