@@ -184,8 +184,8 @@ void config_free(struct config *cfg);
 /*
  * Reads a configuration text; name is the file's name in messages. Errors in
  * the section of a check are noted in cfg->errors, and reading goes on.
- * After any other error false, with error set to "NAME:LINE: section.key: what is
- * wrong". Changes text, which has a byte of room after it.
+ * After any other error false, with error set to "NAME:LINE: section.key: what
+ * is wrong". Changes text, which has a byte of room after it.
  */
 bool config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);

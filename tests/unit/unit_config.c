@@ -386,8 +386,8 @@ encodings(void **state)
 	assert_int_equal(cfg.reputation.score, 13);
 	unit_file("b.conf", marked, 3);
 	assert_true(config_load(&cfg, path, error, sizeof(error)));
-	snprintf(expected, sizeof(expected), "%s: is encoded in UTF-16, not UTF-8",
-	    path);
+	snprintf(expected, sizeof(expected),
+	    "%s: is encoded in UTF-16, not UTF-8", path);
 	for (i = 0; i < COUNT(wide); i++) {
 		unit_file("b.conf", wide[i], 6);
 		assert_false(config_load(&cfg, path, error, sizeof(error)));
