@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -29,10 +28,8 @@ struct logfile {
 	struct rotated_mark mark;
 	struct rotated_mark left; /* the file before, nothing read since */
 	bool moved_on;            /* `left` is where it stands */
-	char head[ROTATED_HEAD_MAX];
 	bool at_end; /* look at the file first, it may have changed */
-	int watch;
-	bool watch_old;
+	struct stat live_seen, own_seen; /* see logfile_watch() */
 	struct loglines lines; /* fd -1: there is no file at present */
 };
 
@@ -76,20 +73,14 @@ file_take(struct logfile *f, int fd, const struct stat *st)
 	f->mark.dev = st->st_dev;
 	f->mark.ino = st->st_ino;
 	f->mark.finished = false;
-	f->watch_old = true;
-	if (pread(fd, f->head, f->mark.head, 0) != (ssize_t)f->mark.head)
-		f->at_end = true; /* it has been cut just now */
 }
 
 /* Begins with a file; lines up to a time (0: none) were counted before. */
 static void
 file_begin(struct logfile *f, int fd, const struct stat *st, time_t after)
 {
-	f->mark.offset = 0;
-	f->mark.head = 0;
-	f->mark.tail.len = 0;
+	rotated_mark_move(&f->mark, fd, 0);
 	f->source.after = after;
-	rotated_print(f->mark.print, f->head, 0);
 	file_take(f, fd, st);
 }
 
@@ -104,11 +95,10 @@ file_resume(struct logfile *f, int fd, const struct stat *st)
 
 	if (!rotated_tail_find(&f->mark.tail, fd, &end))
 		return false;
-	f->mark.offset = end;
-	f->mark.head = end < ROTATED_HEAD_MAX ? (size_t)end : ROTATED_HEAD_MAX;
+	f->mark.head = 0; /* it has another beginning now */
+	rotated_mark_move(&f->mark, fd, end);
 	f->moved_on = false;
 	file_take(f, fd, st);
-	rotated_print(f->mark.print, f->head, f->mark.head);
 	log_info("%s: was edited: read on from byte %" PRIu64 ", after the "
 		 "last line that was read before",
 	    f->path, end);
@@ -261,21 +251,12 @@ file_move(struct logfile *f, int next, const struct stat *st)
 
 /* --- reading --- */
 
-/* So many bytes of the file were handed out, which the buffer begins with. */
+/* So many bytes of the file were handed out. */
 static int
 file_given(struct logfile *f, uint64_t bytes)
 {
-	size_t fresh = ROTATED_HEAD_MAX - f->mark.head;
-
-	if (fresh > bytes)
-		fresh = (size_t)bytes;
-	memcpy(f->head + f->mark.head, f->lines.buf, fresh);
-	f->mark.head += fresh;
-	f->mark.offset += bytes;
+	rotated_mark_move(&f->mark, f->lines.fd, f->mark.offset + bytes);
 	f->mark.finished = false;
-	if (fresh > 0)
-		rotated_print(f->mark.print, f->head, f->mark.head);
-	rotated_tail_take(&f->mark.tail, f->lines.fd, f->mark.offset);
 	f->moved_on = false;
 	return 1;
 }
@@ -376,62 +357,24 @@ logfile_position(const struct logsource *s, char *out, size_t size)
 	rotated_mark_format(&m, out, size);
 }
 
-/* --- waiting --- */
-
-/* Watches the open file, what has its name, and the directory for names. */
-static int
-watch_open(const struct logfile *f)
-{
-	int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	char name[PATH_MAX];
-
-	if (watch < 0)
-		return -1;
-	if (f->lines.fd >= 0) {
-		snprintf(name, sizeof(name), "/proc/self/fd/%d", f->lines.fd);
-		inotify_add_watch(watch, name, IN_MODIFY);
-	}
-	inotify_add_watch(watch, f->path, IN_MODIFY);
-	/* Not what is written there: others log into this directory too. */
-	snprintf(name, sizeof(name), "%.*s/",
-	    (int)(strrchr(f->real, '/') - f->real), f->real);
-	if (inotify_add_watch(watch, name,
-		IN_CREATE | IN_MOVE | IN_DELETE | IN_ONLYDIR) >= 0)
-		return watch;
-	close(watch);
-	return -1;
-}
-
+/* There is no descriptor for that: it has to be looked at. */
 static int
 logfile_watch(struct logsource *s, bool *look)
 {
 	struct logfile *f = (struct logfile *)s;
+	struct stat live = { .st_ino = 0 }, own = { .st_size = 0 };
 
-	*look = f->watch < 0 || f->watch_old;
-	if (!*look)
-		return f->watch;
-	if (f->watch >= 0)
-		close(f->watch);
-	f->watch_old = false;
-	f->watch = watch_open(f);
-	return f->watch;
-}
-
-/* When names have changed, it is watched anew. */
-static void
-logfile_woken(struct logsource *s)
-{
-	struct logfile *f = (struct logfile *)s;
-	char events[4096] __attribute__((aligned(8)));
-	const struct inotify_event *e;
-	ssize_t n, i;
-
-	while ((n = read(f->watch, events, sizeof(events))) > 0)
-		for (i = 0; i < n; i += (ssize_t)sizeof(*e) + e->len) {
-			e = (const void *)(events + i);
-			if ((e->mask & IN_MODIFY) == 0)
-				f->watch_old = true;
-		}
+	if (stat(f->path, &live) != 0)
+		live.st_ino = 0;
+	if (f->lines.fd >= 0)
+		fstat(f->lines.fd, &own);
+	*look = live.st_ino != f->live_seen.st_ino ||
+	    live.st_size != f->live_seen.st_size ||
+	    own.st_size != f->own_seen.st_size ||
+	    rotated_time_order(&live.st_mtim, &f->live_seen.st_mtim) != 0;
+	f->live_seen = live;
+	f->own_seen = own;
+	return -1;
 }
 
 /* --- opening --- */
@@ -443,8 +386,6 @@ logfile_close(struct logsource *s)
 
 	if (f->lines.fd >= 0)
 		close(f->lines.fd);
-	if (f->watch >= 0)
-		close(f->watch);
 	free(f);
 }
 
@@ -452,7 +393,6 @@ static const struct logsource_kind logfile_kind = {
 	.read = logfile_read,
 	.position = logfile_position,
 	.watch = logfile_watch,
-	.woken = logfile_woken,
 	.close = logfile_close,
 };
 
@@ -490,7 +430,7 @@ logfile_open(const char *path, const char *position)
 	if (f == NULL)
 		return NULL;
 	f->source.kind = &logfile_kind;
-	f->lines.fd = f->watch = -1;
+	f->lines.fd = -1;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	snprintf(f->real, sizeof(f->real), "%s", path);
 	if (strlen(path) >= sizeof(f->path))

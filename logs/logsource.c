@@ -12,7 +12,7 @@
 #include "logs/logsource_kind.h"
 #include "logs/rotated.h"
 
-#define POLL_MS 1000 /* to look at a file that cannot be watched */
+#define LOOK_MS 1000 /* after so long a file is looked at again */
 #define SOURCES_MAX 64
 
 int
@@ -134,28 +134,27 @@ logsource_wait(struct logsource *const *list, size_t count, long ms,
 {
 	struct pollfd p[SOURCES_MAX];
 	struct timespec limit;
-	bool look = false, one;
+	long pause;
 	size_t i;
+	bool look;
 	int rc;
 
 	if (count > SOURCES_MAX)
 		count = SOURCES_MAX;
-	for (i = 0; i < count; i++) {
-		p[i].events = POLLIN;
-		p[i].revents = 0;
-		p[i].fd = list[i]->kind->watch(list[i], &one);
-		look = look || (one && p[i].fd >= 0);
-		if (p[i].fd < 0 && !list[i]->over && ms > POLL_MS)
-			ms = POLL_MS;
-	}
-	/* What came before the watch began is not told by it. */
-	if (look)
-		return 1;
-	limit.tv_sec = ms / 1000;
-	limit.tv_nsec = ms % 1000 * 1000000;
-	rc = ppoll(p, count, &limit, mask);
-	for (i = 0; rc > 0 && i < count; i++)
-		if (list[i]->kind->woken != NULL && p[i].revents != 0)
-			list[i]->kind->woken(list[i]);
+	do {
+		pause = ms;
+		for (i = 0; i < count; i++) {
+			p[i].events = POLLIN;
+			p[i].fd = list[i]->kind->watch(list[i], &look);
+			if (look)
+				return 1;
+			if (p[i].fd < 0 && !list[i]->over && pause > LOOK_MS)
+				pause = LOOK_MS;
+		}
+		limit.tv_sec = pause / 1000;
+		limit.tv_nsec = pause % 1000 * 1000000;
+		rc = ppoll(p, count, &limit, mask);
+		ms -= pause;
+	} while (rc == 0 && ms > 0);
 	return rc < 0 ? -1 : rc > 0;
 }

@@ -13,12 +13,10 @@ struct logsource_kind {
 	int (*read)(struct logsource *s, const char **text, size_t *len);
 	void (*position)(const struct logsource *s, char *out, size_t size);
 	/*
-	 * A descriptor that can be read from when there may be more, -1 if
-	 * there is none; *look is set when the source must be read before
-	 * anybody waits. `woken' takes what can be read from it (may be NULL).
+	 * A descriptor that can be read from when there may be more; -1: there
+	 * is none, look here again. *look is set when there may be more now.
 	 */
 	int (*watch)(struct logsource *s, bool *look);
-	void (*woken)(struct logsource *s);
 	void (*close)(struct logsource *s);
 };
 

@@ -127,39 +127,29 @@ candidate_match(DIR *dir, const char *base, struct candidate *c,
 	return fd;
 }
 
-/* Among copies, one that is called like one, then the latest. */
-static bool
-better_copy(const struct candidate *c, const struct candidate *best)
-{
-	if (c->rotated != best->rotated)
-		return c->rotated;
-	return rotated_time_order(&c->st.st_mtim, &best->st.st_mtim) > 0;
-}
-
-/* One look through the directory. */
+/* One look through the directory; of several copies the latest counts. */
 static int
 find_once(DIR *dir, const char *base, const struct rotated_mark *m, bool copy,
     struct stat *st)
 {
-	struct candidate c, best = { .rotated = false };
+	struct candidate c;
 	int fd, found = -1;
 
 	rewinddir(dir);
 	while (candidate_read(dir, base, &c)) {
 		fd = candidate_match(dir, base, &c, m, copy);
-		if (fd >= 0 && found >= 0 && !better_copy(&c, &best)) {
+		if (fd < 0)
+			continue;
+		if (found >= 0 && rotated_time_order(&c.st.st_mtim,
+			&st->st_mtim) <= 0) {
 			close(fd);
 			continue;
 		}
-		if (fd < 0)
-			continue;
 		if (found >= 0)
 			close(found);
 		found = fd;
-		best = c;
+		*st = c.st;
 	}
-	if (found >= 0)
-		*st = best.st;
 	return found;
 }
 

@@ -43,11 +43,8 @@ void rotated_mark_format(const struct rotated_mark *m, char *out, size_t size);
 /* <0, 0, >0: a is before b, the same, after it. */
 int rotated_time_order(const struct timespec *a, const struct timespec *b);
 
-/* The fingerprint of so many bytes. */
-void rotated_print(char *print, const void *head, size_t len);
-
-/* Takes the fingerprint of the last lines before end in the open file fd. */
-void rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end);
+/* Sets the mark to so many bytes of the open file fd. */
+void rotated_mark_move(struct rotated_mark *m, int fd, uint64_t offset);
 
 /* Finds the last place in fd where they stand; *end is after it. */
 bool rotated_tail_find(const struct rotated_tail *t, int fd, uint64_t *end);

@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <sha2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,6 +20,12 @@
 #define ENOUGH 32 /* bytes: a line of Postfix has more, and is like no other */
 #define BLOCK  65536
 #define BASE   UINT64_C(6364136223846793005)
+
+static size_t
+min_size(uint64_t n, size_t max)
+{
+	return n < max ? (size_t)n : max;
+}
 
 void
 rotated_mark_format(const struct rotated_mark *m, char *out, size_t size)
@@ -41,91 +48,50 @@ rotated_mark_format(const struct rotated_mark *m, char *out, size_t size)
 		text_add(&t, " finished");
 }
 
-/* Goes after a number and what ends it. */
-static uint64_t
-number_read(const char **p, int base)
-{
-	char *end;
-	uint64_t n = strtoull(*p, &end, base);
-
-	*p = end + (*end != '\0');
-	return n;
-}
-
-static void
-print_read(const char **p, char *print)
-{
-	size_t n = strnlen(*p, ROTATED_PRINT_MAX - 1);
-
-	memcpy(print, *p, n);
-	print[n] = '\0';
-	*p += n;
-	*p += **p != '\0';
-}
-
-/* Is this the next word? Then goes after it. */
-static bool
-word_read(const char **p, const char *word)
-{
-	size_t n = strlen(word);
-
-	if (strncmp(*p, word, n) != 0)
-		return false;
-	*p += n;
-	return true;
-}
-
-static bool
-is_print(const char *print)
-{
-	return strspn(print, "0123456789abcdef") == ROTATED_PRINT_MAX - 1;
-}
+/* Goes on with what a format has read, if it has read all of it. */
+#define NEXT(count, wanted) ((count) == (wanted) ? (p += n, true) : false)
 
 bool
 rotated_mark_parse(const char *text, struct rotated_mark *m)
 {
-	char again[256];
+	long long last = 0, after = 0, sec = 0;
 	const char *p = text;
+	char again[256];
+	int n = 0;
 
 	memset(m, 0, sizeof(*m));
-	if (!word_read(&p, "file "))
+	/* Numbers without a sign or end are found below. NOLINTBEGIN */
+	if (!NEXT(sscanf(p, "file %" SCNu64 " %" SCNu64 " %" SCNu64
+		" %zu %32[0-9a-f] %lld.%9ld%n", &m->dev, &m->ino, &m->offset,
+		&m->head, m->print, &sec, &m->newest.tv_nsec, &n), 7))
 		return false;
-	m->dev = number_read(&p, 10);
-	m->ino = number_read(&p, 10);
-	m->offset = number_read(&p, 10);
-	m->head = number_read(&p, 10);
-	print_read(&p, m->print);
-	m->newest.tv_sec = (time_t)number_read(&p, 10);
-	m->newest.tv_nsec = (long)number_read(&p, 10);
-	if (word_read(&p, "tail ")) {
-		m->tail.len = number_read(&p, 10);
-		m->tail.sum = number_read(&p, 16);
-		print_read(&p, m->tail.print);
-	}
-	if (word_read(&p, "last "))
-		m->last = (time_t)number_read(&p, 10);
-	if (word_read(&p, "after "))
-		m->after = (time_t)number_read(&p, 10);
-	m->finished = word_read(&p, "finished");
+	NEXT(sscanf(p, " tail %zu %" SCNx64 " %32[0-9a-f]%n", &m->tail.len,
+	    &m->tail.sum, m->tail.print, &n), 3);
+	NEXT(sscanf(p, " last %lld%n", &last, &n), 1);
+	NEXT(sscanf(p, " after %lld%n", &after, &n), 1);
+	/* NOLINTEND */
+	m->newest.tv_sec = (time_t)sec;
+	m->last = (time_t)last;
+	m->after = (time_t)after;
+	m->finished = strcmp(p, " finished") == 0;
 	/* Whatever was overlooked: it must come out as it went in. */
 	rotated_mark_format(m, again, sizeof(again));
 	return strcmp(again, text) == 0 && m->offset <= INT64_MAX &&
-	    m->head == (m->offset < ROTATED_HEAD_MAX ? m->offset :
-						       ROTATED_HEAD_MAX) &&
-	    m->newest.tv_sec >= 0 && is_print(m->print) &&
-	    m->newest.tv_nsec >= 0 && m->newest.tv_nsec <= 999999999 &&
-	    (m->tail.len == 0 || is_print(m->tail.print)) &&
-	    m->tail.len <= ROTATED_TAIL_MAX && m->tail.len <= m->offset;
+	    m->head == min_size(m->offset, ROTATED_HEAD_MAX) &&
+	    strlen(m->print) == ROTATED_PRINT_MAX - 1 && sec >= 0 &&
+	    m->newest.tv_nsec >= 0 && m->tail.len <= ROTATED_TAIL_MAX &&
+	    m->tail.len <= m->offset && (m->tail.len == 0 ||
+		strlen(m->tail.print) == ROTATED_PRINT_MAX - 1);
 }
 
-void
-rotated_print(char *print, const void *head, size_t len)
+static void
+print_make(char *print, const void *bytes, size_t len)
 {
 	char digest[SHA256_DIGEST_STRING_LENGTH];
 	SHA2_CTX sha;
 
 	SHA256Init(&sha);
-	SHA256Update(&sha, head, len);
+	SHA256Update(&sha, bytes, len);
 	SHA256End(&sha, digest);
 	memcpy(print, digest, ROTATED_PRINT_MAX - 1);
 	print[ROTATED_PRINT_MAX - 1] = '\0';
@@ -137,15 +103,16 @@ print_is(const char *expected, const char *bytes, size_t len)
 {
 	char print[ROTATED_PRINT_MAX];
 
-	rotated_print(print, bytes, len);
+	print_make(print, bytes, len);
 	return strcmp(print, expected) == 0;
 }
 
-void
-rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end)
+/* The fingerprint of the last lines before end. */
+static void
+tail_take(struct rotated_tail *t, int fd, uint64_t end)
 {
 	char bytes[ROTATED_TAIL_MAX];
-	size_t n = end < sizeof(bytes) ? (size_t)end : sizeof(bytes), i = n;
+	size_t n = min_size(end, sizeof(bytes)), i = n;
 	const char *nl;
 
 	memset(t, 0, sizeof(*t));
@@ -158,10 +125,25 @@ rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end)
 		i = nl != NULL ? (size_t)(nl - bytes) + 1 : 0;
 	}
 	t->len = n - i;
-	rotated_print(t->print, bytes + i, t->len);
+	print_make(t->print, bytes + i, t->len);
 	/* Every byte counts by its place from the end. */
 	for (; i < n; i++)
 		t->sum = t->sum * BASE + (unsigned char)bytes[i];
+}
+
+void
+rotated_mark_move(struct rotated_mark *m, int fd, uint64_t offset)
+{
+	const size_t head = min_size(offset, ROTATED_HEAD_MAX);
+	char bytes[ROTATED_HEAD_MAX];
+
+	m->offset = offset;
+	if (offset == 0 || head != m->head) {
+		m->head = head;
+		if (pread(fd, bytes, head, 0) == (ssize_t)head)
+			print_make(m->print, bytes, head);
+	}
+	tail_take(&m->tail, fd, offset);
 }
 
 bool
