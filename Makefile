@@ -31,7 +31,8 @@ FOLDERS  = base config store store/sqlite $(SERVERS) filter
 CONTROL  = logs scan ctl ctl/selftest
 sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
 FILTER   = $(wildcard *.c) $(call sources,$(FOLDERS))
-SOURCES  = $(FILTER) $(call sources,$(CONTROL))
+SOURCES  = $(filter-out $(if $(filter 1,$(WITH_JOURNAL)),,logs/journal.c), \
+	   $(FILTER) $(call sources,$(CONTROL)))
 MAINS    = abichecker.c ctl/abictl.c
 HEADERS  = $(wildcard *.h) $(foreach folder,$(FOLDERS) $(CONTROL),$(wildcard $(folder)/*.h))
 UNITS    = $(filter-out $(foreach kind,pgsql mysql redis,$(if $(filter store/$(kind),$(SERVERS)),,unit_store_$(kind)%)), \

@@ -1,47 +1,15 @@
 /*
  * journal - systemd's journal, read by libsystemd, as lines of a log file.
  *
- * The library is loaded when a journal is opened. Without its header only
- * positions are known.
+ * The library is loaded when a journal is opened.
  */
 #include "logs/logsource_kind.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#define POSITION "journal " /* before a cursor */
-#define ALPHANUMERIC "0123456789abcdefghijklmnopqrstuvwxyz"                   \
-		     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-bool
-journal_position_parse(const char *text, char *cursor)
-{
-	static const char allowed[] = ALPHANUMERIC "=;:._-";
-	const char *p = text + strlen(POSITION);
-	size_t len;
-
-	if (strncmp(text, POSITION, strlen(POSITION)) != 0)
-		return false;
-	len = strlen(p);
-	if (len == 0 || len >= JOURNAL_CURSOR_MAX || strspn(p, allowed) != len)
-		return false;
-	memcpy(cursor, p, len + 1);
-	return true;
-}
-
-uint64_t
-journal_cursor_time(const char *cursor)
-{
-	const char *t = strstr(cursor, ";t=");
-
-	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
-}
-
-#ifdef WITH_JOURNAL
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <systemd/sd-journal.h>
 #include <time.h>
@@ -78,9 +46,8 @@ struct journal {
 	char name[PATH_MAX]; /* the path, or "journal" */
 	sd_journal *reader;
 	bool follow;
-	bool begun; /* an entry came */
-	bool told;  /* that a field could not be read */
-	char start[JOURNAL_CURSOR_MAX];  /* the entry that was read last, "" */
+	bool resumed; /* the next entry should be the one of the cursor */
+	bool told;    /* that a field could not be read */
 	char cursor[JOURNAL_CURSOR_MAX]; /* where it stands, "" */
 	uint64_t until; /* entries up to this time are known, microseconds */
 	char out[OUT_SIZE];
@@ -137,7 +104,8 @@ static size_t
 word_put(struct journal *j, const char *name, const char *otherwise,
     char *out)
 {
-	static const char allowed[] = ALPHANUMERIC "-._/@+";
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._/@+";
 	size_t n, i;
 	const char *p = field(j, name, WORD_MAX, &n);
 
@@ -202,13 +170,13 @@ line_put(struct journal *j, uint64_t us, char *out)
 static size_t
 entry_take(struct journal *j, char *out)
 {
-	bool first = !j->begun && j->start[0] != '\0';
+	bool resumed = j->resumed;
 	uint64_t us;
 
-	j->begun = true;
-	if (first && sd.sd_journal_test_cursor(j->reader, j->start) > 0)
+	j->resumed = false;
+	if (resumed && sd.sd_journal_test_cursor(j->reader, j->cursor) > 0)
 		return 0;
-	if (first)
+	if (resumed)
 		log_warning("journal: the entry that was read last is gone, "
 			    "and others may be: going on with the next");
 	if (sd.sd_journal_get_realtime_usec(j->reader, &us) < 0 ||
@@ -223,15 +191,14 @@ entry_take(struct journal *j, char *out)
 static int
 cursor_keep(struct journal *j)
 {
-	char *cursor, position[JOURNAL_CURSOR_MAX + sizeof(POSITION)];
+	char *cursor;
 	int rc = sd.sd_journal_get_cursor(j->reader, &cursor);
 
 	if (rc < 0)
 		return failed(j, rc);
-	snprintf(position, sizeof(position), POSITION "%s", cursor);
+	rc = snprintf(j->cursor, sizeof(j->cursor), "%s", cursor);
 	free(cursor);
-	return journal_position_parse(position, j->cursor) ? 0 :
-							     failed(j, -EBADMSG);
+	return (size_t)rc < sizeof(j->cursor) ? 0 : failed(j, -E2BIG);
 }
 
 static int
@@ -263,8 +230,8 @@ journal_position(const struct logsource *s, char *out, size_t size)
 {
 	const struct journal *j = (const struct journal *)s;
 
-	snprintf(out, size, "%s%s", j->cursor[0] != '\0' ? POSITION : "",
-	    j->cursor);
+	snprintf(out, size, "%s%s", j->cursor[0] != '\0' ?
+	    JOURNAL_POSITION : "", j->cursor);
 }
 
 /* One on another host's disk is not watched, but looked at. */
@@ -330,14 +297,14 @@ begin(struct journal *j, long since)
 {
 	int rc;
 
-	if (j->start[0] != '\0') {
-		rc = sd.sd_journal_seek_cursor(j->reader, j->start);
+	if (j->cursor[0] != '\0') {
+		rc = sd.sd_journal_seek_cursor(j->reader, j->cursor);
+		j->resumed = rc >= 0;
 		if (rc >= 0)
 			return rc;
 		log_warning("journal: the stored position: %s: going on by "
 			    "the time", strerror(-rc));
-		j->until = journal_cursor_time(j->start);
-		j->start[0] = '\0';
+		j->until = journal_cursor_time(j->cursor);
 	}
 	return sd.sd_journal_seek_realtime_usec(j->reader, j->until > 0 ?
 	    j->until : (uint64_t)(time(NULL) - since) * 1000000);
@@ -350,10 +317,9 @@ reader_open(struct journal *j, const char *path, const char *position,
 	char why[256], text[320];
 	int rc;
 
-	if (position[0] != '\0' && !journal_position_parse(position, j->start))
+	if (position[0] != '\0' && !journal_position_parse(position, j->cursor))
 		return logsource_fail(&j->source, "journal",
 		    "the stored position cannot be understood");
-	memcpy(j->cursor, j->start, sizeof(j->cursor));
 	if (!library_ready(why, sizeof(why))) {
 		snprintf(text, sizeof(text),
 		    "%s: is the package libsystemd0 installed?", why);
@@ -386,28 +352,3 @@ journal_open(const char *path, const char *position, long since, bool follow)
 	reader_open(j, path, position, since);
 	return &j->source;
 }
-
-#else
-
-static void
-nothing_close(struct logsource *s)
-{
-	free(s);
-}
-
-struct logsource *
-journal_open(const char *path, const char *position, long since, bool follow)
-{
-	static const struct logsource_kind none = { .close = nothing_close };
-	struct logsource *s = calloc(1, sizeof(*s));
-
-	(void)path, (void)position, (void)since, (void)follow;
-	if (s == NULL)
-		return NULL;
-	s->kind = &none;
-	logsource_fail(s, "journal", "this abictl was built without it: "
-	    "systemd/sd-journal.h was not there");
-	return s;
-}
-
-#endif

@@ -39,17 +39,6 @@ file_fail(struct logfile *f, const char *why)
 	return logsource_fail(&f->source, f->path, why);
 }
 
-/* Where it stands. */
-static struct rotated_mark
-mark_now(const struct logfile *f)
-{
-	struct rotated_mark m = f->mark;
-
-	m.last = f->source.last;
-	m.after = f->source.after;
-	return m;
-}
-
 /* --- which file it is now --- */
 
 /* Reads on after the lines that were handed out. */
@@ -80,7 +69,7 @@ static void
 file_begin(struct logfile *f, int fd, const struct stat *st, time_t after)
 {
 	rotated_mark_move(&f->mark, fd, 0);
-	f->source.after = after;
+	f->mark.after = after;
 	file_take(f, fd, st);
 }
 
@@ -160,8 +149,8 @@ lost_tell(const struct logfile *f)
 {
 	char when[32], counted[96] = "";
 
-	text_time(when, sizeof(when), f->source.last);
-	if (f->source.last > 0)
+	text_time(when, sizeof(when), f->mark.last);
+	if (f->mark.last > 0)
 		snprintf(counted, sizeof(counted),
 		    ", and lines up to %s are taken for counted", when);
 	log_warning("%s: removed, compressed, edited or cut short: what came "
@@ -187,7 +176,7 @@ file_lost(struct logfile *f, int live, struct stat *st)
 	if (!f->mark.finished && f->mark.head > 0)
 		lost_tell(f);
 	f->moved_on = false;
-	file_begin(f, next, st, f->mark.finished ? 0 : f->source.last);
+	file_begin(f, next, st, f->mark.finished ? 0 : f->mark.last);
 }
 
 /* Finds the file of the mark. -1 on an error; without a file fd is -1. */
@@ -244,9 +233,9 @@ file_move(struct logfile *f, int next, const struct stat *st)
 	if (file_resume(f, next, st))
 		return;
 	if (!f->moved_on)
-		f->left = mark_now(f);
+		f->left = f->mark;
 	f->moved_on = true;
-	file_begin(f, next, st, f->mark.finished ? 0 : f->source.last);
+	file_begin(f, next, st, f->mark.finished ? 0 : f->mark.last);
 }
 
 /* --- reading --- */
@@ -283,7 +272,7 @@ file_end(struct logfile *f)
 		f->mark.newest = st.st_mtim;
 	if (has_name(f, &st)) {
 		f->mark.finished = false;
-		f->source.after = 0;
+		f->mark.after = 0;
 		return END_WAIT;
 	}
 	/* One that has no name was perhaps not moved away but replaced. */
@@ -352,9 +341,8 @@ static void
 logfile_position(const struct logsource *s, char *out, size_t size)
 {
 	const struct logfile *f = (const struct logfile *)s;
-	struct rotated_mark m = f->moved_on ? f->left : mark_now(f);
 
-	rotated_mark_format(&m, out, size);
+	rotated_mark_format(f->moved_on ? &f->left : &f->mark, out, size);
 }
 
 /* There is no descriptor for that: it has to be looked at. */
@@ -415,8 +403,6 @@ file_open(struct logfile *f, const char *position)
 	if (!rotated_mark_parse(position, &f->mark))
 		return file_fail(f,
 		    "the stored position cannot be understood");
-	f->source.last = f->mark.last;
-	f->source.after = f->mark.after;
 	if (file_find(f) != 0)
 		return -1;
 	return f->lines.fd >= 0 ? 0 : file_fail(f, strerror(ENOENT));
@@ -430,6 +416,7 @@ logfile_open(const char *path, const char *position)
 	if (f == NULL)
 		return NULL;
 	f->source.kind = &logfile_kind;
+	f->source.mark = &f->mark;
 	f->lines.fd = -1;
 	snprintf(f->path, sizeof(f->path), "%s", path);
 	snprintf(f->real, sizeof(f->real), "%s", path);

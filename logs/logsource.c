@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "logs/logsource_kind.h"
-#include "logs/rotated.h"
 
 #define LOOK_MS 1000 /* after so long a file is looked at again */
 #define SOURCES_MAX 64
@@ -46,9 +46,11 @@ struct logsource *
 logsource_open(const char *what, const char *position, long since, bool follow,
     char *error, size_t size)
 {
-	const char *packed = logsource_packed(what);
-	struct logsource *s;
+	const char *packed = logsource_packed(what), *why = NULL;
+	const bool path = strncmp(what, "journal:", 8) == 0;
+	struct logsource *s = NULL;
 
+	(void)since; /* if there is no journal */
 	if (packed != NULL) {
 		snprintf(error, size, "%s: compressed (%s): only `scan "
 		    "--dry-run' reads it", what, packed);
@@ -56,17 +58,21 @@ logsource_open(const char *what, const char *position, long since, bool follow,
 	}
 	if (strcmp(what, "-") == 0)
 		s = logstream_open(follow);
-	else if (strcmp(what, "journal") == 0)
-		s = journal_open(NULL, position, since, follow);
-	else if (strncmp(what, "journal:", 8) == 0)
-		s = journal_open(what + 8, position, since, follow);
+	else if (path || strcmp(what, "journal") == 0)
+#ifdef WITH_JOURNAL
+		s = journal_open(path ? what + 8 : NULL, position, since,
+		    follow);
+#else
+		why = "built without it: systemd/sd-journal.h was not there";
+#endif
 	else if (what[0] == '/')
 		s = logfile_open(what, position);
-	else {
-		snprintf(error, size, "%s: not an absolute path", what);
-		return NULL;
-	}
-	return opened(s, what, error, size);
+	else
+		why = "not an absolute path";
+	if (why == NULL)
+		return opened(s, what, error, size);
+	snprintf(error, size, "%s: %s", what, why);
+	return NULL;
 }
 
 void
@@ -105,7 +111,31 @@ logsource_position(const struct logsource *s, char *out, size_t size)
 time_t
 logsource_after(const struct logsource *s)
 {
-	return s->after;
+	return s->mark != NULL ? s->mark->after : 0;
+}
+
+bool
+journal_position_parse(const char *text, char *cursor)
+{
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ=;:._-";
+	const size_t before = strlen(JOURNAL_POSITION);
+	size_t len = strlen(text);
+
+	if (strncmp(text, JOURNAL_POSITION, before) != 0 || len == before ||
+	    len - before >= JOURNAL_CURSOR_MAX ||
+	    strspn(text + before, allowed) != len - before)
+		return false;
+	memcpy(cursor, text + before, len - before + 1);
+	return true;
+}
+
+uint64_t
+journal_cursor_time(const char *cursor)
+{
+	const char *t = strstr(cursor, ";t=");
+
+	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
 }
 
 time_t
@@ -124,8 +154,8 @@ logsource_position_time(const char *position, bool is_journal)
 void
 logsource_counted(struct logsource *s, time_t when)
 {
-	if (when > s->last && when <= time(NULL))
-		s->last = when;
+	if (s->mark != NULL && when > s->mark->last && when <= time(NULL))
+		s->mark->last = when;
 }
 
 int

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "logs/logsource.h"
+#include "logs/rotated.h"
 
 struct logsource_kind {
 	/* As logsource_read() and the others of that name. */
@@ -23,9 +24,8 @@ struct logsource_kind {
 /* The first member of each kind's own. */
 struct logsource {
 	const struct logsource_kind *kind;
-	bool over;    /* see logsource_over() */
-	time_t after; /* see logsource_after() */
-	time_t last;  /* of the lines that were counted, 0: none was */
+	bool over; /* see logsource_over() */
+	struct rotated_mark *mark; /* of a file; else NULL */
 	char error[LOGSOURCE_ERROR_MAX];
 };
 
@@ -33,6 +33,7 @@ struct logsource {
 struct logsource *logfile_open(const char *path, const char *position);
 struct logsource *logstream_open(bool follow);
 struct logsource *logstream_unpack(const char *path);
+/* Not there without WITH_JOURNAL. path: NULL is the system's journal. */
 struct logsource *journal_open(const char *path, const char *position,
     long since, bool follow);
 
@@ -41,6 +42,7 @@ int logsource_fail(struct logsource *s, const char *what, const char *why);
 
 /* Reads a position of the journal; false when it is none. */
 #define JOURNAL_CURSOR_MAX 200 /* with NUL */
+#define JOURNAL_POSITION "journal " /* before a cursor */
 bool journal_position_parse(const char *text, char *cursor);
 
 /* Its time in microseconds, if it can be seen there; else 0. */

@@ -19,23 +19,21 @@
 #include "base/tool.h"
 
 #define MAGIC_MAX 10
-#define NAMED     2 /* bytes that are enough if the name says the same */
 
 struct packing {
 	const char *package; /* of Debian */
-	const char *suffix;
 	const char *magic; /* '?' is any byte */
 	size_t len;
 	const char *argv[5];
 };
 
 static const struct packing packings[] = {
-	{ "gzip", ".gz", "\x1f\x8b", 2, { "gzip", "-dc" } },
-	{ "xz-utils", ".xz", "\xfd" "7zXZ\0", 6,
+	{ "gzip", "\x1f\x8b", 2, { "gzip", "-dc" } },
+	{ "xz-utils", "\xfd" "7zXZ\0", 6,
 	    { "xz", "-dc", "-T1", "--memlimit-decompress=256MiB" } },
-	{ "zstd", ".zst", "\x28\xb5\x2f\xfd", 4, { "zstd", "-dcq" } },
+	{ "zstd", "\x28\xb5\x2f\xfd", 4, { "zstd", "-dcq" } },
 	/* A number, and what its first block begins with. */
-	{ "bzip2", ".bz2", "BZh?1AY&SY", 10, { "bzip2", "-dc" } },
+	{ "bzip2", "BZh?1AY&SY", 10, { "bzip2", "-dc" } },
 };
 
 struct stream {
@@ -49,30 +47,17 @@ struct stream {
 
 /* --- what is compressed --- */
 
-static bool
-begins(const char *bytes, const char *magic, size_t len)
+static const struct packing *
+packing_match(const char *bytes, size_t len)
 {
+	const struct packing *u;
 	size_t i;
 
-	for (i = 0; i < len; i++)
-		if (magic[i] != '?' && bytes[i] != magic[i])
-			return false;
-	return true;
-}
-
-/* By its first bytes; of a file that is called so, fewer will do. */
-static const struct packing *
-packing_match(const char *bytes, size_t len, const char *name)
-{
-	const size_t named = len < NAMED ? len : NAMED;
-	const struct packing *u;
-	size_t n = strlen(name), k;
-
 	for (u = packings; u < packings + 4; u++) {
-		k = strlen(u->suffix);
-		if ((len >= u->len && begins(bytes, u->magic, u->len)) ||
-		    (n > k && strcmp(name + n - k, u->suffix) == 0 &&
-			begins(bytes, u->magic, named)))
+		for (i = 0; i < len && i < u->len &&
+		    (u->magic[i] == '?' || u->magic[i] == bytes[i]); i++)
+			;
+		if (i == u->len)
 			return u;
 	}
 	return NULL;
@@ -93,7 +78,7 @@ packing_open(const char *path, const struct packing **u)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	n = fd >= 0 ? pread(fd, bytes, sizeof(bytes), 0) : -1;
 	if (n >= 0)
-		*u = packing_match(bytes, (size_t)n, path);
+		*u = packing_match(bytes, (size_t)n);
 	if (*u != NULL)
 		return fd;
 	if (fd >= 0)
@@ -134,8 +119,8 @@ unpack_end(struct stream *t)
 static int
 input_packed(struct stream *t)
 {
-	const struct packing *u = packing_match(t->lines.buf, t->lines.len,
-	    "");
+	const struct packing *u = packing_match(t->lines.buf,
+	    t->lines.len);
 	char why[128];
 
 	if (u == NULL)
