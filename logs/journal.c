@@ -72,7 +72,7 @@ library_ready(char *error, size_t size)
 static int
 failed(struct journal *j, int rc)
 {
-	return logsource_fail(&j->source, j->name, strerror(-rc));
+	return logsource_fail(&j->source, j->name, "%s", strerror(-rc));
 }
 
 /* --- an entry --- */
@@ -314,17 +314,15 @@ static int
 reader_open(struct journal *j, const char *path, const char *position,
     long since)
 {
-	char why[256], text[320];
+	char why[256];
 	int rc;
 
 	if (position[0] != '\0' && !journal_position_parse(position, j->cursor))
 		return logsource_fail(&j->source, "journal",
 		    "the stored position cannot be understood");
-	if (!library_ready(why, sizeof(why))) {
-		snprintf(text, sizeof(text),
+	if (!library_ready(why, sizeof(why)))
+		return logsource_fail(&j->source, "journal",
 		    "%s: is the package libsystemd0 installed?", why);
-		return logsource_fail(&j->source, "journal", text);
-	}
 	if (files_open(j, path) != 0)
 		return -1;
 	rc = sd.sd_journal_set_data_threshold(j->reader, THRESHOLD);

@@ -36,7 +36,7 @@ struct logfile {
 static int
 file_fail(struct logfile *f, const char *why)
 {
-	return logsource_fail(&f->source, f->path, why);
+	return logsource_fail(&f->source, f->path, "%s", why);
 }
 
 /* --- which file it is now --- */

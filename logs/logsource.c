@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,14 @@
 #define SOURCES_MAX 64
 
 int
-logsource_fail(struct logsource *s, const char *what, const char *why)
+logsource_fail(struct logsource *s, const char *what, const char *fmt, ...)
 {
-	snprintf(s->error, sizeof(s->error), "%.300s: %s", what, why);
+	int n = snprintf(s->error, sizeof(s->error), "%.300s: ", what);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(s->error + n, sizeof(s->error) - (size_t)n, fmt, args);
+	va_end(args);
 	return -1;
 }
 

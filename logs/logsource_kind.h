@@ -37,8 +37,9 @@ struct logsource *logstream_unpack(const char *path);
 struct logsource *journal_open(const char *path, const char *position,
     long since, bool follow);
 
-/* Sets the error; -1. */
-int logsource_fail(struct logsource *s, const char *what, const char *why);
+/* Sets the error, after `what: '; -1. */
+int logsource_fail(struct logsource *s, const char *what, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Reads a position of the journal; false when it is none. */
 #define JOURNAL_CURSOR_MAX 200 /* with NUL */

@@ -103,16 +103,15 @@ logsource_packed(const char *path)
 static int
 unpack_end(struct stream *t)
 {
-	char why[256], text[512];
+	char why[256];
 	pid_t pid = t->pid;
 
 	t->pid = 0;
 	if (pid == 0 || tool_close(t->packing->argv[0], pid, false, why,
 	    sizeof(why)) == 0)
 		return 0;
-	snprintf(text, sizeof(text),
+	return logsource_fail(&t->source, t->name,
 	    "not all of it could be read, damaged or cut short: %s", why);
-	return logsource_fail(&t->source, t->name, text);
 }
 
 /* Compressed bytes have no lines, and should not seem to be without offence. */
@@ -121,13 +120,9 @@ input_packed(struct stream *t)
 {
 	const struct packing *u = packing_match(t->lines.buf,
 	    t->lines.len);
-	char why[128];
 
-	if (u == NULL)
-		return 0;
-	snprintf(why, sizeof(why), "compressed (%s): let `%s -dc' read it",
-	    u->argv[0], u->argv[0]);
-	return logsource_fail(&t->source, t->name, why);
+	return u == NULL ? 0 : logsource_fail(&t->source, t->name,
+	    "compressed (%s): let `%s -dc' read it", u->argv[0], u->argv[0]);
 }
 
 static int
@@ -145,7 +140,7 @@ stream_read(struct logsource *s, const char **text, size_t *len)
 		return 0;
 	s->over = rc <= 0;
 	if (rc < 0)
-		return logsource_fail(s, t->name, strerror(errno));
+		return logsource_fail(s, t->name, "%s", strerror(errno));
 	if (!begun && t->packing == NULL && input_packed(t) != 0) {
 		s->over = true;
 		return -1;
@@ -206,7 +201,7 @@ logstream_unpack(const char *path)
 {
 	struct stream *t = stream_new(path, false);
 	int in = t != NULL ? packing_open(path, &t->packing) : -1;
-	char why[256], text[384];
+	char why[256];
 
 	if (t == NULL)
 		return NULL;
@@ -217,11 +212,9 @@ logstream_unpack(const char *path)
 	t->lines.fd = tool_open(t->packing->argv, in, &t->pid, why,
 	    sizeof(why));
 	close(in);
-	if (t->lines.fd < 0) {
-		snprintf(text, sizeof(text),
+	if (t->lines.fd < 0)
+		logsource_fail(&t->source, path,
 		    "compressed: %s: is the package %s installed?", why,
 		    t->packing->package);
-		logsource_fail(&t->source, path, text);
-	}
 	return &t->source;
 }
