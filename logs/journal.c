@@ -36,7 +36,7 @@
 	F(sd_journal_reliable_fd)
 
 static struct {
-#define POINTER(name) __typeof__(name) *name;
+#define POINTER(name) __typeof__(name) *(name);
 	FUNCTIONS(POINTER)
 #undef POINTER
 } sd;

@@ -197,13 +197,10 @@ file_find(struct logfile *f)
 	if (same && f->mark.head == 0) {
 		other = rotated_next(f->real, &f->mark, &other_st);
 		/* If it was moved away meanwhile, that comes after it. */
-		if (other >= 0 && has_name(f, &st)) {
-			close(live);
-			live = other;
-			st = other_st;
-		} else if (other >= 0)
-			close(other);
-		file_begin(f, live, &st, 0);
+		same = other < 0 || !has_name(f, &st);
+		if (other >= 0)
+			close(same ? other : live);
+		file_begin(f, same ? live : other, same ? &st : &other_st, 0);
 		return 0;
 	}
 	/* Written anew by an editor, or brought back from a backup. */

@@ -107,8 +107,8 @@ unpack_end(struct stream *t)
 	pid_t pid = t->pid;
 
 	t->pid = 0;
-	if (pid == 0 || tool_close(t->packing->argv[0], pid, false, why,
-	    sizeof(why)) == 0)
+	if (t->packing == NULL || tool_close(t->packing->argv[0], pid, false,
+	    why, sizeof(why)) == 0)
 		return 0;
 	return logsource_fail(&t->source, t->name,
 	    "not all of it could be read, damaged or cut short: %s", why);
@@ -118,8 +118,7 @@ unpack_end(struct stream *t)
 static int
 input_packed(struct stream *t)
 {
-	const struct packing *u = packing_match(t->lines.buf,
-	    t->lines.len);
+	const struct packing *u = packing_match(t->lines.buf, t->lines.len);
 
 	return u == NULL ? 0 : logsource_fail(&t->source, t->name,
 	    "compressed (%s): let `%s -dc' read it", u->argv[0], u->argv[0]);
