@@ -12,19 +12,19 @@
 #include "base/address.h"
 #include "config/config.h"
 
-#define EXEMPT_OWN_MAX 256 /* blocks of mynetworks */
+#define EXEMPT_MYNETWORKS_MAX 256 /* blocks of mynetworks */
 
 struct hostlist;
 
 struct exempt {
-	struct address_block own[EXEMPT_OWN_MAX];
-	size_t own_count;
+	struct address_block mynetworks[EXEMPT_MYNETWORKS_MAX];
+	size_t mynetworks_count;
 	struct hostlist *list; /* NULL = none */
 	char problem[256]; /* the whitelist cannot be read: nobody may be
-	                    * listed without it; "" = all is well */
+	                    * listed without it; "" = none */
 };
 
-/* Reads both lists; what cannot be read is logged and passed over. */
+/* Reads both lists; what cannot be read is logged and ignored. */
 void exempt_load(struct exempt *e, const struct config *cfg);
 void exempt_free(struct exempt *e);
 
@@ -37,7 +37,7 @@ void exempt_signature(const struct config *cfg, char *out, size_t size);
 
 /*
  * Reads the text of mynetworks. Tables, files and exclusions in it are logged
- * and passed over. Changes text.
+ * and ignored. Changes text.
  */
 void exempt_networks(struct exempt *e, char *text);
 
