@@ -31,7 +31,8 @@ FOLDERS  = base config store store/sqlite $(SERVERS) filter
 CONTROL  = logs scan ctl ctl/selftest
 sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
 FILTER   = $(wildcard *.c) $(call sources,$(FOLDERS))
-SOURCES  = $(FILTER) $(call sources,$(CONTROL))
+SOURCES  = $(filter-out $(if $(filter 1,$(WITH_JOURNAL)),,logs/journal.c), \
+	   $(FILTER) $(call sources,$(CONTROL)))
 MAINS    = abichecker.c ctl/abictl.c
 HEADERS  = $(wildcard *.h) $(foreach folder,$(FOLDERS) $(CONTROL),$(wildcard $(folder)/*.h))
 UNITS    = $(filter-out $(foreach kind,pgsql mysql redis,$(if $(filter store/$(kind),$(SERVERS)),,unit_store_$(kind)%)), \
@@ -51,11 +52,15 @@ WITH_MYSQL = $(if $(MYSQL_PC),1,0)
 WITH_REDIS = $(if $(REDIS_PC),1,0)
 SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),store/pgsql) $(if $(filter 1,$(WITH_MYSQL)),store/mysql) \
 	     $(if $(filter 1,$(WITH_REDIS)),store/redis)
+# The journal in the same way, by libsystemd: WITH_JOURNAL=0 leaves it out.
+JOURNAL_PC  := $(call found,libsystemd)
+WITH_JOURNAL = $(if $(JOURNAL_PC),1,0)
 # Other people's headers need not meet our warnings.
 cflags_of  = $(patsubst -I%,-isystem %,$(if $(1),$(shell $(PKG_CONFIG) --cflags $(1))))
 PGSQL_CFLAGS := $(call cflags_of,$(PGSQL_PC))
 MYSQL_CFLAGS := $(call cflags_of,$(MYSQL_PC))
 REDIS_CFLAGS := $(call cflags_of,$(REDIS_PC)) $(call cflags_of,$(TLS_PC))
+JOURNAL_CFLAGS := $(call cflags_of,$(JOURNAL_PC))
 
 WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
@@ -70,7 +75,8 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
 	   $(if $(filter store/pgsql,$(SERVERS)),-DWITH_PGSQL) \
 	   $(if $(filter store/mysql,$(SERVERS)),-DWITH_MYSQL) \
-	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS)
+	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS) \
+	   $(if $(filter 1,$(WITH_JOURNAL)),-DWITH_JOURNAL)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS := $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
@@ -128,6 +134,7 @@ $(BUILD)/ctl/%.o: ALL_CFLAGS += $(CURL_CFLAGS)
 $(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
 $(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
 $(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
+$(BUILD)/logs/journal.o: ALL_CFLAGS += $(JOURNAL_CFLAGS)
 
 # Each object's headers are noted beside it.
 $(BUILD)/%.o: %.c $(BUILD)/flags
@@ -158,7 +165,7 @@ check-systems:
 FUZZ_TIME = 60
 FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
-	     -fno-sanitize-recover=all $(DEFINES) -I. $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS)
+	     -fno-sanitize-recover=all $(DEFINES) -I. $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) $(JOURNAL_CFLAGS)
 
 build-fuzz/%.o: %.c
 	@mkdir -p $(@D)

@@ -1,363 +1,352 @@
 /*
- * journal - systemd's journal, read through journalctl.
+ * journal - systemd's journal, read by libsystemd, as lines of a log file.
  *
- * journalctl is asked for what begins at the cursor, not after it: it passes
- * over one entry then even if the one of the cursor is not there any more. So
- * that it is there is seen from the first entry that comes.
+ * The library is loaded when a journal is opened.
  */
-#include "logs/journal.h"
+#include "logs/logsource_kind.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/process.h"
+#include "base/library.h"
 #include "base/log.h"
 
-#define BUFFER_SIZE 262144
-#define ARGUMENTS_MAX 16
-#define ARGUMENT_MAX 4200 /* a path, or a cursor, after its option */
-#define COMPLAINT_MAX 256
+#define OUT_SIZE    262144
+#define WORD_MAX    255 /* of a host or a program */
+#define MESSAGE_MAX 16383
+#define LINE_SIZE   (MESSAGE_MAX + 1024)
+#define THRESHOLD   (MESSAGE_MAX + 64) /* more of a field is not unpacked */
+
+/* What we use of libsystemd. */
+#define FUNCTIONS(F)                                                          \
+	F(sd_journal_open) F(sd_journal_open_directory)                       \
+	F(sd_journal_open_files) F(sd_journal_close) F(sd_journal_add_match)  \
+	F(sd_journal_set_data_threshold) F(sd_journal_get_usage)              \
+	F(sd_journal_seek_cursor) F(sd_journal_test_cursor)                   \
+	F(sd_journal_seek_realtime_usec) F(sd_journal_next)                   \
+	F(sd_journal_get_cursor) F(sd_journal_get_realtime_usec)              \
+	F(sd_journal_get_data) F(sd_journal_get_fd) F(sd_journal_process)     \
+	F(sd_journal_reliable_fd)
+
+static struct {
+#define POINTER(name) __typeof__(name) *(name);
+	FUNCTIONS(POINTER)
+#undef POINTER
+} sd;
 
 struct journal {
-	char *path; /* NULL: the system's */
+	struct logsource source;
+	char name[PATH_MAX]; /* the path, or "journal" */
+	sd_journal *reader;
 	bool follow;
-	long since;
-	char start[JOURNAL_CURSOR_MAX];  /* where it began, "" */
-	char cursor[JOURNAL_CURSOR_MAX]; /* where it stands */
-	uint64_t after; /* entries up to this time are known, microseconds */
-	bool begun;     /* an entry came */
-	bool again;     /* it was started without the cursor */
-	pid_t pid;      /* 0: it has ended */
-	int fd;         /* its output */
-	int complaints; /* and what it says on descriptor 2 */
-	bool failed;
-	char error[COMPLAINT_MAX + 64];
-	struct journal_export export;
-	size_t in_pos, in_len, out_len;
-	char in[BUFFER_SIZE], out[BUFFER_SIZE];
+	bool resumed; /* the next entry should be the one of the cursor */
+	bool told;    /* that a field could not be read */
+	char cursor[JOURNAL_CURSOR_MAX]; /* where it stands, "" */
+	uint64_t until; /* entries up to this time are known, microseconds */
+	char out[OUT_SIZE];
 };
 
 static bool
-failed(struct journal *j, const char *what, const char *why)
+library_ready(char *error, size_t size)
 {
-	snprintf(j->error, sizeof(j->error), "%s: %s", what, why);
-	j->failed = true;
-	return false;
+	static const char *const sonames[] = { "libsystemd.so.0", NULL };
+	static const struct library_symbol symbols[] = {
+#define SYMBOL(name) { #name, (void *)&sd.name },
+		FUNCTIONS(SYMBOL)
+#undef SYMBOL
+	};
+
+	return sd.sd_journal_open != NULL ||
+	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
+		error, size);
 }
 
-/* --- the child --- */
-
-/* Its first words, on one line. */
-static void
-complaint_read(const struct journal *j, char *out, size_t size)
-{
-	ssize_t n = pread(j->complaints, out, size - 1, 0);
-
-	out[n > 0 ? n : 0] = '\0';
-	out[strcspn(out, "\n")] = '\0';
-}
-
+/* What libsystemd returned; -1. */
 static int
-spawn(struct journal *j, char *const argv[], int out_fd)
+failed(struct journal *j, int rc)
 {
-	static char *const environment[] = { (char *)"PATH=/usr/bin:/bin",
-		(char *)"LC_ALL=C", NULL };
-	const struct process_io io = { .in = -1, .out = out_fd,
-		.error = j->complaints, .keep = -1, .directory = -1,
-		.apart = PROCESS_HERE };
-	int rc = process_spawn(&j->pid, argv[0], argv, environment, &io);
-
-	if (rc != 0)
-		j->pid = 0;
-	return rc;
+	return logsource_fail(&j->source, j->name, "%s", strerror(-rc));
 }
 
-/* The arguments that depend on the journal and on where to begin. */
-static void
-arguments(const struct journal *j, char *where, char *begin, size_t size)
+/* --- an entry --- */
+
+/* A field of the entry, at most max bytes; NULL when it has none. */
+static const char *
+field(struct journal *j, const char *name, size_t max, size_t *len)
 {
-	struct stat st;
+	const size_t before = strlen(name) + 1; /* NAME= */
+	const void *data;
+	int rc = sd.sd_journal_get_data(j->reader, name, &data, len);
 
-	if (j->path == NULL)
-		snprintf(where, size, "--system");
-	else
-		snprintf(where, size, "--%s=%s",
-		    stat(j->path, &st) == 0 && S_ISDIR(st.st_mode) ?
-			"directory" : "file", j->path);
-	if (j->start[0] != '\0' && !j->again)
-		snprintf(begin, size, "--cursor=%s", j->start);
-	else if (j->after > 0)
-		snprintf(begin, size, "--since=@%" PRIu64,
-		    j->after / 1000000);
-	else
-		snprintf(begin, size, "--since=@%lld",
-		    (long long)time(NULL) - j->since);
-}
-
-static bool
-journalctl_start(struct journal *j)
-{
-	const char *program = access("/usr/bin/journalctl", X_OK) == 0 ?
-	    "/usr/bin/journalctl" : "/bin/journalctl";
-	char where[ARGUMENT_MAX], begin[ARGUMENT_MAX];
-	const char *argv[] = { program, "--output=export", "--no-pager",
-		"--quiet", "--no-tail", "--output-fields=MESSAGE,_HOSTNAME,"
-		"SYSLOG_IDENTIFIER,SYSLOG_PID,_PID", where, begin,
-		"SYSLOG_FACILITY=2", j->follow ? "--follow" : NULL, NULL };
-	int fds[2], rc;
-
-	arguments(j, where, begin, ARGUMENT_MAX);
-	j->complaints = memfd_create("journalctl", MFD_CLOEXEC);
-	if (j->complaints < 0 || pipe2(fds, O_CLOEXEC) != 0)
-		return failed(j, "journal", strerror(errno));
-	rc = spawn(j, (char *const *)argv, fds[1]);
-	close(fds[1]);
-	j->fd = fds[0];
-	if (rc != 0)
-		return failed(j, program, strerror(rc));
-	if (j->follow)
-		fcntl(j->fd, F_SETFL, O_NONBLOCK);
-	return true;
-}
-
-/* Takes leave of the child; true when it went well, as far as is known. */
-static bool
-journalctl_end(struct journal *j, char *complaint, size_t size)
-{
-	int status = 0;
-	pid_t pid = 0;
-
-	if (j->fd >= 0)
-		close(j->fd);
-	j->fd = -1;
-	if (j->pid > 0)
-		do
-			pid = waitpid(j->pid, &status, 0);
-		while (pid < 0 && errno == EINTR);
-	j->pid = 0;
-	complaint[0] = '\0';
-	if (j->complaints >= 0) {
-		complaint_read(j, complaint, size);
-		close(j->complaints);
+	if (rc < 0 && rc != -ENOENT && !j->told)
+		log_warning("%s: %s of an entry, and perhaps of others: %s",
+		    j->name, name, strerror(-rc));
+	j->told = j->told || (rc < 0 && rc != -ENOENT);
+	if (rc < 0 || *len < before) {
+		*len = 0;
+		return NULL;
 	}
-	j->complaints = -1;
-	/* Where children are not waited for, its words are all there is. */
-	return pid < 0 ? complaint[0] == '\0' : status == 0;
+	*len -= before;
+	if (*len > max)
+		*len = max;
+	return (const char *)data + before;
+}
+
+/* A word of a line: no blank, no bracket or colon that would end it. */
+static size_t
+word_put(struct journal *j, const char *name, const char *otherwise,
+    char *out)
+{
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ-._/@+";
+	size_t n, i;
+	const char *p = field(j, name, WORD_MAX, &n);
+
+	if (n == 0) {
+		p = otherwise;
+		n = strlen(otherwise);
+	}
+	for (i = 0; i < n; i++)
+		out[i] = memchr(allowed, p[i], sizeof(allowed) - 1) != NULL ?
+		    p[i] : '?';
+	return n;
+}
+
+/* A process number in brackets, if the field is one. */
+static size_t
+pid_put(struct journal *j, const char *name, char *out, size_t size)
+{
+	size_t n, i;
+	const char *p = field(j, name, 11, &n);
+	int64_t pid = 0;
+
+	for (i = 0; i < n && p[i] >= '0' && p[i] <= '9'; i++)
+		pid = pid * 10 + (p[i] - '0');
+	if (i < n || pid == 0 || pid > INT32_MAX)
+		return 0;
+	return (size_t)snprintf(out, size, "[%d]", (int)pid);
+}
+
+/*
+ * The entry as a line of a log file with its newline: one line, whatever is
+ * in it. Its length; 0 when it has no message. out: LINE_SIZE.
+ */
+static size_t
+line_put(struct journal *j, uint64_t us, char *out)
+{
+	const time_t sec = (time_t)(us / 1000000);
+	const char *p;
+	size_t n, len, i;
+	struct tm tm;
+
+	if (gmtime_r(&sec, &tm) == NULL)
+		return 0;
+	n = strftime(out, LINE_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
+	n += (size_t)snprintf(out + n, LINE_SIZE - n, ".%06u+00:00 ",
+	    (unsigned)(us % 1000000));
+	n += word_put(j, "_HOSTNAME", "localhost", out + n);
+	out[n++] = ' ';
+	n += word_put(j, "SYSLOG_IDENTIFIER", "unknown", out + n);
+	i = pid_put(j, "SYSLOG_PID", out + n, LINE_SIZE - n);
+	n += i > 0 ? i : pid_put(j, "_PID", out + n, LINE_SIZE - n);
+	out[n++] = ':';
+	out[n++] = ' ';
+	p = field(j, "MESSAGE", MESSAGE_MAX, &len);
+	for (i = 0; i < len; i++)
+		out[n++] = p[i] == '\n' ? ' ' :
+		    (unsigned char)p[i] < ' ' && p[i] != '\t' ? '?' : p[i];
+	out[n++] = '\n';
+	return p != NULL ? n : 0;
+}
+
+/* An entry has come: its line, if it is new. */
+static size_t
+entry_take(struct journal *j, char *out)
+{
+	bool resumed = j->resumed;
+	uint64_t us;
+
+	j->resumed = false;
+	if (resumed && sd.sd_journal_test_cursor(j->reader, j->cursor) > 0)
+		return 0;
+	if (resumed)
+		log_warning("journal: the entry that was read last is gone, "
+			    "and others may be: going on with the next");
+	if (sd.sd_journal_get_realtime_usec(j->reader, &us) < 0 ||
+	    us <= j->until)
+		return 0;
+	return line_put(j, us, out);
 }
 
 /* --- a journal --- */
 
-struct journal *
-journal_open(const char *path, const char *position, long since, bool follow,
-    char *error, size_t size)
+/* Keeps where it stands; 0, or -1. */
+static int
+cursor_keep(struct journal *j)
 {
-	struct journal *j = calloc(1, sizeof(*j));
-	bool ok;
+	char *cursor;
+	int rc = sd.sd_journal_get_cursor(j->reader, &cursor);
 
-	if (j == NULL || (path != NULL && (j->path = strdup(path)) == NULL)) {
-		free(j);
-		snprintf(error, size, "journal: %s", strerror(ENOMEM));
-		return NULL;
-	}
-	j->fd = j->complaints = -1;
-	j->follow = follow;
-	j->since = since;
-	journal_export_init(&j->export);
-	if (position[0] != '\0' && !journal_position_parse(position, j->start))
-		ok = failed(j, "journal",
-		    "the stored position cannot be understood");
-	else if (path != NULL && strlen(path) > ARGUMENT_MAX - 32)
-		ok = failed(j, "journal", strerror(ENAMETOOLONG));
-	else if (path != NULL && access(path, R_OK) != 0)
-		ok = failed(j, path, strerror(errno));
-	else if (path == NULL && access("/var/log/journal", F_OK) != 0 &&
-	    access("/run/log/journal", F_OK) != 0)
-		ok = failed(j, "journal",
-		    "neither /var/log/journal nor /run/log/journal is there");
-	else
-		ok = journalctl_start(j);
-	memcpy(j->cursor, j->start, sizeof(j->cursor));
-	if (ok)
-		return j;
-	snprintf(error, size, "%s", j->error);
-	journal_close(j);
-	return NULL;
+	if (rc < 0)
+		return failed(j, rc);
+	rc = snprintf(j->cursor, sizeof(j->cursor), "%s", cursor);
+	free(cursor);
+	return (size_t)rc < sizeof(j->cursor) ? 0 : failed(j, -E2BIG);
 }
 
-void
-journal_close(struct journal *j)
+static int
+journal_read(struct logsource *s, const char **text, size_t *len)
 {
-	char complaint[COMPLAINT_MAX];
+	struct journal *j = (struct journal *)s;
+	bool any = false;
+	int rc = 1;
 
-	if (j->pid > 0)
-		kill(j->pid, SIGTERM);
-	journalctl_end(j, complaint, sizeof(complaint));
-	free(j->path);
+	if (j->follow)
+		sd.sd_journal_process(j->reader);
+	*len = 0;
+	*text = j->out;
+	while (OUT_SIZE - *len >= LINE_SIZE &&
+	    (rc = sd.sd_journal_next(j->reader)) > 0) {
+		*len += entry_take(j, j->out + *len);
+		any = true;
+	}
+	if (any && cursor_keep(j) != 0)
+		return -1;
+	s->over = rc == 0 && !j->follow;
+	if (rc < 0 && *len == 0)
+		return failed(j, rc);
+	return *len > 0;
+}
+
+static void
+journal_position(const struct logsource *s, char *out, size_t size)
+{
+	const struct journal *j = (const struct journal *)s;
+
+	snprintf(out, size, "%s%s", j->cursor[0] != '\0' ?
+	    JOURNAL_POSITION : "", j->cursor);
+}
+
+/* One on another host's disk is not watched, but looked at. */
+static int
+journal_watch(struct logsource *s, bool *look)
+{
+	struct journal *j = (struct journal *)s;
+
+	*look = false;
+	return j->follow && sd.sd_journal_reliable_fd(j->reader) > 0 ?
+	    sd.sd_journal_get_fd(j->reader) : -1;
+}
+
+static void
+journal_close(struct logsource *s)
+{
+	struct journal *j = (struct journal *)s;
+
+	if (j->reader != NULL)
+		sd.sd_journal_close(j->reader);
 	free(j);
 }
 
-void
-journal_position(const struct journal *j, char *out, size_t size)
-{
-	snprintf(out, size, "%s%s", j->cursor[0] != '\0' ? "journal " : "",
-	    j->cursor);
-}
+static const struct logsource_kind journal_kind = {
+	.read = journal_read,
+	.position = journal_position,
+	.watch = journal_watch,
+	.close = journal_close,
+};
 
-bool
-journal_over(const struct journal *j)
-{
-	return j->fd < 0 && j->in_pos == j->in_len;
-}
-
-int
-journal_fd(const struct journal *j)
-{
-	return j->fd;
-}
-
-/* The time in a cursor, if it can be seen there. */
-static uint64_t
-cursor_time(const char *cursor)
-{
-	const char *t = strstr(cursor, ";t=");
-
-	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
-}
-
-time_t
-journal_position_time(const char *text)
-{
-	char cursor[JOURNAL_CURSOR_MAX];
-
-	return journal_position_parse(text, cursor) ?
-	    (time_t)(cursor_time(cursor) / 1000000) : 0;
-}
-
-/* The output has ended: begins anew without the cursor, if that was it. */
-static bool
-output_end(struct journal *j)
-{
-	char complaint[COMPLAINT_MAX];
-	bool well = journalctl_end(j, complaint, sizeof(complaint));
-
-	if (well && j->follow)
-		return failed(j, "journalctl", "has ended");
-	if (well) {
-		if (complaint[0] != '\0')
-			log_warning("journalctl: %s", complaint);
-		return true;
-	}
-	if (complaint[0] == '\0')
-		snprintf(complaint, sizeof(complaint), "failed");
-	if (j->start[0] == '\0' || j->begun || j->again)
-		return failed(j, "journalctl", complaint);
-	log_warning("journalctl: %s: going on by the time", complaint);
-	j->again = true;
-	j->after = cursor_time(j->start);
-	journal_export_init(&j->export);
-	return journalctl_start(j);
-}
-
-/* An entry has come: its line into the output, which has room. */
-static bool
-entry_take(struct journal *j)
-{
-	const struct journal_export *e = &j->export;
-	char position[JOURNAL_CURSOR_MAX + 8], cursor[JOURNAL_CURSOR_MAX];
-	bool known = false;
-
-	snprintf(position, sizeof(position), "journal %s", e->cursor);
-	if (e->values[JOURNAL_CURSOR].cut ||
-	    !journal_position_parse(position, cursor) ||
-	    journal_export_time(e) == 0)
-		return failed(j, "journalctl",
-		    "an entry without cursor or time");
-	if (!j->begun && j->start[0] != '\0' && !j->again) {
-		known = strcmp(cursor, j->start) == 0;
-		if (!known)
-			log_warning("journal: the entry that was read last is "
-				    "gone, and others may be: going on with "
-				    "the next");
-	}
-	j->begun = true;
-	if (j->after > 0 && journal_export_time(e) <= j->after)
-		known = true;
-	if (known)
-		return true;
-	j->out_len += journal_export_line(e, j->out + j->out_len,
-	    sizeof(j->out) - j->out_len);
-	memcpy(j->cursor, cursor, sizeof(j->cursor));
-	return true;
-}
-
-/* More bytes: 1; 0: none at present; -1: failed. */
+/* Opens the files; those that cannot be read are not told of one by one. */
 static int
-input_read(struct journal *j)
+files_open(struct journal *j, const char *path)
 {
-	ssize_t n;
-
-	do {
-		if (j->fd < 0)
-			return 0;
-		n = read(j->fd, j->in, sizeof(j->in));
-		if (n < 0 && errno == EAGAIN)
-			return 0;
-		if (n < 0 && errno != EINTR) {
-			failed(j, "journalctl", strerror(errno));
-			return -1;
-		}
-		if (n == 0 && !output_end(j))
-			return -1;
-	} while (n <= 0);
-	j->in_pos = 0;
-	j->in_len = (size_t)n;
-	return 1;
-}
-
-/* One step: 1 go on, 0 nothing at present, -1 failed. */
-static int
-step(struct journal *j)
-{
-	size_t used;
+	const char *paths[] = { path, NULL };
+	uint64_t bytes = 0;
+	struct stat st;
 	int rc;
 
-	if (j->in_pos == j->in_len)
-		return input_read(j);
-	rc = journal_export_read(&j->export, j->in + j->in_pos,
-	    j->in_len - j->in_pos, &used);
-	j->in_pos += used;
-	if (rc < 0)
-		failed(j, "journalctl", "this is no export of a journal");
-	else if (rc > 0)
-		entry_take(j);
-	return j->failed ? -1 : 1;
+	if (path == NULL && access("/var/log/journal", F_OK) != 0 &&
+	    access("/run/log/journal", F_OK) != 0)
+		return logsource_fail(&j->source, "journal",
+		    "neither /var/log/journal nor /run/log/journal is there");
+	if (path != NULL && stat(path, &st) != 0)
+		return failed(j, -errno);
+	rc = path == NULL ? sd.sd_journal_open(&j->reader,
+		SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM) :
+	    S_ISDIR(st.st_mode) ?
+	    sd.sd_journal_open_directory(&j->reader, path, 0) :
+	    sd.sd_journal_open_files(&j->reader, paths, 0);
+	if (rc < 0 && rc != -EACCES)
+		return failed(j, rc);
+	if (rc >= 0)
+		sd.sd_journal_get_usage(j->reader, &bytes);
+	return bytes > 0 ? 0 : logsource_fail(&j->source, j->name,
+	    "no file of it can be read: is this user in the group "
+	    "systemd-journal?");
 }
 
-int
-journal_read(struct journal *j, const char **text, size_t *len, char *error,
-    size_t size)
+/* Goes to where it stands; without a position, back by so many seconds. */
+static int
+begin(struct journal *j, long since)
 {
-	int rc = j->failed ? -1 : 1;
+	int rc;
 
-	j->out_len = 0;
-	while (rc > 0 && sizeof(j->out) - j->out_len >= JOURNAL_LINE_MAX)
-		rc = step(j);
-	if (j->out_len > 0) {
-		*text = j->out;
-		*len = j->out_len;
-		return 1;
+	if (j->cursor[0] != '\0') {
+		rc = sd.sd_journal_seek_cursor(j->reader, j->cursor);
+		j->resumed = rc >= 0;
+		if (rc >= 0)
+			return rc;
+		log_warning("journal: the stored position: %s: going on by "
+			    "the time", strerror(-rc));
+		j->until = journal_cursor_time(j->cursor);
 	}
-	if (rc < 0)
-		snprintf(error, size, "%s", j->error);
-	return rc < 0 ? -1 : 0;
+	return sd.sd_journal_seek_realtime_usec(j->reader, j->until > 0 ?
+	    j->until : (uint64_t)(time(NULL) - since) * 1000000);
+}
+
+static int
+reader_open(struct journal *j, const char *path, const char *position,
+    long since)
+{
+	char why[256];
+	int rc;
+
+	if (position[0] != '\0' && !journal_position_parse(position, j->cursor))
+		return logsource_fail(&j->source, "journal",
+		    "the stored position cannot be understood");
+	if (!library_ready(why, sizeof(why)))
+		return logsource_fail(&j->source, "journal",
+		    "%s: is the package libsystemd0 installed?", why);
+	if (files_open(j, path) != 0)
+		return -1;
+	rc = sd.sd_journal_set_data_threshold(j->reader, THRESHOLD);
+	if (rc >= 0)
+		rc = sd.sd_journal_add_match(j->reader, "SYSLOG_FACILITY=2", 0);
+	/* What comes from now on is told by it, also before it is read. */
+	if (rc >= 0 && j->follow)
+		rc = sd.sd_journal_get_fd(j->reader);
+	if (rc >= 0)
+		rc = begin(j, since);
+	return rc >= 0 ? 0 : failed(j, rc);
+}
+
+struct logsource *
+journal_open(const char *path, const char *position, long since, bool follow)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+
+	if (j == NULL)
+		return NULL;
+	j->source.kind = &journal_kind;
+	snprintf(j->name, sizeof(j->name), "%s",
+	    path != NULL ? path : "journal");
+	j->follow = follow;
+	reader_open(j, path, position, since);
+	return &j->source;
 }

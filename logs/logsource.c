@@ -4,280 +4,94 @@
 #include "logs/logsource.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "logs/journal.h"
-#include "logs/logfile.h"
-#include "logs/rotated.h"
-#include "base/text.h"
-#include "logs/unpack.h"
+#include "logs/logsource_kind.h"
 
-#define BUFFER_SIZE 262144
-#define POLL_MS 1000 /* to look at a file that cannot be watched */
+#define LOOK_MS 1000 /* after so long a file is looked at again */
 #define SOURCES_MAX 64
 
-/* Standard input, or what a program prints that reads a compressed file. */
-struct stream {
-	int fd;
-	const struct unpack *unpack; /* NULL: standard input */
-	pid_t pid; /* of the program, 0 when it has ended */
-	char name[PATH_MAX];
-	bool begun;
-	bool any; /* something was handed out */
-	bool follow;
-	bool over;
-	bool passing; /* the rest of a line that was cut */
-	size_t given, len;
-	char buf[BUFFER_SIZE];
-};
-
-struct logsource {
-	struct logfile *file; /* one of the three */
-	struct journal *journal;
-	struct stream *stream;
-	char error[LOGSOURCE_ERROR_MAX];
-};
-
-/* --- standard input, compressed files --- */
-
-/* An error; nothing comes any more. */
-static bool
-stream_fail(struct stream *t, char *error, size_t size, const char *why)
+int
+logsource_fail(struct logsource *s, const char *what, const char *fmt, ...)
 {
-	snprintf(error, size, "%.300s: %s", t->name, why);
-	t->over = true;
-	return false;
+	int n = snprintf(s->error, sizeof(s->error), "%.300s: ", what);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(s->error + n, sizeof(s->error) - (size_t)n, fmt, args);
+	va_end(args);
+	return -1;
 }
 
-/* The end: of a compressed file it is known only now if that was all. */
-static void
-stream_end(struct stream *t, char *error, size_t size)
+/* What was opened, if it could be. */
+static struct logsource *
+opened(struct logsource *s, const char *what, char *error, size_t size)
 {
-	t->over = true;
-	if (t->pid > 0)
-		unpack_close(t->unpack, t->name, t->pid, false, error, size);
-	t->pid = 0;
-}
-
-/* Compressed bytes have no lines, and should not seem to be without offence. */
-static bool
-stream_begin(struct stream *t, char *error, size_t size)
-{
-	const struct unpack *u = unpack_match(t->buf, t->len, "");
-	char why[128];
-
-	t->begun = true;
-	if (u == NULL)
-		return true;
-	snprintf(why, sizeof(why), "compressed (%s): let `%s -dc' read it",
-	    unpack_name(u), unpack_name(u));
-	return stream_fail(t, error, size, why);
-}
-
-/* More bytes; false when there are none at present. */
-static bool
-stream_fill(struct stream *t, char *error, size_t size)
-{
-	struct pollfd p = { .fd = t->fd, .events = POLLIN };
-	ssize_t n;
-
-	do {
-		if (t->over || (t->follow && poll(&p, 1, 0) == 0))
-			return false;
-		n = read(t->fd, t->buf + t->len, BUFFER_SIZE - t->len);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return false;
-	if (n < 0)
-		return stream_fail(t, error, size, strerror(errno));
-	if (n == 0)
-		stream_end(t, error, size);
-	t->len += (size_t)n;
-	return n > 0 && (t->begun || stream_begin(t, error, size));
-}
-
-/* Drops what is left of a line that was cut. */
-static void
-stream_pass(struct stream *t)
-{
-	char *nl = memchr(t->buf, '\n', t->len);
-
-	if (nl == NULL) {
-		t->len = 0;
-		return;
-	}
-	t->len -= (size_t)(nl - t->buf) + 1;
-	memmove(t->buf, nl + 1, t->len);
-	t->passing = false;
-}
-
-/* How many bytes of the buffer are whole lines, or have to be one. */
-static size_t
-stream_lines(struct stream *t)
-{
-	char *nl;
-
-	if (t->passing)
-		stream_pass(t);
-	nl = memrchr(t->buf, '\n', t->len);
-	if (nl != NULL)
-		return (size_t)(nl - t->buf) + 1;
-	if (t->len == BUFFER_SIZE) {
-		t->passing = true;
-		t->buf[BUFFER_SIZE - 1] = '\n';
-		return BUFFER_SIZE;
-	}
-	if (t->over && t->len > 0)
-		t->buf[t->len++] = '\n';
-	return t->over ? t->len : 0;
-}
-
-static int
-stream_read(struct stream *t, const char **text, size_t *len, char *error,
-    size_t size)
-{
-	bool more = true;
-	size_t mark;
-
-	t->len -= t->given;
-	memmove(t->buf, t->buf + t->given, t->len);
-	t->given = 0;
-	error[0] = '\0';
-	while ((t->given = stream_lines(t)) == 0 && more)
-		more = stream_fill(t, error, size);
-	if (error[0] != '\0') { /* what is left is no whole line */
-		t->given = t->len = 0;
-		return -1;
-	}
-	mark = t->any ? 0 : text_mark(t->buf, t->given);
-	t->any = t->any || t->given > 0;
-	*text = t->buf + mark;
-	*len = t->given - mark;
-	return t->given > 0;
-}
-
-static struct stream *
-stream_new(const char *name, int fd, bool follow)
-{
-	struct stream *t = calloc(1, sizeof(*t));
-
-	if (t == NULL)
-		return NULL;
-	t->fd = fd;
-	t->follow = follow;
-	snprintf(t->name, sizeof(t->name), "%s", name);
-	return t;
-}
-
-static void
-stream_free(struct stream *t)
-{
-	char error[LOGSOURCE_ERROR_MAX];
-
-	if (t->pid > 0)
-		unpack_close(t->unpack, t->name, t->pid, true, error,
-		    sizeof(error));
-	if (t->fd != STDIN_FILENO)
-		close(t->fd);
-	free(t);
-}
-
-/* --- all of them --- */
-
-const char *
-logsource_packed(const char *path)
-{
-	const struct unpack *u = path[0] == '/' ? unpack_find(path) : NULL;
-
-	return u != NULL ? unpack_name(u) : NULL;
+	if (s != NULL && s->error[0] == '\0')
+		return s;
+	if (s == NULL)
+		snprintf(error, size, "%s: %s", what, strerror(ENOMEM));
+	else
+		snprintf(error, size, "%s", s->error);
+	logsource_close(s);
+	return NULL;
 }
 
 struct logsource *
 logsource_unpack(const char *path, char *error, size_t size)
 {
-	const struct unpack *u = unpack_find(path);
-	struct logsource *s = calloc(1, sizeof(*s));
-
-	snprintf(error, size, "%s: %s", path, strerror(ENOMEM));
-	if (s != NULL)
-		s->stream = stream_new(path, STDIN_FILENO, false);
-	if (u == NULL)
-		snprintf(error, size, "%s: not compressed", path);
-	else if (s != NULL && s->stream != NULL) {
-		s->stream->unpack = u;
-		s->stream->begun = true;
-		s->stream->fd = unpack_open(u, path, &s->stream->pid, error,
-		    size);
-		if (s->stream->fd >= 0)
-			return s;
-	}
-	if (s != NULL)
-		free(s->stream);
-	free(s);
-	return NULL;
+	return opened(logstream_unpack(path), path, error, size);
 }
 
 struct logsource *
 logsource_open(const char *what, const char *position, long since, bool follow,
     char *error, size_t size)
 {
-	struct logsource *s = calloc(1, sizeof(*s));
-	const char *packed = logsource_packed(what);
+	const char *packed = logsource_packed(what), *why = NULL;
+	const bool path = strncmp(what, "journal:", 8) == 0;
+	struct logsource *s = NULL;
 
-	snprintf(error, size, "%s: %s", what, strerror(ENOMEM));
-	if (s == NULL)
-		return NULL;
-	if (strcmp(what, "-") == 0)
-		s->stream = stream_new("standard input", STDIN_FILENO, follow);
-	else if (strcmp(what, "journal") == 0)
-		s->journal = journal_open(NULL, position, since, follow, error,
-		    size);
-	else if (strncmp(what, "journal:", 8) == 0)
-		s->journal = journal_open(what + 8, position, since, follow,
-		    error, size);
-	else if (packed != NULL)
+	(void)since; /* if there is no journal */
+	if (packed != NULL) {
 		snprintf(error, size, "%s: compressed (%s): only `scan "
 		    "--dry-run' reads it", what, packed);
+		return NULL;
+	}
+	if (strcmp(what, "-") == 0)
+		s = logstream_open(follow);
+	else if (path || strcmp(what, "journal") == 0)
+#ifdef WITH_JOURNAL
+		s = journal_open(path ? what + 8 : NULL, position, since,
+		    follow);
+#else
+		why = "built without it: systemd/sd-journal.h was not there";
+#endif
 	else if (what[0] == '/')
-		s->file = logfile_open(what, position, error, size);
+		s = logfile_open(what, position);
 	else
-		snprintf(error, size, "%s: not an absolute path", what);
-	if (s->file != NULL || s->journal != NULL || s->stream != NULL)
-		return s;
-	free(s);
+		why = "not an absolute path";
+	if (why == NULL)
+		return opened(s, what, error, size);
+	snprintf(error, size, "%s: %s", what, why);
 	return NULL;
 }
 
 void
 logsource_close(struct logsource *s)
 {
-	if (s == NULL)
-		return;
-	if (s->file != NULL)
-		logfile_close(s->file);
-	if (s->journal != NULL)
-		journal_close(s->journal);
-	if (s->stream != NULL)
-		stream_free(s->stream);
-	free(s);
+	if (s != NULL)
+		s->kind->close(s);
 }
 
 int
 logsource_read(struct logsource *s, const char **text, size_t *len)
 {
-	if (s->file != NULL)
-		return logfile_read(s->file, text, len, s->error,
-		    sizeof(s->error));
-	if (s->journal != NULL)
-		return journal_read(s->journal, text, len, s->error,
-		    sizeof(s->error));
-	return stream_read(s->stream, text, len, s->error, sizeof(s->error));
+	return s->kind->read(s, text, len);
 }
 
 const char *
@@ -289,43 +103,65 @@ logsource_error(const struct logsource *s)
 bool
 logsource_over(const struct logsource *s)
 {
-	if (s->journal != NULL)
-		return journal_over(s->journal);
-	return s->stream != NULL && s->stream->over && s->stream->len == 0;
+	return s->over;
 }
 
 void
 logsource_position(const struct logsource *s, char *out, size_t size)
 {
-	if (s->file != NULL)
-		logfile_position(s->file, out, size);
-	else if (s->journal != NULL)
-		journal_position(s->journal, out, size);
-	else
-		snprintf(out, size, "%s", "");
+	out[0] = '\0';
+	if (s->kind->position != NULL)
+		s->kind->position(s, out, size);
 }
 
 time_t
 logsource_after(const struct logsource *s)
 {
-	return s->file != NULL ? logfile_after(s->file) : 0;
+	return s->mark != NULL ? s->mark->after : 0;
+}
+
+bool
+journal_position_parse(const char *text, char *cursor)
+{
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ=;:._-";
+	const size_t before = strlen(JOURNAL_POSITION);
+	size_t len = strlen(text);
+
+	if (strncmp(text, JOURNAL_POSITION, before) != 0 || len == before ||
+	    len - before >= JOURNAL_CURSOR_MAX ||
+	    strspn(text + before, allowed) != len - before)
+		return false;
+	memcpy(cursor, text + before, len - before + 1);
+	return true;
+}
+
+uint64_t
+journal_cursor_time(const char *cursor)
+{
+	const char *t = strstr(cursor, ";t=");
+
+	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
 }
 
 time_t
 logsource_position_time(const char *position, bool is_journal)
 {
+	char cursor[JOURNAL_CURSOR_MAX];
 	struct rotated_mark mark;
 
-	if (is_journal)
-		return journal_position_time(position);
-	return rotated_mark_parse(position, &mark) ? mark.last : 0;
+	if (!is_journal)
+		return rotated_mark_parse(position, &mark) ? mark.last : 0;
+	return journal_position_parse(position, cursor) ?
+	    (time_t)(journal_cursor_time(cursor) / 1000000) : 0;
 }
 
+/* One in the future comes from a clock that is wrong. */
 void
 logsource_counted(struct logsource *s, time_t when)
 {
-	if (s->file != NULL)
-		logfile_counted(s->file, when);
+	if (s->mark != NULL && when > s->mark->last && when <= time(NULL))
+		s->mark->last = when;
 }
 
 int
@@ -334,34 +170,27 @@ logsource_wait(struct logsource *const *list, size_t count, long ms,
 {
 	struct pollfd p[SOURCES_MAX];
 	struct timespec limit;
-	bool look = false, one;
+	long pause;
 	size_t i;
+	bool look;
 	int rc;
 
 	if (count > SOURCES_MAX)
 		count = SOURCES_MAX;
-	for (i = 0; i < count; i++) {
-		p[i].events = POLLIN;
-		p[i].revents = 0;
-		p[i].fd = -1;
-		if (list[i]->file != NULL) {
-			p[i].fd = logfile_watch(list[i]->file, &one);
-			look = look || (one && p[i].fd >= 0);
-			if (p[i].fd < 0 && ms > POLL_MS)
-				ms = POLL_MS;
-		} else if (list[i]->journal != NULL)
-			p[i].fd = journal_fd(list[i]->journal);
-		else if (!list[i]->stream->over)
-			p[i].fd = list[i]->stream->fd;
-	}
-	/* What came before the watch began is not told by it. */
-	if (look)
-		return 1;
-	limit.tv_sec = ms / 1000;
-	limit.tv_nsec = ms % 1000 * 1000000;
-	rc = ppoll(p, count, &limit, mask);
-	for (i = 0; rc > 0 && i < count; i++)
-		if (list[i]->file != NULL && p[i].revents != 0)
-			logfile_woken(list[i]->file);
+	do {
+		pause = ms;
+		for (i = 0; i < count; i++) {
+			p[i].events = POLLIN;
+			p[i].fd = list[i]->kind->watch(list[i], &look);
+			if (look)
+				return 1;
+			if (p[i].fd < 0 && !list[i]->over && pause > LOOK_MS)
+				pause = LOOK_MS;
+		}
+		limit.tv_sec = pause / 1000;
+		limit.tv_nsec = pause % 1000 * 1000000;
+		rc = ppoll(p, count, &limit, mask);
+		ms -= pause;
+	} while (rc == 0 && ms > 0);
 	return rc < 0 ? -1 : rc > 0;
 }

@@ -68,10 +68,6 @@ struct maillog_hit {
 struct maillog_clock {
 	time_t now;      /* the year of a stamp without one follows from it */
 	time_t last;     /* 0 = none yet */
-	char date[10];   /* "Nov 20", "2026-11-20" */
-	size_t date_len;
-	bool plain;      /* the zone's offset is the same all that day */
-	time_t midnight; /* when that day begins, if plain */
 };
 
 /* How many addresses have a name that is kept, and how long that may be. */

@@ -43,14 +43,8 @@ void rotated_mark_format(const struct rotated_mark *m, char *out, size_t size);
 /* <0, 0, >0: a is before b, the same, after it. */
 int rotated_time_order(const struct timespec *a, const struct timespec *b);
 
-/* The fingerprint of so many bytes. */
-void rotated_print(char *print, const void *head, size_t len);
-
-/* Takes the fingerprint of the last lines before end in the open file fd. */
-void rotated_tail_take(struct rotated_tail *t, int fd, uint64_t end);
-
-/* True when they stand before end in fd, or if there are none. */
-bool rotated_tail_is(const struct rotated_tail *t, int fd, uint64_t end);
+/* Sets the mark to so many bytes of the open file fd. */
+void rotated_mark_move(struct rotated_mark *m, int fd, uint64_t offset);
 
 /* Finds the last place in fd where they stand; *end is after it. */
 bool rotated_tail_find(const struct rotated_tail *t, int fd, uint64_t *end);
@@ -70,10 +64,9 @@ int rotated_find(const char *path, const struct rotated_mark *m,
     struct stat *st);
 
 /*
- * Opens the file that comes after the one of the mark and is not empty, among
- * those that are called like rotated files of path. By their names, when the
- * mark's file is among them too, else by their last writes. One that cannot
- * be opened is logged and passed over. -1: there is none.
+ * Opens the file that was written to next after the last write of the mark
+ * and is not empty, among those that are called like rotated files of path.
+ * One that cannot be opened is logged and passed over. -1: there is none.
  */
 int rotated_next(const char *path, const struct rotated_mark *m,
     struct stat *st);

@@ -102,11 +102,24 @@ test_file(const char *path)
 static void
 test_journal(void)
 {
-	if (scan_logs_journal())
-		say(OK, "mail log", "the journal");
-	else
+	char error[LOGSOURCE_ERROR_MAX];
+	struct logsource *s;
+
+	if (!scan_logs_journal()) {
 		say_try(FAIL, "mail log", "sudo postconf maillog_file",
 		    "found neither a journal nor a log file");
+		return;
+	}
+	s = logsource_open("journal", "", 0, false, error, sizeof(error));
+	if (s != NULL)
+		say(OK, "mail log", "the journal");
+	else if (strstr(error, "group") != NULL)
+		say_try(FAIL, "mail log",
+		    selftest_command_line("sudo usermod -a -G systemd-journal "
+			"%s", selftest_quote(selftest_user())), "%s", error);
+	else
+		say(FAIL, "mail log", "%s", error);
+	logsource_close(s);
 }
 
 static void

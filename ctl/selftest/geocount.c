@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "filter/geo.h"
 #include "ctl/selftest/selftest.h"
-#include "logs/unpack.h"
+#include "logs/logsource.h"
 #include "filter/userlimits.h"
 
 #define LIMITS_FILE_MAX (16 * 1024 * 1024)
@@ -19,17 +19,17 @@
 static bool
 test_packed(const char *path)
 {
-	const struct unpack *u = unpack_find(path);
+	const char *packed = logsource_packed(path);
 
-	if (u == NULL)
+	if (packed == NULL)
 		return false;
 	say_try(FAIL, "geocount",
 	    selftest_command_line("sudo sh -C -c '%s -dc <\"$1\" "
 				  ">\"$1.new\" && chmod --reference=\"$1\" "
 				  "\"$1.new\" && mv \"$1.new\" \"$1\"' - %s",
-		unpack_name(u), selftest_quote(path)),
+		packed, selftest_quote(path)),
 	    "%s: still compressed (%s): countries are unknown",
-	    path, unpack_name(u));
+	    path, packed);
 	return true;
 }
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "store/library.h"
+#include "base/library.h"
 #include "store/mysql/library.h"
 
 static const char *const sonames[] = { "libmariadb.so.3", NULL };

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "store/library.h"
+#include "base/library.h"
 #include "store/pgsql/pgsql.h"
 
 struct pgsql_library pq;

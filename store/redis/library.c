@@ -1,7 +1,7 @@
 /*
  * store_redis_library - hiredis, loaded when the first Redis URL is opened.
  */
-#include "store/library.h"
+#include "base/library.h"
 #include "store/redis/library.h"
 
 #define TEXT_OF(name) #name

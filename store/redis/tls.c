@@ -27,7 +27,7 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/address.h"
-#include "store/library.h"
+#include "base/library.h"
 
 struct redis_tls {
 	SSL_CTX *context;

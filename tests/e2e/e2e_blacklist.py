@@ -8,6 +8,7 @@ lost, and nobody innocent is listed.
 import base64
 import contextlib
 import datetime
+import glob
 import itertools
 import json
 import os
@@ -1093,6 +1094,18 @@ class Positions(BlacklistTest):
         self.export(path, [relay(GUILTY)])
         self.assertEqual(site.scan(f"journal:{path}")["hits"], 1)
         self.assertEqual(list(site.listed()), [f"{GUILTY}/32"])
+
+    def test_the_journal_without_its_library(self):
+        testenv.need_mounts(self)
+        library = glob.glob("/lib/*/libsystemd.so.0") + glob.glob("/lib*/libsystemd.so.0")
+        if not library:
+            self.skipTest("libsystemd is not where it is expected")
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"',
+             library[0], testenv.program("abictl"), "-c", self.place.conf, "scan", "journal:/tmp"],
+            capture_output=True, text=True, timeout=testenv.PATIENCE)
+        self.assertEqual(done.returncode, 66, done)
+        self.assertRegex(done.stderr, "^abictl: journal: .*: is the package libsystemd0 installed")
 
     @unittest.skipUnless(os.path.exists(REMOTE), "systemd-journal-remote is not installed")
     def test_from_a_file_to_the_journal_and_back(self):

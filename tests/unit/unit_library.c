@@ -3,7 +3,7 @@
  */
 #include "unit.h"
 
-#include "store/library.h"
+#include "base/library.h"
 
 static double (*cosine)(double);
 static void *nothing;

@@ -115,6 +115,29 @@ copytruncate(const char *to)
 	assert_int_equal(truncate(mail, 0), 0);
 }
 
+/*
+ * Waits until a file that is written has a later time than those before: what
+ * the kernel gives as such is fine for some writes and coarse for others.
+ */
+static void
+clock_steps(void)
+{
+	struct timespec begun, now;
+
+	clock_gettime(CLOCK_REALTIME, &begun);
+	do
+		clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	while (rotated_time_order(&now, &begun) <= 0);
+}
+
+/* Writes to a file, later than to all others. */
+static void
+append_later(const char *name, const char *text)
+{
+	clock_steps();
+	append(name, text);
+}
+
 /* Its last write was so many seconds from now. */
 static void
 written(const char *name, long seconds)
@@ -397,37 +420,61 @@ rotations(void **state)
 	append("mail.log", "0\n");
 	scan("0\n");
 	append("mail.log", "1\n");
-	/* Others that are no part of it, and later. */
-	append("mail.err", "x\n");
+	/* Others that are no part of it, and later; an older one. */
+	append("mail.log.12", "older\n");
+	written("mail.log.12", -5);
+	append_later("mail.err", "x\n");
 	append("mail.log.1.gz", "x\n");
 	append("mail.log.bak", "x\n");
 	append("mail.log1", "x\n");
-	append("mail.log.12", "older\n");
+	append("mail.log.", "x\n");
+	append("mail.log.x1", "x\n");
+	append("mail.log.1x", "x\n");
 	move("mail.log", "mail.log.11");
-	append("mail.log.10", "2\n");
-	append("mail.log.9", "");
-	append("mail.log.2", "3\n");
-	append("mail.log.1", "4\n");
-	append("mail.log", "5\n");
+	append_later("mail.log.10", "2\n");
+	append_later("mail.log.9", "");
+	append_later("mail.log.2", "3\n");
+	append_later("mail.log.1", "4\n");
+	append_later("mail.log", "5\n");
 	scan("1\n2\n3\n4\n5\n");
 	scan("");
-	/* By their dates, whatever the times of the files. */
+	/* By the times of the files, whatever their names. */
 	move("mail.log", "mail.log-20261119");
-	append("mail.log-20261121", "8\n");
-	append("mail.log-20261120-2", "7\n");
-	append("mail.log-20261120", "6\n");
-	append("mail.log-20261118", "older\n");
-	written("mail.log.1", -5);
-	written("mail.log.2", -5);
-	written("mail.log.10", -5);
-	written("mail.log.11", -5);
-	written("mail.log.12", -5);
-	append("mail.log", "9\n");
+	append_later("mail.log-20261121", "6\n");
+	append_later("mail.log-20261120-2", "7\n");
+	append_later("mail.20261120-0.log", "8\n");
+	append("mail.log-20261122", "older\n");
+	written("mail.log-20261122", -5);
+	append_later("mail.log", "9\n");
 	scan("6\n7\n8\n9\n");
+	scan("");
 	assert_int_equal(warnings, 0);
 }
 
-/* By another name it has no place among them but by its time. */
+/* One that is written to now, of a clock that was wrong, is read once. */
+static void
+in_the_future(void **state)
+{
+	(void)state;
+	append("mail.log", "0\n");
+	scan("0\n");
+	move("mail.log", "mail.log.3");
+	append("mail.log.2", "1\n");
+	append("mail.log.1", "2\n");
+	append("mail.log", "3\n");
+	written("mail.log.2", 500);
+	written("mail.log.1", 1000);
+	scan("1\n2\n3\n");
+	scan("");
+	append("mail.log", "4\n");
+	move("mail.log", "mail.log.0");
+	append("mail.log", "5\n");
+	scan("4\n5\n");
+	scan("");
+	assert_int_equal(warnings, 0);
+}
+
+/* By another name it is found, too. */
 static void
 renamed_oddly(void **state)
 {
@@ -435,13 +482,11 @@ renamed_oddly(void **state)
 	append("mail.log", "0\n");
 	scan("0\n");
 	move("mail.log", "kept");
-	append("mail.log.2", "1\n");
-	append("mail.log.1", "2\n");
 	append("mail.log.3", "older\n");
-	append("mail.log", "3\n");
 	written("mail.log.3", -5);
-	written("mail.log.2", 5);
-	written("mail.log.1", 10);
+	append_later("mail.log.2", "1\n");
+	append_later("mail.log.1", "2\n");
+	append("mail.log", "3\n");
 	scan("1\n2\n3\n");
 	/* Whatever its name, what was not written to since is known. */
 	append("mail.log.0", "known\n");
@@ -668,22 +713,6 @@ lines(const char *kind, int from, int to)
 }
 
 enum edit { EDIT_RENAME, EDIT_BACKUP, EDIT_COPY, EDIT_REWRITE, EDITS };
-
-/*
- * Waits until a file that is written has a later time than those before: what
- * the kernel gives as such is fine for some writes and coarse for others.
- */
-static void
-clock_steps(void)
-{
-	struct timespec begun, now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &begun);
-	do
-		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	while ((now.tv_sec - begun.tv_sec) * 1000000000L + now.tv_nsec -
-		begun.tv_nsec < 20000000);
-}
 
 /* Writes the log anew, as sed -i, sed -i.bak, or an editor does. */
 static void
@@ -1070,8 +1099,8 @@ not_readable(void **state)
 	scan("one\n");
 	/* One between that cannot be read is told, and passed over. */
 	move("mail.log", "mail.log.3");
-	append("mail.log.2", "secret\n");
-	append("mail.log.1", "two\n");
+	append_later("mail.log.2", "secret\n");
+	append_later("mail.log.1", "two\n");
 	append("mail.log", "three\n");
 	assert_int_equal(chmod(path("mail.log.2"), 0), 0);
 	if (me == 0)
@@ -1587,6 +1616,7 @@ rotate(enum way way)
 		snprintf(line, sizeof(line), "line %ld\n", writer.lines++);
 		append(name, line);
 	}
+	clock_steps();
 	if (chance(2))
 		append("mail.log", "");
 }
@@ -1799,6 +1829,7 @@ race_writer(void *arg)
 		/* Writers go on with the one that they have open. */
 		race_write(fd, 20);
 		close(fd);
+		clock_steps();
 	}
 	append("mail.log", "line end\n");
 	race_over = 1;
@@ -1872,7 +1903,7 @@ main(void)
 		TEST(grows), TEST(again), TEST(byte_order_mark),
 		TEST(grows_meanwhile),
 		TEST(long_lines), TEST(long_line_positions), TEST(renamed),
-		TEST(last_line), TEST(rotations), TEST(renamed_oddly),
+		TEST(last_line), TEST(rotations), TEST(in_the_future), TEST(renamed_oddly),
 		TEST(copied), TEST(copied_unread), TEST(cut_meanwhile),
 		TEST(gone), TEST(compressed_later), TEST(inode_used_again),
 		TEST(disappears), TEST(written_anew), TEST(linked),

@@ -12,7 +12,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "store/library.h"
+#include "base/library.h"
 #include "base/lock.h"
 #include "store/mysql/mysql.h"
 

@@ -1,7 +1,7 @@
 /*
  * library - a shared library that is loaded when it is needed first.
  */
-#include "store/library.h"
+#include "base/library.h"
 
 #include <dlfcn.h>
 #include <stdio.h>

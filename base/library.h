@@ -2,7 +2,8 @@
  * library - a shared library that is loaded when it is needed first.
  *
  * A process whose store is a SQLite file neither links nor maps the clients of
- * the database servers. Their headers are needed to build, nothing else.
+ * the database servers, and one that reads no journal not libsystemd. Their
+ * headers are needed to build, nothing else.
  */
 #ifndef LIBRARY_H
 #define LIBRARY_H
