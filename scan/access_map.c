@@ -75,7 +75,7 @@ text_make(struct access_job *j, const struct access_map_list *list,
 		    len);
 	if (text == NULL)
 		access_job_fail(j, "%s", strerror(ENOMEM));
-	h->oks = oks != NULL && hostlist_size(oks) > 0;
+	h->oks = counts && (h->oks || (oks != NULL && hostlist_size(oks) > 0));
 	h->generation = list->generation;
 	snprintf(h->types, sizeof(h->types), "%s",
 	    access_map_types(j->map->kept));

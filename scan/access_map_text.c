@@ -58,7 +58,7 @@ access_header_read(const char *text, size_t len, struct access_header *h)
 		    strcmp(line, again) == 0)
 			return n;
 	}
-	h->generation = -1;
+	*h = (struct access_header){ .generation = -1 };
 	return 0;
 }
 
@@ -107,7 +107,7 @@ access_text_others(char *text, size_t *len, struct access_header *h)
 	bool first = true;
 	size_t n, kept = 0;
 
-	h->generation = -1;
+	*h = (struct access_header){ .generation = -1 };
 	for (; p < end; p += n) {
 		n = line_length(p, end);
 		if (line_ours(p, n)) {
