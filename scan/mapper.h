@@ -13,7 +13,8 @@
 
 enum mapper_task {
 	MAPPER_WRITE,    /* brings the map to the snapshot's generation */
-	MAPPER_MAP,      /* the same, and looks at all of it */
+	MAPPER_LOOK,     /* the same, also if it has that already */
+	MAPPER_MAP,      /* the same, and makes the indexes anew */
 	MAPPER_OVERRIDE, /* the same, and from now on over all OK lines */
 	MAPPER_REMOVE,   /* takes our block out */
 	MAPPER_RELOAD,   /* has Postfix read its cidr maps anew */

@@ -171,6 +171,9 @@ publish(const struct config *cfg, struct store *s, time_t now,
 	    statedir_lock(&d, STATEDIR_LOCK_PUBLISH, LOCK_WAIT) : -1;
 	rc = snapshot_publish(cfg, s, now, result, error, size);
 	if (rc == 0 && cfg->blacklist.map != NULL) {
+		/* The whitelist changes it within a generation. */
+		if (task == MAPPER_WRITE && result->snapshot_new)
+			task = MAPPER_LOOK;
 		rc = mapper_do(cfg, task, &map);
 		result->map = map.result;
 		if (rc == 0)

@@ -425,7 +425,8 @@ class Maps(PostfixTest):
     def test_a_file_of_our_own_has_the_type_of_main_cf(self):
         """Nothing else is in it; with two types both indexes are kept."""
         maps = testenv.new_directory("maps")
-        path = os.path.join(maps, "abichecker")
+        path = write_file(os.path.join(maps, "abichecker"), "")
+        subprocess.run(["postmap", f"lmdb:{path}"], check=True)
         site = self.start(f"smtpd_client_restrictions = check_client_access lmdb:{path}\n",
                           **{"blacklist.map": path, "filter.checks": "reputation"})
         site.blacklist("add", GUILTY, root=True)
