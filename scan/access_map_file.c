@@ -77,7 +77,8 @@ regular_open(struct access_job *j, const char *name, int *fd, struct stat *st)
 	if (*fd < 0 && errno == ENOENT)
 		return 0;
 	if (*fd < 0)
-		what = errno == ELOOP ? "a symbolic link; name the file itself" :
+		what = errno == ELOOP ?
+		    "a symbolic link; name the file itself" :
 		    errno == ENXIO ? "not a regular file" : strerror(errno);
 	else if (fstat(*fd, st) != 0)
 		what = strerror(errno);

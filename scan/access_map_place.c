@@ -97,55 +97,69 @@ access_map_named(const struct access_map *m, const char *text)
 	return types;
 }
 
-/* What postconf prints of that kind; "" when it fails, and why in error. */
+/* What postconf prints of that kind; "" when it fails, and why in said. */
 static const char *
-postconf(const char *option, const char *name, char *out, char *error,
-    size_t size)
+postconf(const char *option, const char *name, char *out,
+    char said[ACCESS_MAP_ERROR_MAX])
 {
 	const char *const argv[] = { "postconf", option, name, NULL };
+	char why[ACCESS_MAP_ERROR_MAX / 2];
 
-	if (tool_read(argv, ACCESS_TOOL_SECONDS, out, OUTPUT_MAX, error,
-		size) != 0)
+	if (tool_read(argv, ACCESS_TOOL_SECONDS, out, OUTPUT_MAX, why,
+		sizeof(why)) != 0) {
+		snprintf(said, ACCESS_MAP_ERROR_MAX, "%s", why);
 		out[0] = '\0';
+	}
 	return out;
+}
+
+/* The types that are kept, out of those that are known. */
+static unsigned
+types_kept(const struct access_map *m)
+{
+	const unsigned cidr = ACCESS_CIDR;
+	unsigned kept = m->own | m->named;
+
+	/* They have other keys. */
+	if (m->own == cidr || kept == cidr)
+		return cidr;
+	kept &= ~cidr;
+	/* Both are NAME.db. */
+	if ((kept & ACCESS_HASH) != 0 && (kept & ACCESS_BTREE) != 0)
+		kept &= m->own == ACCESS_BTREE ? ~(unsigned)ACCESS_HASH :
+						 ~(unsigned)ACCESS_BTREE;
+	return kept;
 }
 
 bool
 access_map_find(const char *setting, struct access_map *m, char *error,
     size_t size)
 {
+	char *out = malloc(OUTPUT_MAX), said[ACCESS_MAP_ERROR_MAX] = "";
 	const char *what = access_map_parse(setting, m), *type;
-	char said[ACCESS_MAP_ERROR_MAX / 2] = "", *out;
 
+	if (out == NULL)
+		what = "out of memory";
+	if (what == NULL) {
+		m->named = access_map_named(m, postconf("-nx", NULL, out,
+		    said)) | access_map_named(m, postconf("-Px", NULL, out,
+		    said));
+		m->kept = types_kept(m);
+	}
+	if (what == NULL && m->kept == 0) {
+		type = postconf("-hx", "default_database_type", out, said);
+		m->kept = type_of(type, strcspn(type, "\n"));
+		if (m->kept == 0 && said[0] == '\0')
+			snprintf(said, sizeof(said), "of which type? "
+			    "default_database_type is %.40s", type);
+	}
+	/* Without a type of its own, nothing must be missing. */
+	if (what == NULL && m->own == 0 && said[0] != '\0')
+		what = said;
 	if (what != NULL) {
 		snprintf(error, size, "%s: %s", setting, what);
-		return false;
+		m->kept = 0;
 	}
-	out = malloc(OUTPUT_MAX);
-	if (out == NULL) {
-		snprintf(error, size, "%s: out of memory", setting);
-		return false;
-	}
-	m->named = access_map_named(m, postconf("-nx", NULL, out, said,
-	    sizeof(said)));
-	m->named |= access_map_named(m, postconf("-Px", NULL, out, said,
-	    sizeof(said)));
-	if ((m->own | m->named) == 0) {
-		type = postconf("-hx", "default_database_type", out, said,
-		    sizeof(said));
-		m->kept = type_of(type, strcspn(type, "\n"));
-		if (m->kept == 0)
-			snprintf(error, size, "%s: which type? %s%.40s",
-			    setting, type[0] != '\0' ?
-			    "default_database_type is " : said, type);
-	} else if (m->own != ACCESS_CIDR)
-		m->kept = (m->own | m->named) & ~(unsigned)ACCESS_CIDR;
-	if (m->kept == 0 && m->named != 0)
-		m->kept = ACCESS_CIDR;
-	/* Both are NAME.db. */
-	if ((m->kept & ACCESS_HASH) && (m->kept & ACCESS_BTREE))
-		m->kept &= ~(unsigned)(m->own == ACCESS_BTREE ? ACCESS_HASH :
-		    ACCESS_BTREE);
 	free(out);
-	return m->kept != 0;
+	return what == NULL;
 }

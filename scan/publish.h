@@ -23,10 +23,10 @@ struct publish_result {
 };
 
 /*
- * Drops offenders whose ban is over, makes the snapshot anew unless it is of the
- * store's generation, and then, if there is one, the map: task is MAPPER_WRITE,
- * _MAP or _OVERRIDE. 0, or -1 and why in error: what could not be made is as it
- * was, and the next time makes it.
+ * Drops offenders whose ban is over, makes the snapshot anew unless it is of
+ * the store's generation, and then, if there is one, the map: task is
+ * MAPPER_WRITE, _MAP or _OVERRIDE. 0, or -1 and why in error: what could not be
+ * made is as it was, and the next time makes it.
  */
 int publish(const struct config *cfg, struct store *s, time_t now,
     enum mapper_task task, struct publish_result *result, char *error,
