@@ -105,8 +105,8 @@ block_put(struct access_job *j, const struct access_map_list *list,
 		clock_gettime(CLOCK_REALTIME, &h->made);
 	else
 		h->made = old.made;
-	if (access_header_write(h, header) == head &&
-	    memcmp(header, j->old, head) == 0)
+	access_header_write(h, header);
+	if (!r->changed && strncmp(header, j->old, head) == 0)
 		rc = 0;
 	else {
 		rc = access_job_put(j, header, text, len, &h->made,

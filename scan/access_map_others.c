@@ -68,7 +68,7 @@ struct hostlist *
 access_oks_read(const char *text, size_t len, bool cidr)
 {
 	const char *end = text + len, *line, *next;
-	char key[WORD_MAX], value[WORD_MAX], *keys = NULL;
+	char key[WORD_MAX] = "", value[WORD_MAX] = "", *keys = NULL;
 	struct hostlist *list = NULL;
 	size_t size;
 	FILE *f = open_memstream(&keys, &size);

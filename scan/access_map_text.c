@@ -10,6 +10,8 @@
 #include <string.h>
 
 #define BEGIN_MARK "# BEGIN abichecker blacklist, generation "
+#define FOR_MARK   ", for "
+#define MADE_MARK  ", made "
 #define OKS_MARK   ", OK lines count"
 #define END_MARK   "# END abichecker blacklist"
 #define KEPT_MARK  "# Kept by abictl, which replaces "
@@ -31,7 +33,7 @@ access_header_write(const struct access_header *h,
     char out[ACCESS_HEADER_MAX])
 {
 	return (size_t)snprintf(out, ACCESS_HEADER_MAX, BEGIN_MARK "%" PRId64
-	    ", for %s, made %lld.%09ld%s\n", h->generation, h->types,
+	    FOR_MARK "%s" MADE_MARK "%lld.%09ld%s\n", h->generation, h->types,
 	    (long long)h->made.tv_sec, h->made.tv_nsec, h->oks ? OKS_MARK : "");
 }
 
@@ -41,23 +43,25 @@ access_header_read(const char *text, size_t len, struct access_header *h)
 	char line[ACCESS_HEADER_MAX], again[ACCESS_HEADER_MAX];
 	const char *end = len > 0 ? memchr(text, '\n', len) : NULL;
 	size_t n = end != NULL ? (size_t)(end - text) + 1 : 0;
-	long long seconds;
+	char *p;
 
 	*h = (struct access_header){ .generation = -1 };
-	if (n == 0 || n >= sizeof(line))
+	if (n >= sizeof(line) || !begins(text, n, BEGIN_MARK))
 		return 0;
 	memcpy(line, text, n);
 	line[n] = '\0';
 	h->oks = strstr(line, OKS_MARK) != NULL;
-	if (sscanf(line, BEGIN_MARK "%" SCNd64 ", for %31[a-z ], made "
-		"%lld.%9ld", &h->generation, h->types, &seconds,
-		&h->made.tv_nsec) == 4) {
-		h->made.tv_sec = (time_t)seconds;
-		/* It is ours if it is what we would write. */
-		if (h->generation >= 0 && access_header_write(h, again) == n &&
-		    strcmp(line, again) == 0)
-			return n;
-	}
+	h->generation = strtoll(line + strlen(BEGIN_MARK), &p, 10);
+	p += begins(p, strlen(p), FOR_MARK) ? strlen(FOR_MARK) : 0;
+	snprintf(h->types, sizeof(h->types), "%.*s", (int)strcspn(p, ","), p);
+	p += strcspn(p, ",");
+	if (begins(p, strlen(p), MADE_MARK))
+		h->made.tv_sec = strtoll(p + strlen(MADE_MARK), &p, 10);
+	h->made.tv_nsec = strtol(*p == '.' ? p + 1 : p, NULL, 10);
+	/* It is ours if it is what we would write. */
+	if (h->generation >= 0 && access_header_write(h, again) == n &&
+	    strcmp(line, again) == 0)
+		return n;
 	*h = (struct access_header){ .generation = -1 };
 	return 0;
 }
