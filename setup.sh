@@ -32,7 +32,7 @@ packages_of()
 	mail='postfix python3'
 	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl ca-certificates procps
-	    libmaxmind-db-writer-perl postfix-lmdb systemd
+	    libmaxmind-db-writer-perl postfix-cdb postfix-lmdb systemd
 	    systemd-journal-remote gzip xz-utils zstd bzip2 $servers"
 	fuzz='clang libclang-rt-dev'
 	root='mmdebstrap debian-archive-keyring'

@@ -151,7 +151,7 @@ enum config_type {
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
 	CONFIG_LOGS,     /* auto, journal, absolute paths */
 	CONFIG_RULES,    /* see rules.h */
-	CONFIG_MAP,      /* TYPE:/PATH of a Postfix map */
+	CONFIG_MAP,      /* [TYPE:]/PATH of a Postfix map */
 	CONFIG_RATE,     /* "N/PERIOD" or "0" */
 	CONFIG_ACTION,   /* access(5), see action.h */
 	CONFIG_WORDS,    /* words of the default, in any order, each once */

@@ -165,15 +165,15 @@ logs_check(const char *v)
 static const char *
 map_check(const char *v)
 {
-	static const char *const types[] = { "hash:/", "btree:/", "lmdb:/",
-		"cdb:/", "cidr:/" };
+	static const char *const types[] = { "/", "hash:/", "btree:/",
+		"lmdb:/", "cdb:/", "cidr:/" };
 	size_t i;
 
 	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
 		if (strncmp(v, types[i], strlen(types[i])) == 0)
 			return NULL;
-	return "must be hash:, btree:, lmdb:, cdb: or cidr: and an absolute "
-	       "path";
+	return "must be an absolute path, or that after hash:, btree:, lmdb:, "
+	       "cdb: or cidr:";
 }
 
 static const char *

@@ -35,6 +35,7 @@ enum command_option {
 	OPTION_FOLLOW,
 	OPTION_DRY_RUN,
 	OPTION_ALL,
+	OPTION_OVERRIDE,
 	OPTION_BAN,
 	OPTION_CHANGED = 'n',
 };
@@ -82,10 +83,11 @@ static const struct command {
 	    "journal:PATH]",
 	    "count offences in the mail log" },
 	{ "blacklist", abictl_blacklist,
-	    { OPTION_JSON, OPTION_ALL, OPTION_BAN },
+	    { OPTION_JSON, OPTION_ALL, OPTION_BAN, OPTION_OVERRIDE },
 	    "blacklist store whitelist", NULL,
 	    "blacklist list [--json] | show [--json] IP | add [--ban TIME] IP "
-	    "[NOTE] | remove IP | remove --all | export | unmap [MAP]",
+	    "[NOTE] | remove IP | remove --all | export | map [--override] | "
+	    "unmap [MAP]",
 	    "the list of offenders" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
@@ -202,6 +204,9 @@ option_apply(struct abictl *ctl, int option)
 	case OPTION_ALL:
 		ctl->all = true;
 		return true;
+	case OPTION_OVERRIDE:
+		ctl->override = true;
+		return true;
 	case OPTION_BAN:
 		return text_duration(optarg, 1, BAN_MAX, &ctl->ban);
 	case OPTION_LIMIT:
@@ -225,6 +230,7 @@ static const struct option long_options[] = {
 	{ "follow", no_argument, NULL, OPTION_FOLLOW },
 	{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 	{ "all", no_argument, NULL, OPTION_ALL },
+	{ "override", no_argument, NULL, OPTION_OVERRIDE },
 	{ "ban", required_argument, NULL, OPTION_BAN },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },

@@ -25,6 +25,7 @@ struct abictl {
 	const char *report; /* --report, NULL = not given */
 	bool follow;  /* --follow */
 	bool dry_run; /* --dry-run */
+	bool override;  /* blacklist map: over OK lines */
 	bool all;     /* --all */
 	long ban;     /* --ban, seconds, 0 = forever */
 };

@@ -281,12 +281,12 @@ show(struct abictl *ctl, struct store *s, const char *text)
 /* --- changes --- */
 
 static int
-publish_now(struct abictl *ctl, struct store *s)
+publish_now(struct abictl *ctl, struct store *s, enum mapper_task task,
+    struct publish_result *result)
 {
 	char error[PUBLISH_ERROR_MAX];
-	struct publish_result result;
 
-	if (publish(&ctl->cfg, s, time(NULL), &result, error,
+	if (publish(&ctl->cfg, s, time(NULL), task, result, error,
 		sizeof(error)) == 0)
 		return EX_OK;
 	return abictl_fail(EX_CANTCREAT, "%s", error);
@@ -314,6 +314,7 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 		.listed = true };
 	static struct exempt exempt;
 	struct address_block b;
+	struct publish_result result;
 	const char *why;
 	int rc = block_parse(&ctl->cfg, text, true, &b, o.block,
 	    sizeof(o.block));
@@ -336,7 +337,7 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	text_printable(o.note, sizeof(o.note), note);
 	if (s->driver->offender_add(s, &o) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	rc = publish_now(ctl, s);
+	rc = publish_now(ctl, s, MAPPER_WRITE, &result);
 	if (rc == EX_OK)
 		add_tell(ctl, &o);
 	return rc;
@@ -346,6 +347,7 @@ static int
 remove_block(struct abictl *ctl, struct store *s, const char *text)
 {
 	char block[ADDRESS_BLOCK_TEXT_MAX] = "";
+	struct publish_result result;
 	struct address_block b;
 	enum store_result r;
 	int rc = 0;
@@ -358,7 +360,7 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 	r = s->driver->offender_remove(s, block);
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	rc = publish_now(ctl, s);
+	rc = publish_now(ctl, s, MAPPER_WRITE, &result);
 	if (rc == EX_OK && r == STORE_ABSENT && text != NULL)
 		return abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
 	if (rc == EX_OK && r == STORE_ABSENT)
@@ -368,18 +370,45 @@ remove_block(struct abictl *ctl, struct store *s, const char *text)
 	return rc;
 }
 
+/* Makes the map anew, and says whom an OK line keeps out of it. */
+static int
+map(struct abictl *ctl, struct store *s)
+{
+	char line[ACCESS_MAP_ERROR_MAX];
+	struct publish_result result;
+	int rc;
+
+	if (ctl->cfg.blacklist.map == NULL)
+		return abictl_fail(EX_USAGE, "no map is configured");
+	rc = publish_now(ctl, s,
+	    ctl->override ? MAPPER_OVERRIDE : MAPPER_MAP, &result);
+	if (rc != EX_OK)
+		return rc;
+	abictl_say(ctl, "%s: %zu lines", ctl->cfg.blacklist.map,
+	    result.map.lines);
+	access_map_left(ctl->cfg.blacklist.map, &result.map, line,
+	    sizeof(line));
+	if (result.map.left > 0)
+		puts(line);
+	return EX_OK;
+}
+
 /* Takes our block out of a map, also of one that is no longer configured. */
 static int
 unmap(struct abictl *ctl)
 {
-	char error[MAPPER_ERROR_MAX];
+	static struct mapper_answer a;
+	struct access_map m;
+	const char *what;
 
 	if (ctl->cfg.blacklist.map == NULL)
 		return abictl_fail(EX_USAGE, "no map is configured or named");
-	if (!access_map_check(ctl->cfg.blacklist.map, error, sizeof(error)))
-		return abictl_fail(EX_DATAERR, "%s", error);
-	if (mapper_remove(&ctl->cfg, error, sizeof(error)) != 0)
-		return abictl_fail(EX_CANTCREAT, "%s", error);
+	what = access_map_parse(ctl->cfg.blacklist.map, &m);
+	if (what != NULL)
+		return abictl_fail(EX_DATAERR, "%s: %s",
+		    ctl->cfg.blacklist.map, what);
+	if (mapper_do(&ctl->cfg, MAPPER_REMOVE, &a) != 0)
+		return abictl_fail(EX_CANTCREAT, "%s", a.error);
 	abictl_say(ctl, "removed our lines from %s", ctl->cfg.blacklist.map);
 	return EX_OK;
 }
@@ -402,6 +431,8 @@ abictl_blacklist(struct abictl *ctl, int argc, char **argv)
 		status = list(ctl, s);
 	else if (strcmp(verb, "export") == 0 && argc == 1)
 		status = export(ctl, s);
+	else if (strcmp(verb, "map") == 0 && argc == 1)
+		status = map(ctl, s);
 	else if (strcmp(verb, "show") == 0 && argc == 2)
 		status = show(ctl, s, argv[1]);
 	else if (strcmp(verb, "add") == 0 && (argc == 2 || argc == 3))

@@ -62,7 +62,7 @@ round_publish(struct scan_run *r, struct publish_result *result)
 	char error[PUBLISH_ERROR_MAX];
 	time_t now = time(NULL);
 
-	if (publish(&r->ctl->cfg, r->store, now, result, error,
+	if (publish(&r->ctl->cfg, r->store, now, MAPPER_WRITE, result, error,
 		sizeof(error)) != 0)
 		return scan_failed(r, EX_CANTCREAT, error);
 	purge_sometimes(r, now);
@@ -83,11 +83,11 @@ round_tell(struct scan_run *r, const struct publish_result *p, int64_t began)
 	    (unsigned long long)c->hits, p->listed);
 	if (p->snapshot_new)
 		text_add(&t, ", snapshot rebuilt");
-	if (p->map_new)
+	if (p->map.changed)
 		text_add(&t, ", map rebuilt");
 	text_addf(&t, "; %lld ms", (long long)(clock_ms() - began));
 	/* What says nothing new stays out of the log that is read here. */
-	if (c->offences > 0 || p->snapshot_new || p->map_new)
+	if (c->offences > 0 || p->snapshot_new || p->map.changed)
 		log_info("%s", line);
 	else
 		log_debug("%s", line);

@@ -1,22 +1,23 @@
 /*
  * access_map - the blacklist as an access map that Postfix itself looks up.
  *
- * The offenders are kept as a block of lines above everybody else's lines in
- * the text file of a map (access(5), cidr_table(5)). File and index are built
- * under temporary names in the same directory and renamed, the index first:
- * a process that is killed leaves the old or the new map, and no generation,
- * or the right one. Whose key stands in the file already, or is covered by
- * somebody else's OK, is left out of the block.
+ * The offenders are a block of lines above everybody else's lines in the text
+ * file of a map (access(5), cidr_table(5)), and so are looked up first. File
+ * and index are built under temporary names (.NAME.abichecker-new and that with
+ * the index's suffix) and renamed, the index first: a process that is killed
+ * leaves the old or the new map, and no generation, or the right one.
  *
- * The index is ours when its time of modification is the file's, to the
- * nanosecond; so whoever edits the file, or runs postmap, has it made anew.
- *
- * Temporary names, beside NAME: .NAME.abichecker-new, that with the suffix of
- * the index, and .NAME.abichecker-lock, which goes with our block.
+ * Whoever has an OK in the file when our block first comes into it was
+ * protected by hand: from then on such lines keep addresses out of the block,
+ * until the administrator says otherwise. The block's first line says which of
+ * the two it is: it lives and goes with what it is about. It has the file's
+ * time of modification, too, which is the index's as well: whoever edits the
+ * file, or runs postmap, has it made anew.
  */
 #ifndef ACCESS_MAP_H
 #define ACCESS_MAP_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,16 +31,47 @@
  */
 #define ACCESS_MAP_TEXT "Mail server found in the local blacklist"
 
-#define ACCESS_MAP_ERROR_MAX 1024 /* enough for every error below */
+#define ACCESS_MAP_ERROR_MAX 1024 /* enough for every text below */
+#define ACCESS_MAP_NAMES_MAX 512
+
+/* Types of maps, as bits. */
+enum access_type {
+	ACCESS_HASH = 1,
+	ACCESS_BTREE = 2,
+	ACCESS_LMDB = 4,
+	ACCESS_CDB = 8,
+	ACCESS_CIDR = 16,
+};
+
+/* Where a map is, and of which types. */
+struct access_map {
+	const char *setting; /* TYPE:/PATH or /PATH, for messages */
+	char dir[PATH_MAX];
+	char name[NAME_MAX + 1];
+	unsigned own;   /* the type of the setting; 0: it has none */
+	unsigned named; /* what Postfix's configuration names for that path */
+	unsigned kept;  /* those that are made: cidr alone, or others */
+};
 
 struct access_map_entry {
 	struct address_block block;
 	time_t since; /* listed then: of a cidr map the newest are kept */
 };
 
+/* What the block is to say. */
+struct access_map_list {
+	struct access_map_entry *entries; /* gets another order */
+	size_t count;
+	size_t max;         /* of a cidr map so many at most, the newest */
+	int64_t generation; /* not negative */
+	bool override;      /* from now on no OK keeps anybody out */
+	bool anew;          /* even if the map is that already */
+};
+
 struct access_map_result {
 	size_t lines;   /* in our block */
-	size_t others;  /* blocks left out because of somebody else's lines */
+	size_t left;    /* blocks left out because of an OK line */
+	char names[ACCESS_MAP_NAMES_MAX]; /* of the first of them */
 	size_t unfit;   /* blocks that the keys say not at all or not wholly */
 	size_t cut;     /* entries beyond max */
 	bool changed;   /* other lines than before: a cidr map wants a reload */
@@ -47,38 +79,52 @@ struct access_map_result {
 };
 
 /*
- * Whether the setting is one: TYPE:/ABSOLUTE/PATH with hash, btree, lmdb, cdb
- * or cidr. Else false, and why. Looks at no file.
+ * Takes a setting apart, which must stay. NULL, or what is wrong with it, a
+ * constant text. Looks at no file.
  */
-bool access_map_check(const char *map, char *error, size_t size);
+const char *access_map_parse(const char *setting, struct access_map *m);
 
 /*
- * Makes our block say these entries, in any order, and that generation (not
- * negative). max: of a cidr map so many at most, the newest. An existing
- * file's other lines, owner, mode, ACL and SELinux label stay, and so do those
- * of its index; a new file is root's, mode 0644. Does nothing when the map is
- * that already. Waits some seconds for another writer. Tells the log what was
- * left out.
+ * The same, and asks Postfix for the types: those that its configuration names
+ * for the path; without a type there or in the setting default_database_type.
+ * False and why when there is none.
+ */
+bool access_map_find(const char *setting, struct access_map *m, char *error,
+    size_t size);
+
+/* The types that a text, such as postconf's output, names for that path. */
+unsigned access_map_named(const struct access_map *m, const char *text);
+
+/* "hash", or "hash lmdb". Valid until the next call. */
+const char *access_map_types(unsigned types);
+
+/*
+ * Makes our block say what the list does. An existing file's other lines,
+ * owner, mode, ACL and SELinux label stay, and so do those of its index; a new
+ * file is root's, mode 0644. Does nothing when the map is that already. Waits
+ * some seconds for another writer. Tells the log what was left out.
  *
  * 0, or -1 with nothing changed and the reason in error.
  */
-int access_map_write(const char *map, const struct access_map_entry *entries,
-    size_t count, size_t max, int64_t generation,
+int access_map_write(const struct access_map *m, struct access_map_list *list,
     struct access_map_result *result, char *error, size_t size);
 
+/* Says in one sentence who was left out, if r->left is not 0. */
+void access_map_left(const char *setting, const struct access_map_result *r,
+    char *out, size_t size);
+
 /*
- * The generation of the block in force; -1 when there is none that is whole,
- * the first in its file and in its index. Cheap: a few system calls, of a cidr
- * map the whole file is read.
+ * The generation of the block in force; -1 when there is none that is the
+ * first in its file and in each index. Cheap: a few system calls.
  */
-int64_t access_map_generation(const char *map);
+int64_t access_map_generation(const struct access_map *m);
 
 /*
  * Takes our block out again. A file without other lines stays as an empty one,
  * for Postfix wants it to be there. 0, also when there was none, or -1 as
  * above.
  */
-int access_map_remove(const char *map, char *error, size_t size);
+int access_map_remove(const struct access_map *m, char *error, size_t size);
 
 /*
  * Has Postfix read its cidr maps anew: `postfix reload`, of the instance that

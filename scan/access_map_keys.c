@@ -8,13 +8,13 @@
  * beginnings; and where a run hides groups of the block, one beginning may
  * stand for others' addresses too. Such a key is not made.
  */
-#include "scan/access_map_text.h"
+#include "scan/access_map_parts.h"
 
 #include <string.h>
 
 #include "base/text.h"
 
-#define EXPAND_MAX_BITS 8 /* 256 lines for one block */
+#define EXPAND_MAX_BITS 8 /* ACCESS_EXPAND_MAX lines for one block */
 
 /* "a", "a.b", "a.b.c" or the address: so many of its octets. */
 static void
@@ -110,7 +110,8 @@ access_keys(const struct address_block *b,
 }
 
 size_t
-access_expand(const struct address_block *b, struct address_block *out)
+access_expand(const struct address_block *b,
+    struct address_block out[ACCESS_EXPAND_MAX])
 {
 	int unit = b->base.family == AF_INET ? 8 : 16, at;
 	int bits = b->bits <= 0 ? unit : (b->bits + unit - 1) / unit * unit;
@@ -119,7 +120,7 @@ access_expand(const struct address_block *b, struct address_block *out)
 	if (bits - b->bits > EXPAND_MAX_BITS)
 		return 0;
 	count = (size_t)1 << (bits - b->bits);
-	for (i = 0; out != NULL && i < count; i++) {
+	for (i = 0; i < count; i++) {
 		out[i] = *b;
 		out[i].bits = bits;
 		/* At most 8 bits, the last ones of the last octet. */

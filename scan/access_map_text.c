@@ -1,24 +1,26 @@
 /*
  * access_map_text - what is in the text file of an access map.
  */
-#include "scan/access_map_text.h"
+#include "scan/access_map_parts.h"
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
-
 #define BEGIN_MARK "# BEGIN abichecker blacklist, generation "
-#define SUM_MARK   ", sum "
+#define FOR_MARK   ", for "
+#define MADE_MARK  ", made "
+#define OKS_MARK   ", OK lines count"
 #define END_MARK   "# END abichecker blacklist"
-#define REMARK                                                                \
-	"# Kept by abictl, which replaces all lines from BEGIN to END: do not" \
-	" edit them.\n"                                                       \
-	"# What stands below about an address counts, and keeps it out of"    \
-	" here.\n"
-#define REFUSAL "\tREJECT " ACCESS_MAP_TEXT
+#define KEPT_MARK  "# Kept by abictl, which replaces "
+#define FIRST_MARK "# Looked up before the lines below; "
+#define REMARK                                                   \
+	KEPT_MARK "its lines from BEGIN to END: do not edit them.\n" \
+	FIRST_MARK "exceptions belong in whitelist.txt.\n"
+#define OLD_MARK "# What stands below about an address counts, and keeps "
+#define REFUSAL  "\tREJECT " ACCESS_MAP_TEXT
 
 static bool
 begins(const char *line, size_t n, const char *with)
@@ -26,46 +28,42 @@ begins(const char *line, size_t n, const char *with)
 	return n >= strlen(with) && memcmp(line, with, strlen(with)) == 0;
 }
 
-uint64_t
-access_sum(uint64_t sum, const void *data, size_t len)
+size_t
+access_header_write(const struct access_header *h,
+    char out[ACCESS_HEADER_MAX])
 {
-	const unsigned char *p = data;
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		sum = (sum ^ p[i]) * UINT64_C(0x100000001b3);
-	return sum;
-}
-
-/* The first line, whose length only depends on the generation. */
-static int
-header_text(const struct access_header *h, char *out)
-{
-	return snprintf(out, ACCESS_HEADER_MAX,
-	    BEGIN_MARK "%" PRId64 SUM_MARK "%016" PRIx64 "\n", h->generation,
-	    h->sum);
+	return (size_t)snprintf(out, ACCESS_HEADER_MAX, BEGIN_MARK "%" PRId64
+	    FOR_MARK "%s" MADE_MARK "%lld.%09ld%s\n", h->generation, h->types,
+	    (long long)h->made.tv_sec, h->made.tv_nsec, h->oks ? OKS_MARK : "");
 }
 
 size_t
 access_header_read(const char *text, size_t len, struct access_header *h)
 {
-	char line[ACCESS_HEADER_MAX], again[ACCESS_HEADER_MAX], *sum;
+	char line[ACCESS_HEADER_MAX], again[ACCESS_HEADER_MAX];
 	const char *end = len > 0 ? memchr(text, '\n', len) : NULL;
 	size_t n = end != NULL ? (size_t)(end - text) + 1 : 0;
+	char *p;
 
-	if (n < strlen(BEGIN_MARK) || n >= sizeof(line))
+	*h = (struct access_header){ .generation = -1 };
+	if (n >= sizeof(line) || !begins(text, n, BEGIN_MARK))
 		return 0;
 	memcpy(line, text, n);
 	line[n] = '\0';
-	h->generation = strtoll(line + strlen(BEGIN_MARK), &sum, 10);
-	if (strncmp(sum, SUM_MARK, strlen(SUM_MARK)) != 0)
-		return 0;
-	h->sum = strtoull(sum + strlen(SUM_MARK), NULL, 16);
+	h->oks = strstr(line, OKS_MARK) != NULL;
+	h->generation = strtoll(line + strlen(BEGIN_MARK), &p, 10);
+	p += begins(p, strlen(p), FOR_MARK) ? strlen(FOR_MARK) : 0;
+	snprintf(h->types, sizeof(h->types), "%.*s", (int)strcspn(p, ","), p);
+	p += strcspn(p, ",");
+	if (begins(p, strlen(p), MADE_MARK))
+		h->made.tv_sec = strtoll(p + strlen(MADE_MARK), &p, 10);
+	h->made.tv_nsec = strtol(*p == '.' ? p + 1 : p, NULL, 10);
 	/* It is ours if it is what we would write. */
-	if (h->generation < 0 || (size_t)header_text(h, again) != n ||
-	    strcmp(line, again) != 0)
-		return 0;
-	return n;
+	if (h->generation >= 0 && access_header_write(h, again) == n &&
+	    strcmp(line, again) == 0)
+		return n;
+	*h = (struct access_header){ .generation = -1 };
+	return 0;
 }
 
 /* One line with its newline, if it has one. */
@@ -78,7 +76,24 @@ line_length(const char *at, const char *end)
 				 (size_t)(end - at);
 }
 
-/* Lines that Postfix passes over, also between a line and what continues it. */
+/* A mark, a remark or a refusal of ours, wherever it stands. */
+static bool
+line_ours(const char *line, size_t n)
+{
+	static const char *const marks[] = { BEGIN_MARK, END_MARK, KEPT_MARK,
+		FIRST_MARK, OLD_MARK };
+	const size_t tail = strlen(REFUSAL);
+	size_t i;
+
+	for (i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
+		if (begins(line, n, marks[i]))
+			return true;
+	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
+		n--;
+	return n >= tail && memcmp(line + n - tail, REFUSAL, tail) == 0;
+}
+
+/* Lines that Postfix passes over, also before one that continues another. */
 static bool
 line_empty(const char *line, size_t n)
 {
@@ -89,172 +104,123 @@ line_empty(const char *line, size_t n)
 	return i == n || line[i] == '#';
 }
 
-static bool
-line_ours(const char *line, size_t n)
-{
-	const size_t tail = strlen(REFUSAL);
-
-	while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-		n--;
-	if (n >= tail && memcmp(line + n - tail, REFUSAL, tail) == 0)
-		return true;
-	return n > 40 && memmem(REMARK, strlen(REMARK), line, n) != NULL;
-}
-
-/*
- * The length of our block at its BEGIN: to its END; if that has gone, as many
- * lines as look like ours.
- */
-static size_t
-block_length(const char *at, const char *end)
-{
-	const char *p = at + line_length(at, end);
-	size_t n;
-
-	while (p < end) {
-		n = line_length(p, end);
-		if (begins(p, n, END_MARK))
-			return (size_t)(p - at) + n;
-		if (begins(p, n, BEGIN_MARK))
-			break;
-		p += n;
-	}
-	for (p = at + line_length(at, end); p < end; p += n) {
-		n = line_length(p, end);
-		if (!line_ours(p, n))
-			break;
-	}
-	return (size_t)(p - at);
-}
-
-static long
-count_lines(const char *text, const char *to)
-{
-	long count = 1;
-
-	for (; text < to; text++)
-		count += *text == '\n';
-	return count;
-}
-
-const char *
-access_text_others(char *text, size_t *len, long *line)
+bool
+access_text_others(char *text, size_t *len, struct access_header *h)
 {
 	const char *p = text, *end = text + *len;
-	bool loose = true; /* what continues now continues a line of ours */
+	bool first = true;
 	size_t n, kept = 0;
 
-	/* Said before anything is moved, so that the number is right. */
+	*h = (struct access_header){ .generation = -1 };
 	for (; p < end; p += n) {
 		n = line_length(p, end);
-		if (begins(p, n, BEGIN_MARK)) {
-			n = block_length(p, end);
-			loose = true;
-		} else if (begins(p, n, END_MARK)) {
+		if (line_ours(p, n)) {
+			if (h->generation < 0)
+				access_header_read(p, n, h);
 			continue;
-		} else if (!line_empty(p, n)) {
-			if (loose && isspace((unsigned char)*p)) {
-				*line = count_lines(text, p);
-				return "begins with white space and continues "
-				       "no line of its own";
-			}
-			loose = false;
 		}
-	}
-	for (p = text; p < end; p += n) {
-		n = line_length(p, end);
-		if (begins(p, n, BEGIN_MARK)) {
-			n = block_length(p, end);
-		} else if (!begins(p, n, END_MARK)) {
-			memmove(text + kept, p, n);
-			kept += n;
+		if (first && !line_empty(p, n)) {
+			if (isspace((unsigned char)*p))
+				return false;
+			first = false;
 		}
+		memmove(text + kept, p, n);
+		kept += n;
 	}
 	*len = kept;
-	return NULL;
+	return true;
 }
 
-/* A file that is written, and the sum of it. */
-struct sink {
-	FILE *f;
-	uint64_t sum;
-};
-
+/* A block as people write it: one address without its length. */
 static void
-put(struct sink *to, const char *data, size_t len)
+block_name(const struct address_block *b, char *out, size_t size)
 {
-	if (len == 0)
-		return;
-	to->sum = access_sum(to->sum, data, len);
-	fwrite(data, 1, len, to->f); /* errors stay with the file */
-}
-
-static void
-put_line(struct sink *to, const char *key, struct access_map_result *r)
-{
-	put(to, key, strlen(key));
-	put(to, REFUSAL "\n", strlen(REFUSAL "\n"));
-	r->lines++;
-}
-
-static void
-put_cidr(struct sink *to, const struct address_block *b,
-    struct access_map_result *r)
-{
-	char text[ADDRESS_TEXT_MAX], key[ADDRESS_TEXT_MAX + 8];
-
-	address_text(&b->base, text, sizeof(text));
 	if (b->bits == address_bits(&b->base))
-		snprintf(key, sizeof(key), "%s", text);
+		address_text(&b->base, out, size);
 	else
-		snprintf(key, sizeof(key), "%s/%d", text, b->bits);
-	put_line(to, key, r);
+		address_block_text(b, out, size);
 }
 
 static void
-put_keys(struct sink *to, const struct address_block *b,
+block_put(FILE *f, const struct address_block *b, bool cidr,
     struct access_map_result *r)
 {
 	char keys[ACCESS_KEYS_MAX][ACCESS_KEY_MAX];
-	size_t count, i;
-	bool whole;
+	size_t count = 1, i;
+	bool whole = true;
 
-	count = access_keys(b, keys, &whole);
+	if (cidr)
+		block_name(b, keys[0], sizeof(keys[0]));
+	else
+		count = access_keys(b, keys, &whole);
 	for (i = 0; i < count; i++)
-		put_line(to, keys[i], r);
+		fprintf(f, "%s" REFUSAL "\n", keys[i]);
+	r->lines += count;
 	r->unfit += !whole;
 }
 
-int
-access_text_write(FILE *f, struct access_header *h,
-    const struct address_block *blocks, size_t count, bool cidr,
-    const struct access_others *o, const char *other, size_t len,
-    struct access_map_result *r)
+/* Notes who is left out, as far as there is room for names. */
+static void
+left_note(const struct address_block *b, struct access_map_result *r)
 {
-	struct sink to = { f, ACCESS_SUM_START };
-	char header[ACCESS_HEADER_MAX];
-	size_t i;
-	int n;
+	char name[ADDRESS_BLOCK_TEXT_MAX];
+	size_t used = strlen(r->names);
 
-	h->sum = 0;
-	n = header_text(h, header);
-	fwrite(header, 1, (size_t)n, f);
-	put(&to, REMARK, strlen(REMARK));
+	r->left++;
+	block_name(b, name, sizeof(name));
+	if (used + strlen(name) + 2 <= sizeof(r->names))
+		snprintf(r->names + used, sizeof(r->names) - used, " %s", name);
+}
+
+/* Would our line refuse whom an OK lets in? */
+static bool
+is_covered(const struct hostlist *oks, const struct address_block *b, bool cidr)
+{
+	char entry[HOSTLIST_NAME_MAX + 1];
+
+	if (oks == NULL)
+		return false;
+	/* In an indexed map the longer of two keys is found first. */
+	return cidr ? hostlist_overlaps(oks, b, entry, sizeof(entry)) :
+	    hostlist_address(oks, &b->base, entry, sizeof(entry));
+}
+
+/* The lines of one entry. */
+static void
+entry_put(FILE *f, const struct address_block *b, const struct hostlist *oks,
+    bool cidr, struct access_map_result *r)
+{
+	struct address_block parts[ACCESS_EXPAND_MAX] = { *b };
+	size_t count = cidr ? 1 : access_expand(b, parts), i;
+
+	r->unfit += count == 0;
 	for (i = 0; i < count; i++)
-		if (access_others_win(o, &blocks[i]))
-			r->others++;
-		else if (cidr)
-			put_cidr(&to, &blocks[i], r);
+		if (is_covered(oks, &parts[i], cidr))
+			left_note(&parts[i], r);
 		else
-			put_keys(&to, &blocks[i], r);
-	put(&to, END_MARK "\n", strlen(END_MARK "\n"));
-	put(&to, other, len);
-	/* Only now is the sum known: the same length again. */
-	h->sum = to.sum;
-	header_text(h, header);
-	if (fflush(f) != 0 || fseek(f, 0, SEEK_SET) != 0 ||
-	    fwrite(header, 1, (size_t)n, f) != (size_t)n || fflush(f) != 0 ||
-	    ferror(f))
-		return -1;
-	return 0;
+			block_put(f, &parts[i], cidr, r);
+}
+
+char *
+access_text_make(const struct access_map_list *list,
+    const struct hostlist *oks, bool cidr, const char *other, size_t other_len,
+    struct access_map_result *r, size_t *len)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, len);
+	bool bad;
+	size_t i;
+
+	if (f == NULL)
+		return NULL;
+	fprintf(f, REMARK);
+	for (i = 0; i < list->count; i++)
+		entry_put(f, &list->entries[i].block, oks, cidr, r);
+	fprintf(f, END_MARK "\n");
+	fwrite(other, 1, other_len, f);
+	bad = ferror(f) != 0;
+	if (fclose(f) == 0 && !bad)
+		return text;
+	free(text);
+	return NULL;
 }

@@ -14,19 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "scan/access_map.h"
-#include "base/log.h"
 #include "store/snapshot.h"
 
 #define ANSWER_SECONDS 300 /* postmap of a very long list takes a while */
-
-enum task { TASK_WRITE, TASK_REMOVE, TASK_RELOAD };
-
-struct answer {
-	int status; /* 0, or -1 */
-	bool changed;
-	char error[MAPPER_ERROR_MAX];
-};
 
 #define CHILD_NONE (-1) /* was never started: we do it ourselves */
 #define CHILD_DEAD (-2)
@@ -36,8 +26,8 @@ static int child = CHILD_NONE; /* our end of the socket to it */
 /* --- what is done, in whichever process --- */
 
 struct entries {
-	struct access_map_entry *list;
-	size_t count, room;
+	struct access_map_list list;
+	size_t room;
 	time_t now;
 	bool failed;
 };
@@ -49,64 +39,71 @@ entry_add(void *arg, const struct snapshot_entry *e)
 
 	if (e->expires != 0 && e->expires <= all->now)
 		return true;
-	if (all->count == all->room) {
+	if (all->list.count == all->room) {
 		all->failed = true; /* more than the snapshot said */
 		return false;
 	}
-	all->list[all->count++] =
+	all->list.entries[all->list.count++] =
 	    (struct access_map_entry){ e->block, e->since };
 	return true;
 }
 
 static void
-map_write(const struct config *cfg, struct answer *a)
+map_write(const struct config *cfg, const struct access_map *m,
+    enum mapper_task task, struct snapshot *s, struct mapper_answer *a)
 {
-	struct entries all = { .now = time(NULL) };
-	struct access_map_result result = { 0 };
-	struct snapshot s = { 0 };
+	struct entries all = { .now = time(NULL), .room = (size_t)s->count };
 
+	all.list.max = (size_t)cfg->blacklist.map_max;
+	all.list.generation = s->generation;
+	all.list.override = task == MAPPER_OVERRIDE;
+	all.list.anew = task == MAPPER_MAP;
+	all.list.entries = calloc(all.room + 1, sizeof(*all.list.entries));
 	a->status = -1;
-	if (!snapshot_refresh(&s, cfg->blacklist.snapshot)) {
-		snprintf(a->error, sizeof(a->error), "%s", s.problem);
-		return;
-	}
-	if (access_map_generation(cfg->blacklist.map) == s.generation) {
-		a->status = 0;
-		snapshot_close(&s);
-		return;
-	}
-	all.room = (size_t)s.count;
-	all.list = calloc(all.room + 1, sizeof(*all.list));
-	if (all.list == NULL || !snapshot_each(&s, entry_add, &all) ||
+	if (all.list.entries == NULL || !snapshot_each(s, entry_add, &all) ||
 	    all.failed)
 		snprintf(a->error, sizeof(a->error), "%.200s: %s",
-		    cfg->blacklist.snapshot,
-		    all.list == NULL ? "out of memory" : "damaged");
+		    cfg->blacklist.snapshot, all.list.entries == NULL ?
+		    "out of memory" : "damaged");
 	else
-		a->status = access_map_write(cfg->blacklist.map, all.list,
-		    all.count, (size_t)cfg->blacklist.map_max, s.generation,
-		    &result, a->error, sizeof(a->error));
-	a->changed = a->status == 0 && result.changed;
-	free(all.list);
-	snapshot_close(&s);
+		a->status = access_map_write(m, &all.list, &a->result,
+		    a->error, sizeof(a->error));
+	free(all.list.entries);
 }
 
 static void
-perform(const struct config *cfg, enum task task, struct answer *a)
+perform(const struct config *cfg, enum mapper_task task,
+    struct mapper_answer *a)
 {
+	static struct access_map m;
+	struct snapshot s = { 0 };
+
 	memset(a, 0, sizeof(*a));
-	switch (task) {
-	case TASK_WRITE:
-		map_write(cfg, a);
-		break;
-	case TASK_REMOVE:
-		a->status = access_map_remove(cfg->blacklist.map, a->error,
-		    sizeof(a->error));
-		break;
-	case TASK_RELOAD:
+	a->status = -1;
+	if (task == MAPPER_RELOAD) {
 		a->status = postfix_reload(a->error, sizeof(a->error)) ? 0 : -1;
-		break;
+		return;
 	}
+	if (task != MAPPER_REMOVE &&
+	    !snapshot_refresh(&s, cfg->blacklist.snapshot)) {
+		snprintf(a->error, sizeof(a->error), "%s", s.problem);
+		return;
+	}
+	/* Postfix is asked about the map at first, and before a change. */
+	if ((task != MAPPER_WRITE || m.kept == 0 ||
+		access_map_generation(&m) != s.generation) &&
+	    !access_map_find(cfg->blacklist.map, &m, a->error,
+		sizeof(a->error)))
+		;
+	else if (task == MAPPER_REMOVE)
+		a->status = access_map_remove(&m, a->error, sizeof(a->error));
+	else if (task == MAPPER_WRITE &&
+	    access_map_generation(&m) == s.generation)
+		a->status = 0;
+	else
+		map_write(cfg, &m, task, &s, a);
+	a->cidr = m.kept == ACCESS_CIDR;
+	snapshot_close(&s);
 }
 
 /* --- the child --- */
@@ -115,7 +112,7 @@ perform(const struct config *cfg, enum task task, struct answer *a)
 static void
 serve(const struct config *cfg, int fd)
 {
-	static struct answer a;
+	static struct mapper_answer a;
 	unsigned char task;
 	ssize_t n;
 
@@ -123,9 +120,9 @@ serve(const struct config *cfg, int fd)
 		n = read(fd, &task, 1);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n != 1 || task > TASK_RELOAD)
+		if (n != 1 || task > MAPPER_RELOAD)
 			_exit(0);
-		perform(cfg, (enum task)task, &a);
+		perform(cfg, (enum mapper_task)task, &a);
 		if (write(fd, &a, sizeof(a)) != sizeof(a))
 			_exit(1);
 	}
@@ -163,63 +160,32 @@ mapper_start(const struct config *cfg)
 
 /* --- the other process --- */
 
-static void
-ask(const struct config *cfg, enum task task, struct answer *a)
+int
+mapper_do(const struct config *cfg, enum mapper_task task,
+    struct mapper_answer *a)
 {
 	struct pollfd p = { .fd = child, .events = POLLIN };
 	unsigned char byte = (unsigned char)task;
-	int64_t left = ANSWER_SECONDS * 1000;
 	int rc;
 
 	if (child == CHILD_NONE) {
 		perform(cfg, task, a);
-		return;
+		return a->status;
 	}
 	memset(a, 0, sizeof(*a));
 	a->status = -1;
 	snprintf(a->error, sizeof(a->error), "%.200s: the process that writes "
-	    "it has died or does not answer", cfg != NULL ?
-	    cfg->blacklist.map : "postfix");
+	    "it has died or does not answer", cfg->blacklist.map);
 	if (child == CHILD_DEAD || write(child, &byte, 1) != 1)
-		return;
-	while ((rc = poll(&p, 1, (int)left)) < 0 && errno == EINTR)
+		return -1;
+	while ((rc = poll(&p, 1, ANSWER_SECONDS * 1000)) < 0 && errno == EINTR)
 		;
 	if (rc > 0 && read(child, a, sizeof(*a)) == sizeof(*a)) {
 		a->error[sizeof(a->error) - 1] = '\0';
-		return;
+		return a->status;
 	}
 	/* An answer that comes later belongs to no question. */
 	close(child);
 	child = CHILD_DEAD;
-}
-
-int
-mapper_write(const struct config *cfg, bool *changed, char *error, size_t size)
-{
-	static struct answer a;
-
-	ask(cfg, TASK_WRITE, &a);
-	*changed = a.changed;
-	snprintf(error, size, "%s", a.error);
-	return a.status;
-}
-
-int
-mapper_remove(const struct config *cfg, char *error, size_t size)
-{
-	static struct answer a;
-
-	ask(cfg, TASK_REMOVE, &a);
-	snprintf(error, size, "%s", a.error);
-	return a.status;
-}
-
-bool
-mapper_reload(char *error, size_t size)
-{
-	static struct answer a;
-
-	ask(NULL, TASK_RELOAD, &a);
-	snprintf(error, size, "%s", a.error);
-	return a.status == 0;
+	return -1;
 }

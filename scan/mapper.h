@@ -8,30 +8,33 @@
 #ifndef MAPPER_H
 #define MAPPER_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
 #include "config/config.h"
+#include "scan/access_map.h"
 
-#define MAPPER_ERROR_MAX 1024
+enum mapper_task {
+	MAPPER_WRITE,    /* brings the map to the snapshot's generation */
+	MAPPER_LOOK,     /* the same, also if it has that already */
+	MAPPER_MAP,      /* the same, and makes the indexes anew */
+	MAPPER_OVERRIDE, /* the same, and from now on over all OK lines */
+	MAPPER_REMOVE,   /* takes our block out */
+	MAPPER_RELOAD,   /* has Postfix read its cidr maps anew */
+};
+
+struct mapper_answer {
+	int status; /* 0, or -1 and why in error */
+	bool cidr;
+	struct access_map_result result; /* zeros when nothing was to do */
+	char error[ACCESS_MAP_ERROR_MAX];
+};
 
 /*
- * Starts the child, if a map is configured and we are root. Else what follows
- * is done by ourselves, as far as we may. 0, or -1 with errno.
+ * Starts the child, if a map is configured and we are root. Else this process
+ * does what follows, as far as it may. 0, or -1 with errno.
  */
 int mapper_start(const struct config *cfg);
 
-/*
- * Brings the map to the generation of the snapshot. *changed: its lines are
- * others now. 0, or -1 and why in error.
- */
-int mapper_write(const struct config *cfg, bool *changed, char *error,
-    size_t size);
-
-/* Takes our block out of the map. */
-int mapper_remove(const struct config *cfg, char *error, size_t size);
-
-/* Has Postfix read its cidr maps anew. False and why when that fails. */
-bool mapper_reload(char *error, size_t size);
+/* Has it done, with blacklist.map. The answer's status. */
+int mapper_do(const struct config *cfg, enum mapper_task task,
+    struct mapper_answer *a);
 
 #endif

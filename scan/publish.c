@@ -133,14 +133,15 @@ snapshot_publish(const struct config *cfg, struct store *s, time_t now,
 
 /* A reload now, or when the last one is long enough ago. */
 static void
-reload(const struct config *cfg, struct statedir *d, time_t now, bool changed)
+reload(const struct config *cfg, struct statedir *d, time_t now,
+    const struct mapper_answer *map)
 {
-	char why[BACKOFF_REASON_MAX], error[MAPPER_ERROR_MAX];
+	static struct mapper_answer a;
+	char why[BACKOFF_REASON_MAX];
 
-	if (cfg->blacklist.reload == 0 ||
-	    strncmp(cfg->blacklist.map, "cidr:", 5) != 0)
+	if (cfg->blacklist.reload == 0 || !map->cidr)
 		return;
-	if (changed)
+	if (map->result.changed)
 		backoff_set(d, BACKOFF_RELOAD_DUE, now, now + DUE_DAY,
 		    "the map has changed since the last reload");
 	else if (backoff_until(d, BACKOFF_RELOAD_DUE, now, why, sizeof(why)) ==
@@ -150,14 +151,16 @@ reload(const struct config *cfg, struct statedir *d, time_t now, bool changed)
 	    "Postfix was reloaded"))
 		return;
 	backoff_clear(d, BACKOFF_RELOAD_DUE);
-	if (!mapper_reload(error, sizeof(error)))
-		log_warning("postfix reload: %s", error);
+	if (mapper_do(cfg, MAPPER_RELOAD, &a) != 0)
+		log_warning("postfix reload: %s", a.error);
 }
 
 int
 publish(const struct config *cfg, struct store *s, time_t now,
-    struct publish_result *result, char *error, size_t size)
+    enum mapper_task task, struct publish_result *result, char *error,
+    size_t size)
 {
+	static struct mapper_answer map;
 	struct statedir d;
 	int lock, rc;
 
@@ -168,9 +171,15 @@ publish(const struct config *cfg, struct store *s, time_t now,
 	    statedir_lock(&d, STATEDIR_LOCK_PUBLISH, LOCK_WAIT) : -1;
 	rc = snapshot_publish(cfg, s, now, result, error, size);
 	if (rc == 0 && cfg->blacklist.map != NULL) {
-		rc = mapper_write(cfg, &result->map_new, error, size);
+		/* The whitelist changes it within a generation. */
+		if (task == MAPPER_WRITE && result->snapshot_new)
+			task = MAPPER_LOOK;
+		rc = mapper_do(cfg, task, &map);
+		result->map = map.result;
 		if (rc == 0)
-			reload(cfg, &d, now, result->map_new);
+			reload(cfg, &d, now, &map);
+		else
+			snprintf(error, size, "%s", map.error);
 	}
 	if (lock >= 0)
 		close(lock);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "config/config.h"
+#include "scan/mapper.h"
 #include "store/store.h"
 
 #define PUBLISH_ERROR_MAX 1200
@@ -18,15 +19,17 @@ struct publish_result {
 	int64_t generation;
 	long listed;       /* offenders in the snapshot */
 	bool snapshot_new; /* it was made anew */
-	bool map_new;      /* so was the map */
+	struct access_map_result map; /* zeros when nothing was to do */
 };
 
 /*
  * Drops offenders whose ban is over, makes the snapshot anew unless it is of
- * the store's generation, and then the map, if there is one. 0, or -1 and why
- * in error: what could not be made is as it was, and the next time makes it.
+ * the store's generation, and then, if there is one, the map: task is
+ * MAPPER_WRITE, _MAP or _OVERRIDE. 0, or -1 and why in error: what could not be
+ * made is as it was, and the next time makes it.
  */
 int publish(const struct config *cfg, struct store *s, time_t now,
-    struct publish_result *result, char *error, size_t size);
+    enum mapper_task task, struct publish_result *result, char *error,
+    size_t size);
 
 #endif

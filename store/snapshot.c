@@ -10,13 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/lock.h"
+#include "base/replace.h"
 #include "base/text.h"
 
 #define HEADER "abichecker" /* a key that no block has */
 #define VERSION_TEXT "2"    /* of the form of the records */
 #define LOCK_WAIT 30000 /* milliseconds for another writer */
-#define TRIES 100
 #define MIX 8               /* bytes of a key's beginning */
 #define KEY_MAX (MIX + 18)  /* mix, family, bits, address */
 
@@ -324,37 +323,6 @@ snapshot_each(struct snapshot *s,
 
 /* --- writing --- */
 
-/*
- * The file under the temporary name, locked: there is one writer at a time.
- * The one before may have renamed or removed what was just opened.
- */
-static int
-temporary_open(const char *path)
-{
-	struct stat ours, there;
-	int fd, tries, saved = EAGAIN;
-
-	for (tries = 0; tries < TRIES; tries++) {
-		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-		    O_NONBLOCK, 0644);
-		if (fd < 0 && errno == ELOOP && unlink(path) == 0)
-			continue; /* a link is nothing of ours */
-		if (fd < 0)
-			return -1;
-		if (lock_byte(fd, 0, LOCK_WAIT) != 0) {
-			saved = errno;
-			close(fd);
-			break;
-		}
-		if (fstat(fd, &ours) == 0 && S_ISREG(ours.st_mode) &&
-		    stat(path, &there) == 0 && ours.st_ino == there.st_ino)
-			return fd;
-		close(fd);
-	}
-	errno = saved;
-	return -1;
-}
-
 int
 snapshot_begin(struct snapshot_writer *w, const char *path)
 {
@@ -369,10 +337,10 @@ snapshot_begin(struct snapshot_writer *w, const char *path)
 	}
 	/* One name: what a killed process has left is overwritten. */
 	snprintf(w->temporary, sizeof(w->temporary), "%s.new", path);
-	w->fd = temporary_open(w->temporary);
+	w->fd = replace_open(AT_FDCWD, w->temporary, LOCK_WAIT);
 	if (w->fd < 0)
 		return -1;
-	if (ftruncate(w->fd, 0) == 0 && fchmod(w->fd, 0644) == 0 &&
+	if (fchmod(w->fd, 0644) == 0 &&
 	    cdb_make_start(&w->make, w->fd) == 0)
 		return 0;
 	saved = errno;

@@ -133,8 +133,8 @@ def map_refuses(walk):
     walk.host.submit(GUESSER)
     guess(SECOND)  # abichecker-follow.service brings it into the map
     end = time.monotonic() + 20
-    while SECOND not in mailhost.read_all("/etc/postfix/access"):
-        assert time.monotonic() < end, mailhost.read_all("/etc/postfix/access")
+    while SECOND not in mailhost.read_all("/etc/postfix/abichecker"):
+        assert time.monotonic() < end, mailhost.read_all("/etc/postfix/abichecker")
         time.sleep(0.2)
     refuses(walk, SECOND, "Mail server found in the local blacklist")
 
@@ -243,14 +243,14 @@ def another_map(walk):
 
 def the_map_again(walk):
     """The map is in the configuration, and has lines of ours."""
-    walk.host.configure(blacklist__map="hash:/etc/postfix/access")
+    walk.host.configure(blacklist__map="/etc/postfix/abichecker")
     run("abictl", "scan")
-    text = mailhost.read_all("/etc/postfix/access")
+    text = mailhost.read_all("/etc/postfix/abichecker")
     assert GUESSER in text, text
 
 
 def own_lines_only(_walk):
-    text = mailhost.read_all("/etc/postfix/access")
+    text = mailhost.read_all("/etc/postfix/abichecker")
     assert GUESSER not in text, text
 
 
@@ -361,7 +361,9 @@ def last_item(walk, item, name):
 
 def map_block(walk, item, name):
     command = re.search(r'sudo postconf -e "smtpd_client_restrictions = [^"]*"\n', item.text)[0]
-    fill = {command: ""} if walk.name == "from-autoblacklisting" else {}
+    both = command.replace("check_client_access $",
+                           "check_client_access hash:/etc/postfix/access, check_client_access $")
+    fill = {command: both} if walk.name == "from-autoblacklisting" else {}
     typed(fill, first=found_again, then=map_refuses)(walk, item, name)
 
 
@@ -407,8 +409,8 @@ STEPS = (
     Row(OFFENDERS, "sudo setfacl -m u:abichecker:r", typed({"/var/log/maillog": LOG},
                                                           first=unreadable_log, then=readable_log),
         "Debian's name of the log, with the mode that it has elsewhere"),
-    Row(MAP, "sudo touch /etc/postfix/access", map_block,
-        "there must be an offender; a line in main.cf that can stay, stays"),
+    Row(MAP, "for unit in scan follow", map_block,
+        "there must be an offender; a map in main.cf that can stay, stays"),
     Row(MAP, "sudo restorecon", skipped, "Debian has no SELinux policy"),
 
     # Several servers
@@ -425,7 +427,7 @@ STEPS = (
         first=lambda _: run("abictl", "accounts", "add", USER, "for the test")),
         "the account must be on the list"),
     Row(DEBUGGING, "smtp inet n", verbose, "a line in master.cf, and its effect"),
-    Row(UNINSTALL, "unmap hash:/etc/postfix/access", typed(first=another_map, then=own_lines_only),
+    Row(UNINSTALL, "unmap /etc/postfix/abichecker", typed(first=another_map, then=own_lines_only),
         "the map must have been changed"),
     Row(UNINSTALL, "^sudo abictl blacklist unmap$", typed(first=the_map_again, then=own_lines_only),
         "with lines of ours in it"),

@@ -20,7 +20,9 @@
 #include "store/snapshot.h"
 #include "store/store.h"
 #include "base/text.h"
+#include "base/tool.h"
 
+#define TOOL_SECONDS 10
 #define SAMPLE 65536 /* bytes of a log that are looked at */
 
 /*
@@ -167,23 +169,49 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 		    "scan fixes that", cfg->blacklist.snapshot);
 }
 
+/* Does Postfix open an index of that type? False, and what it says. */
+static bool
+is_opened(const struct access_map *m, unsigned type, char *error, size_t size)
+{
+	char map[PATH_MAX + NAME_MAX + 16];
+	const char *const argv[] = { "postmap", "-q", "0", map, NULL };
+
+	snprintf(map, sizeof(map), "%s:%s/%s", access_map_types(type), m->dir,
+	    m->name);
+	/* It fails as well, without a word, when it has no such key. */
+	return tool_run(argv, -1, -1, TOOL_SECONDS, error, size) == 0 ||
+	    strstr(error, "fatal: ") == NULL;
+}
+
 static void
 test_map(const struct config *cfg, const struct snapshot *s)
 {
 	const char *map = cfg->blacklist.map;
 	char error[ACCESS_MAP_ERROR_MAX];
+	struct access_map m;
+	unsigned type;
 
 	if (map == NULL)
 		return;
-	if (!access_map_check(map, error, sizeof(error)))
-		say_try(FAIL, "access map", selftest_edit(cfg), "%s: %s", map,
-		    error);
-	else if (s->open && access_map_generation(map) == s->generation)
-		say(OK, "access map", "%s", map);
-	else
+	if (!access_map_find(map, &m, error, sizeof(error))) {
+		say_try(FAIL, "access map", selftest_edit(cfg), "%s", error);
+		return;
+	}
+	if (!s->open || access_map_generation(&m) != s->generation) {
 		say_try(WARN, "access map", selftest_abictl("scan"),
 		    "%s does not match the snapshot: the next scan by root "
 		    "fixes that, as with map.conf", map);
+		return;
+	}
+	for (type = ACCESS_HASH; type < ACCESS_CIDR; type *= 2)
+		if ((m.kept & type) != 0 &&
+		    !is_opened(&m, type, error, sizeof(error))) {
+			say_try(FAIL, "access map",
+			    selftest_abictl("blacklist map"), "%s: %s", map,
+			    error);
+			return;
+		}
+	say(OK, "access map", "%s (%s)", map, access_map_types(m.kept));
 }
 
 void
@@ -203,36 +231,53 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 		say(WARN, "blacklist", "no `abictl scan' within the last hour");
 }
 
-/* Does an instance say what it reads anywhere in its settings? */
-static bool
-names_map(const struct postfix *p, const char *map)
+/*
+ * One type must be named everywhere: of another one there is no index, which
+ * is a 451 for all mail, unless both are kept.
+ */
+static void
+test_types(const struct config *cfg, const struct access_map *m,
+    unsigned named)
 {
-	const char *const texts[] = {p->parameters, p->overrides};
-	size_t n = strlen(map), i;
-	const char *at;
+	unsigned all = m->own | named;
+	char types[64];
 
-	for (i = 0; i < 2; i++)
-		for (at = texts[i]; (at = strstr(at, map)) != NULL; at += n)
-			if (strchr(", \t\r\n}", at[n]) != NULL)
-				return true;
-	return false;
+	if ((all & (all - 1)) == 0)
+		return;
+	snprintf(types, sizeof(types), "%s", access_map_types(all));
+	say_try(FAIL, "access map", m->own != 0 ? selftest_edit(cfg) :
+	    selftest_command_line("sudo postconf -nx | grep -n %s",
+		selftest_quote(strchr(m->setting, '/'))),
+	    "%s: blacklist.map, main.cf and master.cf name it as several "
+	    "types: %s; kept: %s", m->setting, types,
+	    access_map_types(m->kept));
 }
 
 void
 selftest_map_read(const struct config *cfg)
 {
-	const struct instance *first = &selftest_instances[0];
-	const char *map = cfg->blacklist.map, *which;
+	const struct instance *first = &selftest_instances[0], *in;
+	const char *which = selftest_which(first);
+	char error[ACCESS_MAP_ERROR_MAX], map[PATH_MAX + NAME_MAX + 16];
+	unsigned named = 0;
+	struct access_map m;
 	size_t i;
 
-	if (map == NULL || !config_makes(cfg, "blacklist") ||
-	    config_error(cfg, "blacklist") != NULL)
+	if (cfg->blacklist.map == NULL || !config_makes(cfg, "blacklist") ||
+	    config_error(cfg, "blacklist") != NULL ||
+	    !access_map_find(cfg->blacklist.map, &m, error, sizeof(error)))
+		return; /* said above */
+	for (i = 0; i < selftest_instance_count; i++) {
+		in = &selftest_instances[i];
+		if (in->read)
+			named |= access_map_named(&m, in->conf.parameters) |
+			    access_map_named(&m, in->conf.overrides);
+	}
+	test_types(cfg, &m, named);
+	if (named != 0)
 		return;
-	for (i = 0; i < selftest_instance_count; i++)
-		if (selftest_instances[i].read &&
-		    names_map(&selftest_instances[i].conf, map))
-			return;
-	which = selftest_which(first);
+	snprintf(map, sizeof(map), "%s:%s", access_map_types(m.kept),
+	    strchr(m.setting, '/'));
 	/*
 	 * What is there stays in force, as it is written. Users are let
 	 * through: it may be the list of submission, too.
@@ -244,5 +289,5 @@ selftest_map_read(const struct config *cfg)
 		"permit_sasl_authenticated, check_client_access \"%s && "
 		"sudo postfix %sreload",
 		which, which, selftest_quote(map), which),
-	    "%s: nothing in main.cf or master.cf reads it", map);
+	    "%s: nothing in main.cf or master.cf reads it", m.setting);
 }

@@ -390,6 +390,62 @@ class Maps(PostfixTest):
     def test_hash(self):
         self.check_indexed("hash")
 
+    def test_cdb(self):
+        self.check_indexed("cdb")
+
+    def test_btree(self):
+        self.check_indexed("btree")
+
+    def test_an_ok_protects_until_it_is_overridden(self):
+        """Also after the release before, whose block stands there; then our line is first."""
+        site = self.start_with_map("hash")
+        before = ("# BEGIN abichecker blacklist, generation 7, sum 0123456789abcdef\n"
+                  f"{GUILTY}\tREJECT {MAP_TEXT}\n# END abichecker blacklist\n")
+        write_file(self.map, before + self.foreign, 0o640)
+        os.chown(self.map, 0, 4242)
+        for address in (GUILTY, "1.1.1.1"):
+            site.blacklist("add", address, root=True)
+        self.assertEqual(self.reply("1.1.1.1"), ACCEPTED)
+        self.assertRegex(self.reply(GUILTY), f"^554 5.7.1 .*{MAP_TEXT}")
+        told = site.command("blacklist", "map", root=True)
+        self.assertEqual(told.returncode, OK)
+        self.assertRegex(told.stdout, r"1 left out.*whitelist\.txt.*--override': 1\.1\.1\.1\n")
+        self.assertTrue(site.log_lines(r"warning: .*1 left out.*whitelist\.txt.*: 1\.1\.1\.1"))
+        site.blacklist("add", OTHER, root=True)  # another list: it goes on so
+        self.assertEqual(self.reply("1.1.1.1"), ACCEPTED)
+        told = site.command("blacklist", "map", "--override", root=True)
+        self.assertEqual((told.returncode, told.stdout), (OK, ""))
+        site.blacklist("remove", OTHER, root=True)
+        self.assertRegex(self.reply("1.1.1.1"), f"^554 5.7.1 .*{MAP_TEXT}")
+        self.assert_foreign_lines_stay()
+        with open(site.whitelist, "a", encoding="utf-8") as file:
+            file.write("1.1.1.1\n")
+        site.scan(root=True)
+        self.assertEqual(self.reply("1.1.1.1"), ACCEPTED)
+
+    def test_a_file_of_our_own_has_the_type_of_main_cf(self):
+        """Nothing else is in it; with two types both indexes are kept."""
+        maps = testenv.new_directory("maps")
+        path = write_file(os.path.join(maps, "abichecker"), "")
+        subprocess.run(["postmap", f"lmdb:{path}"], check=True)
+        site = self.start(f"smtpd_client_restrictions = check_client_access lmdb:{path}\n",
+                          **{"blacklist.map": path, "filter.checks": "reputation"})
+        site.blacklist("add", GUILTY, root=True)
+        self.assertEqual(sorted(os.listdir(maps)), ["abichecker", "abichecker.lmdb"])
+        self.assertRegex(self.reply(GUILTY), f"^554 5.7.1 .*{MAP_TEXT}")
+        self.assertEqual(self.reply("8.8.4.5"), ACCEPTED)
+        with open(os.path.join(site.mail_config, "master.cf"), "a", encoding="utf-8") as file:
+            file.write(f"127.0.0.1:1 inet n - n - 0 smtpd\n -o {{x = hash:{path}}}\n")
+        site.blacklist("add", OTHER, root=True)
+        self.assertEqual(sorted(os.listdir(maps)),
+                         ["abichecker", "abichecker.db", "abichecker.lmdb"])
+        for kind in ("hash", "lmdb"):
+            self.assertEqual(subprocess.run(
+                ["postmap", "-q", OTHER, f"{kind}:{path}"], capture_output=True,
+                text=True).stdout.strip(), f"REJECT {MAP_TEXT}")
+        site.command("blacklist", "unmap", path, root=True)
+        self.assertEqual(self.reply(GUILTY), ACCEPTED)
+
     def test_lmdb(self):
         self.check_indexed("lmdb")
 

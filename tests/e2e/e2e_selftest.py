@@ -612,6 +612,12 @@ class MistakesInFiles(SelftestTest):
         # What was there is there, in its place, as it was written
         self.assertRegex(self.postfix.must("postconf", "-h", "smtpd_client_restrictions"),
                          r"^\$abichecker_auth, permit_mynetworks, permit_sasl_auth.* cidr:")
+        # Another type than main.cf's, or none: then it is that of main.cf
+        self.good.configure(**{"blacklist.map": f"lmdb:{directory}/blocked"})
+        found = [item for item in self.findings() if item[1] == "access map"]
+        self.assertTrue(any("several types: lmdb cidr" in item[2] for item in found), found)
+        self.good.configure(**{"blacklist.map": f"{directory}/blocked"})
+        self.assertFalse([item for item in self.findings() if item[1] == "access map"])
 
 
 if __name__ == "__main__":

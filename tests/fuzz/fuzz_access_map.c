@@ -3,14 +3,14 @@
  * of map, the second which block is ours, the rest is the file. Properties:
  * others' lines have nothing of ours left, taking ours out again changes
  * nothing, a file with our block on top gives the same lines of others and the
- * generation and sum that are in it, and our line is there unless somebody
- * else's stands against it.
+ * header that is in it, and our line is there unless somebody else's OK covers
+ * it, which is named.
  */
 #include "fuzz.h"
 
-#include <stdio.h>
+#include <string.h>
 
-#include "scan/access_map_text.h"
+#include "scan/access_map_parts.h"
 
 static const char *const blocks[] = { "192.0.2.1", "192.0.2.0/24",
 	"10.0.0.0/8", "2001:db8:1:2::/64", "2001:db8::/64", "2001:db8::5",
@@ -19,59 +19,64 @@ static const char *const blocks[] = { "192.0.2.1", "192.0.2.0/24",
 /* What is written around the lines of others. */
 static char *
 file_with(const char *other, size_t len, const struct address_block *b,
-    bool cidr, struct access_header *h, struct access_map_result *r,
-    size_t *size)
+    bool cidr, const struct access_header *h, size_t *size)
 {
-	struct access_others *o = access_others_read(other, len, cidr);
-	char *out = calloc(1, len + 4096);
-	FILE *f = fmemopen(out, len + 4096, "w");
+	struct hostlist *oks = access_oks_read(other, len, cidr);
+	struct access_map_entry entry = { .block = *b };
+	struct access_map_list list = { .entries = &entry, .count = 1 };
+	struct access_map_result r = { 0 };
+	char header[ACCESS_HEADER_MAX], *text, *out;
+	size_t n = access_header_write(h, header), made;
 
-	HOLDS(o != NULL && out != NULL && f != NULL);
-	HOLDS(access_text_write(f, h, b, 1, cidr, o, other, len, r) == 0);
-	/* The header was written last: the stream's end is elsewhere. */
-	HOLDS(fseek(f, 0, SEEK_END) == 0);
-	*size = (size_t)ftell(f);
-	HOLDS(fclose(f) == 0);
-	HOLDS(r->others == (access_others_win(o, b) ? 1u : 0u));
-	HOLDS((r->lines == 0) == (r->others == 1));
-	access_others_free(o);
+	HOLDS(oks != NULL);
+	text = access_text_make(&list, oks, cidr, other, len, &r, &made);
+	HOLDS(text != NULL);
+	HOLDS((r.lines == 0) == (r.left == 1));
+	HOLDS((r.names[0] != '\0') == (r.left == 1));
+	HOLDS(r.left == 0 || hostlist_size(oks) > 0);
+	out = malloc(n + made);
+	HOLDS(out != NULL);
+	memcpy(out, header, n);
+	memcpy(out + n, text, made);
+	*size = n + made;
+	free(text);
+	hostlist_free(oks);
 	return out;
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct access_map_result r = { 0 };
-	struct access_header h = { 0, 0 }, again;
+	struct access_header h = { .types = "hash lmdb", .made = { 7, 9 } };
+	struct access_header again;
 	struct address_block b;
 	size_t len, second, head, made;
-	bool cidr;
-	long line = 0;
 	char *text, *file;
+	bool cidr;
 
 	if (size < 2)
 		return 0;
 	cidr = data[0] & 1;
+	h.oks = data[0] & 2;
 	HOLDS(address_block_parse(blocks[data[1] % 8], &b) == NULL);
 	h.generation = data[1];
 	len = size - 2;
 	text = fuzz_copy(data + 2, len);
 	access_header_read(text, len, &again);
-	if (access_text_others(text, &len, &line) != NULL) {
-		HOLDS(line > 0);
+	if (!access_text_others(text, &len, &again)) {
 		free(text);
 		return 0;
 	}
 	HOLDS(len <= size - 2);
 	second = len;
-	HOLDS(access_text_others(text, &second, &line) == NULL);
-	HOLDS(second == len);
-	file = file_with(text, len, &b, cidr, &h, &r, &made);
+	HOLDS(access_text_others(text, &second, &again));
+	HOLDS(second == len && again.generation == -1);
+	file = file_with(text, len, &b, cidr, &h, &made);
 	head = access_header_read(file, made, &again);
 	HOLDS(head > 0 && again.generation == h.generation);
-	HOLDS(again.sum ==
-	    access_sum(ACCESS_SUM_START, file + head, made - head));
-	HOLDS(access_text_others(file, &made, &line) == NULL);
+	HOLDS(again.oks == h.oks && strcmp(again.types, h.types) == 0);
+	HOLDS(access_text_others(file, &made, &again));
+	HOLDS(again.generation == h.generation && again.oks == h.oks);
 	HOLDS(made == len && memcmp(file, text, len) == 0);
 	free(file);
 	free(text);
