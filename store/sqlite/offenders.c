@@ -5,21 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/listing.h"
 #include "store/sqlite/sqlite.h"
 
-#define COUNT_MAX 1000000000000L
-#define TIME_MAX 253402300799L /* the end of year 9999 */
-
 /* --- offenders --- */
-
-/* A number that no sum or difference of ours can overflow. */
-static int64_t
-column_within(sqlite3_stmt *st, int n, int64_t max)
-{
-	int64_t value = sqlite3_column_int64(st, n);
-
-	return value < 0 ? 0 : value > max ? max : value;
-}
 
 void
 sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
@@ -27,11 +16,11 @@ sqlite_offender_columns(sqlite3_stmt *st, struct store_offender *o)
 	sqlite_column_copy(st, 0, o->block, sizeof(o->block));
 	sqlite_column_copy(st, 1, o->rule, sizeof(o->rule));
 	sqlite_column_copy(st, 2, o->note, sizeof(o->note));
-	o->hits = column_within(st, 3, COUNT_MAX);
-	o->times = column_within(st, 4, COUNT_MAX);
-	o->since = column_within(st, 5, TIME_MAX);
-	o->last = column_within(st, 6, TIME_MAX);
-	o->expires = column_within(st, 7, TIME_MAX);
+	o->hits = sqlite3_column_int64(st, 3);
+	o->times = sqlite3_column_int64(st, 4);
+	o->since = sqlite3_column_int64(st, 5);
+	o->last = sqlite3_column_int64(st, 6);
+	o->expires = sqlite3_column_int64(st, 7);
 	o->listed = sqlite3_column_int(st, 8) != 0;
 }
 
@@ -88,27 +77,6 @@ sqlite_hit_put(struct sqlite_store *s, const struct store_hit *h)
 	return sqlite_run(put);
 }
 
-/*
- * Puts down a hit of a block that is not listed; how many distinct ones there
- * are now within the period, -1 on failure.
- */
-static long
-hit_count(struct sqlite_store *s, const struct store_hit *h, long period)
-{
-	sqlite3_stmt *count = sqlite_statement(s, HIT_COUNT);
-	long n = -1;
-
-	if (count == NULL || !sqlite_hit_put(s, h))
-		return -1;
-	sqlite_bind_text(count, 1, h->block);
-	sqlite_bind_text(count, 2, h->rule);
-	sqlite3_bind_int64(count, 3, h->time);
-	sqlite3_bind_int64(count, 4, period);
-	if (sqlite3_step(count) == SQLITE_ROW)
-		n = sqlite3_column_int64(count, 0);
-	return sqlite3_reset(count) == SQLITE_OK ? n : -1;
-}
-
 /* Its hits have done their work. */
 static bool
 hits_forget(struct sqlite_store *s, const char *block)
@@ -121,86 +89,66 @@ hits_forget(struct sqlite_store *s, const char *block)
 	return sqlite_run(st);
 }
 
-/* The ban after so many listings. */
-static long
-ban_length(const struct store_batch *b, long times)
-{
-	long ban = b->ban;
-
-	for (; times > 1 && ban < b->ban_max; times--)
-		ban *= 2;
-	return ban > b->ban_max ? b->ban_max : ban;
-}
-
-/*
- * One hit: a listed block stays longer, another one is listed when it has
- * enough of them. *changed: the list has.
- */
+/* Hands what is kept of a block to the listing. */
 static bool
-hit_apply(struct sqlite_store *s, const struct store_batch *b,
-    const struct store_rule *rule, const struct store_hit *h, bool *changed)
+block_read(struct sqlite_store *s, struct listing *l, const char *block)
 {
 	struct store_offender o;
-	long hits = 1, ban;
+	struct store_hit h = { .block = block };
+	sqlite3_stmt *st;
+	enum store_result found = offender_find(s, block, &o);
+	bool good = found != STORE_FOUND || listing_know(l, &o);
 
-	if (offender_find(s, h->block, &o) == STORE_ERROR)
+	if (found == STORE_ERROR || !good)
 		return false;
-	if (o.listed && o.expires == 0)
-		return true; /* by hand, for ever */
-	if (o.listed && o.expires > h->time)
-		o.hits++;
-	else {
-		if (rule->hits > 1)
-			hits = hit_count(s, h, rule->period);
-		if (hits < 0)
-			return false;
-		if (hits < rule->hits)
-			return true;
-		if (!hits_forget(s, h->block))
-			return false;
-		o.listed = true;
-		o.times++;
-		o.hits = hits;
-		o.since = h->time;
-		snprintf(o.block, sizeof(o.block), "%s", h->block);
-		snprintf(o.rule, sizeof(o.rule), "%s", h->rule);
-		o.note[0] = '\0';
+	st = sqlite_statement(s, HIT_ALL);
+	if (st == NULL)
+		return false;
+	sqlite_bind_range(st, block);
+	while (good && sqlite3_step(st) == SQLITE_ROW) {
+		h.rule = (const char *)sqlite3_column_text(st, 1);
+		h.key = (const char *)sqlite3_column_text(st, 2);
+		h.time = sqlite3_column_int64(st, 3);
+		good = h.rule == NULL || h.key == NULL ||
+		    listing_know_hit(l, &h);
 	}
-	if (h->time > o.last)
-		o.last = h->time;
-	ban = ban_length(b, o.times);
-	if (o.last + ban > o.expires)
-		o.expires = o.last + ban;
-	*changed = true;
-	return sqlite_offender_put(s, &o);
+	return sqlite3_reset(st) == SQLITE_OK && good;
 }
 
-static const struct store_rule *
-rule_find(const struct store_batch *b, const char *name)
+/* Writes what is marked of a block. */
+static bool
+block_write(struct sqlite_store *s, const struct listing_block *b)
 {
-	size_t i;
+	struct store_offender o;
+	const struct listing_hit *h;
 
-	for (i = 0; i < b->rule_count; i++)
-		if (strcmp(b->rules[i].name, name) == 0)
-			return &b->rules[i];
-	return NULL;
+	if (b->forget && !hits_forget(s, b->name))
+		return false;
+	for (h = b->first; h != NULL; h = h->next)
+		if (h->write && !sqlite_hit_put(s,
+		    &(struct store_hit){ b->name, h->group->rule->name,
+			h->key, h->time }))
+			return false;
+	listing_offender(b, &o);
+	return !b->write || sqlite_offender_put(s, &o);
 }
 
 /* The hits of a batch, inside its transaction. */
 static bool
-hits_apply(struct sqlite_store *s, const struct store_batch *b)
+hits_apply(struct sqlite_store *s, const struct store_batch *batch)
 {
-	const struct store_rule *rule;
-	bool changed = false;
-	size_t i;
+	const struct listing_block *b;
+	struct listing l;
+	bool good = listing_begin(&l, batch);
 
-	for (i = 0; i < b->hit_count; i++) {
-		rule = rule_find(b, b->hits[i].rule);
-		if (rule != NULL &&
-		    !hit_apply(s, b, rule, &b->hits[i], &changed))
-			return false;
-	}
-	return !changed || sqlite_run_plain(s, GENERATION_NEXT);
+	for (b = l.first; good && b != NULL; b = b->next)
+		good = block_read(s, &l, b->name);
+	good = good && listing_count(&l);
+	for (b = l.first; good && b != NULL; b = b->next)
+		good = block_write(s, b);
+	good = good && (!l.changed || sqlite_run_plain(s, GENERATION_NEXT));
+	listing_end(&l);
+	return good;
 }
 
 enum store_result

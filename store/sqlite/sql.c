@@ -69,12 +69,6 @@ const char *const sqlite_statements[STATEMENT_COUNT] = {
 	[HIT_PUT] = "INSERT INTO abichecker_hits (block, rule, name, time) "
 	    "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (block, rule, name) "
 	    "DO UPDATE SET time = max(time, excluded.time)",
-	/* ?3: the time of a hit, ?4: the period. */
-	[HIT_COUNT] = "SELECT max(sum(time > ?3 - ?4 AND time <= ?3), "
-	    "sum(time > latest - ?4 AND time <= latest)) "
-	    "FROM abichecker_hits, (SELECT max(time) AS latest "
-	    "FROM abichecker_hits WHERE block = ?1 AND rule = ?2 "
-	    "AND time < ?3 + ?4) WHERE block = ?1 AND rule = ?2",
 	/* One block, or with "" and RANGE_END all: by the key in both cases. */
 	[HIT_FORGET] = "DELETE FROM abichecker_hits "
 	    "WHERE block BETWEEN ?1 AND ?2",
