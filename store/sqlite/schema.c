@@ -10,7 +10,7 @@
 
 #define UPGRADE_ROWS_MS 50 /* of the plugin that are converted, a guess */
 
-enum text {
+enum schema_text {
 #define NAME(name, ...) name,
 	SCHEMA_SQL(NAME)
 };
@@ -21,7 +21,7 @@ static const char *const texts[] = {
 };
 
 /* Step N makes version N + 1 of the schema of version N. */
-static const enum text migrations[STORE_SCHEMA] = { SCHEMA_1 };
+static const enum schema_text migrations[STORE_SCHEMA] = { SCHEMA_1 };
 
 static bool
 text_run(struct sqlite_store *s, const char *sql)
