@@ -25,7 +25,7 @@ pgsql_load(char *error, size_t size)
 		error, size);
 }
 
-enum store_result
+bool
 pgsql_failed(struct pgsql_store *s, const char *what)
 {
 	char line[STORE_ERROR_MAX * 2], *c;
@@ -39,9 +39,9 @@ pgsql_failed(struct pgsql_store *s, const char *what)
 	n = strlen(line);
 	while (n > 0 && line[n - 1] == ' ')
 		line[--n] = '\0';
-	text_printable(s->store.error, sizeof(s->store.error), line);
-	s->store.failure = STORE_BROKEN;
-	return STORE_ERROR;
+	text_printable(s->sql.store.error, sizeof(s->sql.store.error), line);
+	s->sql.store.failure = STORE_BROKEN;
+	return false;
 }
 
 void
