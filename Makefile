@@ -44,11 +44,10 @@ found      = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p && { echo $$p;
 PGSQL_PC  := $(call found,libpq)
 MYSQL_PC  := $(call found,libmariadb mariadb)
 REDIS_PC  := $(call found,hiredis)
-# With OpenSSL's headers, too, it speaks TLS.
 TLS_PC    := $(call found,openssl)
 WITH_PGSQL = $(if $(PGSQL_PC),1,0)
 WITH_MYSQL = $(if $(MYSQL_PC),1,0)
-WITH_REDIS = $(if $(REDIS_PC),1,0)
+WITH_REDIS = $(if $(and $(REDIS_PC),$(TLS_PC)),1,0)
 SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),store/pgsql) $(if $(filter 1,$(WITH_MYSQL)),store/mysql) \
 	     $(if $(filter 1,$(WITH_REDIS)),store/redis)
 # Other people's headers need not meet our warnings.
