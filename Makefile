@@ -123,10 +123,10 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
-$(BUILD)/ctl/%.o: ALL_CFLAGS += $(CURL_CFLAGS)
-$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
-$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
-$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
+$(BUILD)/ctl/%.o: private ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: private ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: private ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: private ALL_CFLAGS += $(REDIS_CFLAGS)
 
 # Statements and scripts for servers, to be included as NAME.sql.h and NAME.lua.h:
 # the macros NAME_SQL() and NAME_LUA.

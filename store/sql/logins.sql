@@ -39,6 +39,20 @@ ON CONFLICT (sasl_username, ip_address) DO UPDATE SET
     state_code = excluded.state_code, login_count = excluded.login_count,
     last_login = excluded.last_login
 
+-- Of the postfwd plugin's, in MySQL: the newest one's country, unless that is
+-- not known.
+-- name: login_merge
+-- mysql
+INSERT INTO abichecker_upgrade (sasl_username, ip_address, state_code,
+    login_count, last_login)
+VALUES ($1, $2, $3, $4, $5)
+ON DUPLICATE KEY UPDATE
+    login_count = login_count + VALUES(login_count),
+    state_code = IF(VALUES(last_login) >= last_login,
+        COALESCE(VALUES(state_code), state_code),
+        COALESCE(state_code, VALUES(state_code))),
+    last_login = GREATEST(last_login, VALUES(last_login))
+
 -- A page of all, after a key.
 -- name: login_all
 SELECT sasl_username, ip_address, state_code, login_count, last_login

@@ -174,6 +174,9 @@ bool sql_write(struct sql_store *s, const struct store_row *rows, size_t count);
 /* The list of offenders has changed. False on failure. */
 bool sql_generation_next(struct sql_store *s);
 
+/* What the first one begins with: a new database's lists are not an old one's. */
+int64_t sql_generation_first(void);
+
 /* --- the operations, see struct store_driver --- */
 
 enum store_result sql_login(struct store *store, const struct store_login *l,
