@@ -61,9 +61,10 @@ WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
 supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
 FORTIFY  = $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CC_HARDEN := $(call supports,-fstack-clash-protection) \
+	    $(call supports,-fcf-protection=full)
 HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
-	   $(call supports,-fstack-clash-protection) \
-	   $(call supports,-fcf-protection=full)
+	   $(CC_HARDEN)
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
@@ -72,10 +73,10 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
-SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
+SMALL_LIBS := $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
 	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm -ldl
-CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
+CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
 ifeq ($(SAN),1)
 BUILD    = build-san
