@@ -112,4 +112,6 @@ CREATE TEMPORARY TABLE abichecker_upgrade (
     PRIMARY KEY (sasl_username, ip_address)) ENGINE=InnoDB
 
 -- name: plugin_hide
-ALTER TABLE abichecker_upgrade RENAME TO postfwd_logins
+CREATE TEMPORARY TABLE postfwd_logins LIKE abichecker_upgrade;
+INSERT INTO postfwd_logins SELECT * FROM abichecker_upgrade;
+DROP TEMPORARY TABLE abichecker_upgrade
