@@ -60,9 +60,10 @@ WARNINGS = -Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
 supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
 FORTIFY  = $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CC_HARDEN := $(call supports,-fstack-clash-protection) \
+	    $(call supports,-fcf-protection=full)
 HARDEN   = $(FORTIFY) -fstack-protector-strong -fPIE \
-	   $(call supports,-fstack-clash-protection) \
-	   $(call supports,-fcf-protection=full)
+	   $(CC_HARDEN)
 HARDEN_LD = -pie -Wl,-z,relro,-z,now,-z,noexecstack
 DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   -DSYSCONFDIR='"$(SYSCONFDIR)"' -DLOCALSTATEDIR='"$(LOCALSTATEDIR)"' \
@@ -71,10 +72,10 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS)
 # Linked statically where that is possible: half the time to start.
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
-SMALL_LIBS = $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
+SMALL_LIBS := $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
 	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm -ldl
-CURL_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
-CURL_LIBS   = $(shell $(PKG_CONFIG) --libs libcurl libcjson)
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
+CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
 ifeq ($(SAN),1)
 BUILD    = build-san
@@ -122,10 +123,10 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
-$(BUILD)/ctl/%.o: ALL_CFLAGS += $(CURL_CFLAGS)
-$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
-$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
-$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
+$(BUILD)/ctl/%.o: private ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: private ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: private ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: private ALL_CFLAGS += $(REDIS_CFLAGS)
 
 # Statements and scripts for servers, to be included as NAME.sql.h and NAME.lua.h:
 # the macros NAME_SQL() and NAME_LUA.

@@ -18,11 +18,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/backoff.h"
+#include "base/due.h"
 #include "base/text.h"
 
 #define ZONE_REST 60   /* seconds after a zone that has not answered */
 #define ZONE_SANE 60   /* seconds that a zone is believed */
-#define TOLD_REST 3600 /* seconds between the lines about odd answers */
+#define TOLD_EVERY 3600 /* seconds between the lines about odd answers */
 
 /* The zones of the configuration, as they were read last. */
 static struct {
@@ -149,18 +150,17 @@ sane_name(const struct question *q, char *what, size_t size)
 
 	snprintf(key, sizeof(key), "%d %s", (int)q->point,
 	    q->client.zone->name);
-	backoff_name(BACKOFF_SANE, key, what, size);
+	backoff_name(DUE_ZONE_SANE, key, what, size);
 }
 
 /* Has some process found that within the last minute? */
 static bool
 sane_known(const struct question *q)
 {
-	char what[BACKOFF_WHAT_MAX], why[BACKOFF_REASON_MAX];
+	char what[BACKOFF_WHAT_MAX];
 
 	sane_name(q, what, sizeof(what));
-	return backoff_until(&zones.markers, what, q->lookup->req->now, why,
-	    sizeof(why)) != 0;
+	return due_in(&zones.markers, what, q->lookup->req->now) != 0;
 }
 
 static void
@@ -173,8 +173,7 @@ sane_tell(const struct question *q)
 	sane_name(q, what, sizeof(what));
 	snprintf(why, sizeof(why), "%.100s does not list %s",
 	    q->probe.zone->shown, q->shown);
-	backoff_set(&zones.markers, what, q->lookup->req->now,
-	    time(NULL) + ZONE_SANE, why);
+	due_note(&zones.markers, what, time(NULL), ZONE_SANE, why);
 }
 
 /* Asks each zone that has a hit about somebody who is on no list. */
@@ -228,13 +227,13 @@ tell_once(const struct lookup *l, const struct dnszone *zone, const char *kind,
 	time_t now = l->req->now;
 
 	snprintf(key, sizeof(key), "%s %s", kind, zone->name);
-	backoff_name(BACKOFF_TOLD, key, what, sizeof(what));
+	backoff_name(DUE_TOLD, key, what, sizeof(what));
 	if (l->req->passive ||
-	    backoff_until(&zones.markers, what, now, why, sizeof(why)) != 0)
+	    due_in(&zones.markers, what, now) != 0)
 		return;
 	log_warning("authbl: %s: %s", zone->shown, text);
 	snprintf(why, sizeof(why), "told: %.60s: %.60s", zone->shown, text);
-	backoff_set(&zones.markers, what, now, now + TOLD_REST, why);
+	due_note(&zones.markers, what, now, TOLD_EVERY, why);
 }
 
 /* Nobody asks this zone for a while. */

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 
@@ -201,4 +202,24 @@ address_block_text(const struct address_block *b, char *out, size_t size)
 	*decimal(end, (unsigned)b->bits) = '\0';
 	if (size > 0)
 		*(char *)mempcpy(out, text, strnlen(text, size - 1)) = '\0';
+}
+
+bool
+address_loopback_host(const char *host, size_t n)
+{
+	char text[ADDRESS_TEXT_MAX];
+	struct address a;
+
+	if (n >= 2 && host[0] == '[' && host[n - 1] == ']') {
+		host++;
+		n -= 2;
+	}
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, host, n);
+	text[n] = '\0';
+	if (strcasecmp(text, "localhost") == 0 || strcmp(text, "::1") == 0)
+		return true;
+	return address_parse(text, &a) && a.family == AF_INET &&
+	       a.bytes[0] == 127;
 }

@@ -60,4 +60,10 @@ void address_block_text(const struct address_block *b, char *out, size_t size);
  */
 bool address_public(const struct address *a);
 
+/*
+ * True when a host of n bytes, as it stands before ":PORT", is this one: the
+ * name localhost or a loopback address, one of IPv6 with brackets or without.
+ */
+bool address_loopback_host(const char *host, size_t n);
+
 #endif

@@ -16,13 +16,13 @@
 #define LOCK_WAIT 20 /* milliseconds: it is never held for long */
 
 /* What rests in this process only, because no file could be written. */
-static struct own {
+static struct marker {
 	char what[BACKOFF_WHAT_MAX];
 	char reason[BACKOFF_REASON_MAX];
 	time_t set, until;
-} own[64];
+} in_process[64];
 
-#define OWN_COUNT (sizeof(own) / sizeof(own[0]))
+#define IN_PROCESS_COUNT (sizeof(in_process) / sizeof(in_process[0]))
 
 void
 backoff_name(const char *prefix, const char *secret, char *what, size_t size)
@@ -53,31 +53,31 @@ backoff_parse(char *text, time_t now, time_t *until, char *reason, size_t size)
 	return 1;
 }
 
-static struct own *
-own_find(const char *what)
+static struct marker *
+in_process_find(const char *what)
 {
 	size_t i;
 
-	for (i = 0; i < OWN_COUNT; i++)
-		if (strcmp(own[i].what, what) == 0)
-			return &own[i];
+	for (i = 0; i < IN_PROCESS_COUNT; i++)
+		if (strcmp(in_process[i].what, what) == 0)
+			return &in_process[i];
 	return NULL;
 }
 
 static void
-own_set(const char *what, time_t now, time_t until, const char *reason)
+in_process_set(const char *what, time_t now, time_t until, const char *reason)
 {
-	struct own *o = own_find(what);
+	struct marker *o = in_process_find(what);
 	size_t i;
 
-	for (i = 0; o == NULL && i < OWN_COUNT; i++)
-		if (own[i].what[0] == '\0')
-			o = &own[i];
+	for (i = 0; o == NULL && i < IN_PROCESS_COUNT; i++)
+		if (in_process[i].what[0] == '\0')
+			o = &in_process[i];
 	if (o == NULL) { /* full: the one that ends first makes room */
-		o = &own[0];
-		for (i = 1; i < OWN_COUNT; i++)
-			if (own[i].until < o->until)
-				o = &own[i];
+		o = &in_process[0];
+		for (i = 1; i < IN_PROCESS_COUNT; i++)
+			if (in_process[i].until < o->until)
+				o = &in_process[i];
 	}
 	snprintf(o->what, sizeof(o->what), "%s", what);
 	snprintf(o->reason, sizeof(o->reason), "%s", reason);
@@ -90,7 +90,7 @@ backoff_until(struct statedir *d, const char *what, time_t now, char *reason,
     size_t size)
 {
 	char name[BACKOFF_WHAT_MAX + 8], text[BACKOFF_REASON_MAX + 64];
-	const struct own *o = own_find(what);
+	const struct marker *o = in_process_find(what);
 	time_t until, written;
 
 	if (o != NULL && o->until > now && o->set <= now) {
@@ -121,7 +121,7 @@ backoff_set(struct statedir *d, const char *what, time_t now, time_t until,
 	text_printable(shown, sizeof(shown), reason);
 	if (!statedir_usable(d)) {
 		if (backoff_until(d, what, now, there, sizeof(there)) < until)
-			own_set(what, now, until, shown);
+			in_process_set(what, now, until, shown);
 		return;
 	}
 	n = snprintf(text, sizeof(text), "%lld\n%s\n", (long long)until, shown);
@@ -134,14 +134,14 @@ backoff_set(struct statedir *d, const char *what, time_t now, time_t until,
 	if (lock >= 0)
 		close(lock);
 	if (rc != 0)
-		own_set(what, now, until, shown);
+		in_process_set(what, now, until, shown);
 }
 
 bool
 backoff_clear(struct statedir *d, const char *what)
 {
 	char name[BACKOFF_WHAT_MAX + 8];
-	struct own *o = own_find(what);
+	struct marker *o = in_process_find(what);
 	int removed = 0;
 
 	snprintf(name, sizeof(name), BACKOFF_PREFIX "%s", what);

@@ -20,12 +20,7 @@
 #define BACKOFF_PREFETCH "prefetch" /* the API's blacklist */
 #define BACKOFF_STORE "store-" /* + hash of its URL: the store */
 #define BACKOFF_ZONE "zone-"   /* + hash of its name: a DNS zone */
-#define BACKOFF_SANE "sane-"   /* + the same: it has not listed everybody */
-#define BACKOFF_TOLD "told-" /* + the same: its odd answers are logged */
-#define BACKOFF_PURGE_ALL "purge-all" /* the same, by abictl scan */
-#define BACKOFF_PURGE "purge" /* the clean-up of the store has been done */
-#define BACKOFF_RELOAD "reload"         /* of Postfix: done a while ago */
-#define BACKOFF_RELOAD_DUE "reload-due" /* and wanted again */
+#define BACKOFF_RELOAD_DUE "reload-due" /* a reload of Postfix is wanted */
 #define BACKOFF_PREFIX ".rest-"
 
 #define BACKOFF_WHAT_MAX 64

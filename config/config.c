@@ -12,6 +12,7 @@
 
 #include "config/config_values.h"
 #include "config/dnszone.h"
+#include "base/address.h"
 #include "base/file.h"
 #include "config/store_url.h"
 #include "base/text.h"
@@ -169,22 +170,13 @@ config_hidden(const struct config *cfg, int row)
 static bool
 url_is_loopback(const char *url)
 {
-	static const char *const hosts[] = { "127.0.0.1", "localhost",
-		"[::1]" };
 	const char *host = strstr(url, "://") + 3;
 	const char *user = memchr(host, '@', strcspn(host, "/"));
-	size_t i, n;
 
 	if (user != NULL)
 		host = user + 1;
-
-	for (i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
-		n = strlen(hosts[i]);
-		if (strncasecmp(host, hosts[i], n) == 0 &&
-		    (host[n] == '\0' || host[n] == ':' || host[n] == '/'))
-			return true;
-	}
-	return false;
+	return address_loopback_host(host, host[0] == '[' ?
+	    strcspn(host, "/]") + 1 : strcspn(host, ":/"));
 }
 
 void

@@ -20,7 +20,7 @@
 #include "logs/logsource.h"
 #include "scan/mapper.h"
 #include "scan/publish.h"
-#include "base/backoff.h"
+#include "base/due.h"
 #include "scan/scan.h"
 #include "scan/scan_logs.h"
 #include "base/text.h"
@@ -46,18 +46,13 @@ purge_sometimes(struct scan_run *r, time_t now)
 {
 	const struct config *cfg = &r->ctl->cfg;
 	struct store_purge purge = store_outdated(cfg, now);
-	char why[BACKOFF_REASON_MAX];
 	struct statedir d;
 	long removed;
 
 	statedir_init(&d, cfg->reputation.cache_dir);
-	if (backoff_until(&d, BACKOFF_PURGE_ALL, now, why, sizeof(why)) == 0) {
-		backoff_set(
-		    &d, BACKOFF_PURGE_ALL, now, now + PURGE_EVERY, "purged");
-		if (r->store->driver->purge(r->store, &purge, &removed) ==
-		    STORE_ERROR)
-			log_warning("scan: purge: %s", r->store->error);
-	}
+	if (due_take(&d, DUE_PURGE, now, PURGE_EVERY, "purged") &&
+	    r->store->driver->purge(r->store, &purge, &removed) == STORE_ERROR)
+		log_warning("scan: purge: %s", r->store->error);
 	statedir_close(&d);
 }
 

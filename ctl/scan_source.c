@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/backoff.h"
+#include "base/due.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "ctl/scan.h"
@@ -227,7 +228,7 @@ void
 scan_source_judge(struct scan_run *r, const struct scan_source *s)
 {
 	const struct maillog *m = &r->scan.log;
-	char line[sizeof(m->odd_line)], why[BACKOFF_REASON_MAX];
+	char line[sizeof(m->odd_line)];
 	char what[BACKOFF_WHAT_MAX], text[512];
 	bool tell = r->ctl->dry_run || isatty(STDERR_FILENO);
 	time_t now = time(NULL);
@@ -241,10 +242,9 @@ scan_source_judge(struct scan_run *r, const struct scan_source *s)
 	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
 	    (unsigned long long)m->lines, line);
 	if (!r->ctl->dry_run) {
-		backoff_name(BACKOFF_TOLD, s->name, what, sizeof(what));
+		backoff_name(DUE_TOLD, s->name, what, sizeof(what));
 		statedir_init(&d, r->ctl->cfg.reputation.cache_dir);
-		if (backoff_until(&d, what, now, why, sizeof(why)) == 0) {
-			backoff_set(&d, what, now, now + TELL_EVERY, "told");
+		if (due_take(&d, what, now, TELL_EVERY, "told")) {
 			log_warning("scan: %s", text);
 			tell = true;
 		}

@@ -54,17 +54,18 @@ exempt_networks(struct exempt *e, char *text)
 {
 	char *word, *save = NULL;
 
-	e->own_count = 0;
+	e->mynetworks_count = 0;
 	for (word = strtok_r(text, " \t\r\n,", &save); word != NULL;
 	     word = strtok_r(NULL, " \t\r\n,", &save)) {
 		brackets_remove(word);
-		if (e->own_count == EXEMPT_OWN_MAX) {
+		if (e->mynetworks_count == EXEMPT_MYNETWORKS_MAX) {
 			log_warning("mynetworks: more than %d networks; the "
-			    "others are passed over", EXEMPT_OWN_MAX);
+			    "others are passed over", EXEMPT_MYNETWORKS_MAX);
 			return;
 		}
-		if (address_block_parse(word, &e->own[e->own_count]) == NULL)
-			e->own_count++;
+		if (address_block_parse(word,
+			&e->mynetworks[e->mynetworks_count]) == NULL)
+			e->mynetworks_count++;
 		else
 			complain("mynetworks: `%.100s' is passed over: only "
 			    "addresses and blocks are understood", word);
@@ -149,9 +150,10 @@ exempt_why(const struct exempt *e, const struct address *client,
 
 	if (!address_public(client))
 		return "not a global address";
-	for (i = 0; i < e->own_count; i++)
-		if (address_block_overlap(&e->own[i], block)) {
-			address_block_text(&e->own[i], entry, sizeof(entry));
+	for (i = 0; i < e->mynetworks_count; i++)
+		if (address_block_overlap(&e->mynetworks[i], block)) {
+			address_block_text(&e->mynetworks[i], entry,
+			    sizeof(entry));
 			snprintf(why, sizeof(why), "%s is in mynetworks",
 			    entry);
 			return why;

@@ -12,13 +12,13 @@
 #include "base/address.h"
 #include "config/config.h"
 
-#define EXEMPT_OWN_MAX 256 /* blocks of mynetworks */
+#define EXEMPT_MYNETWORKS_MAX 256 /* blocks of mynetworks */
 
 struct hostlist;
 
 struct exempt {
-	struct address_block own[EXEMPT_OWN_MAX];
-	size_t own_count;
+	struct address_block mynetworks[EXEMPT_MYNETWORKS_MAX];
+	size_t mynetworks_count;
 	struct hostlist *list; /* NULL = none */
 	char problem[256]; /* the whitelist cannot be read: nobody may be
 	                    * listed without it; "" = all is well */

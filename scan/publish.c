@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "scan/mapper.h"
 #include "base/backoff.h"
+#include "base/due.h"
 #include "store/snapshot.h"
 #include "base/statedir.h"
 
@@ -145,10 +146,9 @@ reload(const struct config *cfg, struct statedir *d, time_t now, bool changed)
 	else if (backoff_until(d, BACKOFF_RELOAD_DUE, now, why, sizeof(why)) ==
 		 0)
 		return;
-	if (backoff_until(d, BACKOFF_RELOAD, now, why, sizeof(why)) != 0)
+	if (!due_take(d, DUE_RELOAD, now, cfg->blacklist.reload,
+	    "Postfix was reloaded"))
 		return;
-	backoff_set(d, BACKOFF_RELOAD, now, now + cfg->blacklist.reload,
-	    "Postfix was reloaded");
 	backoff_clear(d, BACKOFF_RELOAD_DUE);
 	if (!mapper_reload(error, sizeof(error)))
 		log_warning("postfix reload: %s", error);

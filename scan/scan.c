@@ -15,7 +15,7 @@
 #include "base/statedir.h"
 #include "base/text.h"
 
-#define OWN_FIXED 8 /* bytes of an action's text */
+#define REPLY_FIXED 8 /* bytes of an action's text */
 #define VARIABLE_MAX 300 /* bytes that a variable may stand for */
 #define DAY 86400L
 #define KEY_PLAIN 120 /* bytes of a recipient that are kept as they are */
@@ -28,25 +28,25 @@
  * Postfix says "Access denied".
  */
 static void
-own_add(struct scan *s, const char *action)
+reply_add(struct scan *s, const char *action)
 {
 	char *out;
 	size_t n;
 
 	if (action == NULL || action_only_logs(action) ||
-	    s->own_count == SCAN_OWN_MAX)
+	    s->reply_count == SCAN_REPLIES_MAX)
 		return;
-	out = s->own[s->own_count];
+	out = s->our_replies[s->reply_count];
 	/* Verb or code, and perhaps an enhanced status code. */
 	action += strcspn(action, " ");
 	action += strspn(action, " ");
 	n = strspn(action, "0123456789.");
 	if (n >= 5 && (action[n] == ' ' || action[n] == '\0'))
 		action += n + strspn(action + n, " ");
-	snprintf(out, sizeof(s->own[0]), "%s", action);
+	snprintf(out, sizeof(s->our_replies[0]), "%s", action);
 	if (*text_trim(out) == '\0')
-		snprintf(out, sizeof(s->own[0]), "Access denied");
-	s->own_count++;
+		snprintf(out, sizeof(s->our_replies[0]), "Access denied");
+	s->reply_count++;
 }
 
 /* The end of $name or ${name} at s. */
@@ -60,23 +60,23 @@ variable_end(const char *s)
 
 /* Between its variables an action's text has too little to tell it by. */
 static bool
-own_is_vague(const char *own)
+reply_is_vague(const char *reply)
 {
 	size_t fixed = 0, n;
 
-	if (strchr(own, '$') == NULL)
+	if (strchr(reply, '$') == NULL)
 		return false;
-	while (*own != '\0') {
-		if (*own == '$') {
-			own = variable_end(own);
+	while (*reply != '\0') {
+		if (*reply == '$') {
+			reply = variable_end(reply);
 			continue;
 		}
-		n = 1 + strcspn(own + 1, "$");
+		n = 1 + strcspn(reply + 1, "$");
 		if (n > fixed)
 			fixed = n;
-		own += n;
+		reply += n;
 	}
-	return fixed < OWN_FIXED;
+	return fixed < REPLY_FIXED;
 }
 
 /* Then our reasons tell: what checks say about a client or an account. */
@@ -99,7 +99,7 @@ reason_matches(const char *text, size_t len)
  * any text of at most VARIABLE_MAX bytes.
  */
 static bool
-own_matches(const char *own, const char *text, size_t len)
+reply_matches(const char *reply, const char *text, size_t len)
 {
 	bool anywhere = false;
 	const char *found;
@@ -107,24 +107,24 @@ own_matches(const char *own, const char *text, size_t len)
 
 	if (len >= ACTION_MAX)
 		return false;
-	while (*own != '\0') {
-		if (*own == '$') {
-			own = variable_end(own);
+	while (*reply != '\0') {
+		if (*reply == '$') {
+			reply = variable_end(reply);
 			anywhere = true;
 			continue;
 		}
-		n = 1 + strcspn(own + 1, "$");
-		if (own[n] == '\0' && anywhere) /* the last piece, at the end */
+		n = 1 + strcspn(reply + 1, "$");
+		if (reply[n] == '\0' && anywhere) /* the last piece */
 			return len >= n && len - n <= VARIABLE_MAX &&
-			    memcmp(text + len - n, own, n) == 0;
+			    memcmp(text + len - n, reply, n) == 0;
 		found = anywhere ? memmem(text,
-		    len < VARIABLE_MAX + n ? len : VARIABLE_MAX + n, own, n) :
-		    len >= n && memcmp(text, own, n) == 0 ? text : NULL;
+		    len < VARIABLE_MAX + n ? len : VARIABLE_MAX + n, reply, n) :
+		    len >= n && memcmp(text, reply, n) == 0 ? text : NULL;
 		if (found == NULL)
 			return false;
 		len -= (size_t)(found - text) + n;
 		text = found + n;
-		own += n;
+		reply += n;
 		anywhere = false;
 	}
 	return len <= (anywhere ? VARIABLE_MAX : 0);
@@ -142,10 +142,10 @@ is_own(const struct scan *s, const struct maillog_hit *hit)
 	if (t->len == 0 || hit->rule == MAILLOG_MILTER_REJECTED ||
 	    hit->rule == MAILLOG_HELO_REJECTED)
 		return false;
-	for (i = 0; i < s->own_count; i++)
-		if (own_is_vague(s->own[i]) ?
+	for (i = 0; i < s->reply_count; i++)
+		if (reply_is_vague(s->our_replies[i]) ?
 			free_text && reason_matches(t->s, t->len) :
-			own_matches(s->own[i], t->s, t->len))
+			reply_matches(s->our_replies[i], t->s, t->len))
 			return true;
 	return false;
 }
@@ -197,14 +197,15 @@ scan_init(struct scan *s, const struct config *cfg)
 	s->cfg = cfg;
 	if (cfg->blacklist.rules != NULL)
 		rules_parse(cfg->blacklist.rules, &s->rules);
-	snprintf(s->own[s->own_count++], sizeof(s->own[0]), "%s",
+	snprintf(s->our_replies[s->reply_count++],
+	    sizeof(s->our_replies[0]), "%s",
 	    ACCESS_MAP_TEXT);
 	for (i = 0; i < config_option_count; i++)
 		if (config_options[i].type == CONFIG_ACTION)
-			own_add(s, *(const char *const *)((const char *)cfg +
+			reply_add(s, *(const char *const *)((const char *)cfg +
 			    config_options[i].offset));
 	if (former_holds(cfg))
-		own_add(s, "REJECT");
+		reply_add(s, "REJECT");
 	maillog_init(&s->log, &s->rules);
 	if (getrandom(&nonce, sizeof(nonce), GRND_NONBLOCK) < 0)
 		nonce = (uint64_t)time(NULL);

@@ -20,7 +20,7 @@
 #include "config/rules.h"
 #include "store/store.h"
 
-#define SCAN_OWN_MAX 16 /* texts of our own refusals */
+#define SCAN_REPLIES_MAX 16 /* texts of our own refusals */
 
 /* What was seen. */
 struct scan_counts {
@@ -39,8 +39,8 @@ struct scan {
 	struct hostlist *names; /* NULL = not read, or none */
 	bool names_read;
 	struct scan_counts counts;
-	char own[SCAN_OWN_MAX][ACTION_MAX];
-	int own_count;
+	char our_replies[SCAN_REPLIES_MAX][ACTION_MAX];
+	int reply_count;
 	char nonce[20];  /* makes the keys of this process's hits its own */
 	uint64_t number; /* of them */
 	unsigned again;  /* how often the last hit is still to come */

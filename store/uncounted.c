@@ -8,21 +8,23 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/backoff.h"
+#include "base/due.h"
 #include "base/statedir.h"
 #include "base/text.h"
 
 #define FILE_NAME ".uncounted"
+#define TOLD DUE_TOLD "uncounted"
 #define TELL_EVERY 60 /* seconds */
+#define WHY_MAX 160
 #define LINE_LENGTH 11 /* of a time with its newline, until the year 2286 */
 
 static struct {
 	struct statedir dir;
 	bool noted;     /* something is to be told */
 	int64_t due;    /* clock_ms() */
-	long own;       /* what is in no file */
-	time_t own_since;
-	char why[BACKOFF_REASON_MAX]; /* the latest reason */
+	long in_process;       /* what is in no file */
+	time_t in_process_since;
+	char why[WHY_MAX]; /* the latest reason */
 } shared = { .dir = { .fd = -1 } };
 
 void
@@ -36,8 +38,8 @@ uncounted_note(const struct config *cfg, const char *why)
 	snprintf(line, sizeof(line), "%010lld\n", (long long)now);
 	if (!statedir_usable(&shared.dir) || statedir_append(&shared.dir,
 		FILE_NAME, line, LINE_LENGTH) != 0) {
-		if (shared.own++ == 0)
-			shared.own_since = now;
+		if (shared.in_process++ == 0)
+			shared.in_process_since = now;
 	}
 	if (!shared.noted)
 		shared.due = clock_ms() + TELL_EVERY * 1000;
@@ -72,18 +74,18 @@ tell(void)
 	char span[32] = "minute";
 	long minutes;
 
-	if (shared.own > 0 && (count == 0 || shared.own_since < since))
-		since = shared.own_since;
-	count += shared.own;
-	shared.own = 0;
+	if (shared.in_process > 0 &&
+	    (count == 0 || shared.in_process_since < since))
+		since = shared.in_process_since;
+	count += shared.in_process;
+	shared.in_process = 0;
 	shared.noted = false;
 	if (count == 0)
 		return; /* another process has told */
 	minutes = since < now ? (long)(now - since + 59) / 60 : 1;
 	if (minutes > 1)
 		snprintf(span, sizeof(span), "%ld minutes", minutes);
-	backoff_set(&shared.dir, BACKOFF_TOLD "uncounted", now,
-	    now + TELL_EVERY, "logins not counted");
+	due_note(&shared.dir, TOLD, now, TELL_EVERY, "logins not counted");
 	log_warning("store: %ld login%s not counted in the last %s: %s", count,
 	    count == 1 ? "" : "s", span, shared.why);
 }
@@ -92,12 +94,7 @@ tell(void)
 static long
 told_left(void)
 {
-	char why[BACKOFF_REASON_MAX];
-	time_t now = time(NULL);
-	time_t until = backoff_until(
-	    &shared.dir, BACKOFF_TOLD "uncounted", now, why, sizeof(why));
-
-	return until > now ? (long)(until - now) : 0;
+	return due_in(&shared.dir, TOLD, time(NULL));
 }
 
 int
@@ -121,7 +118,7 @@ uncounted_idle(void)
 void
 uncounted_close(void)
 {
-	if (shared.noted && (shared.own > 0 || told_left() == 0))
+	if (shared.noted && (shared.in_process > 0 || told_left() == 0))
 		tell();
 	statedir_close(&shared.dir);
 	shared.dir.path[0] = '\0';

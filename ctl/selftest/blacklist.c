@@ -13,7 +13,7 @@
 #include "scan/access_map.h"
 #include "logs/logsource.h"
 #include "logs/maillog.h"
-#include "base/backoff.h"
+#include "base/due.h"
 #include "scan/scan_logs.h"
 #include "ctl/selftest/selftest.h"
 #include "ctl/selftest/postfix.h"
@@ -177,7 +177,6 @@ void
 selftest_blacklist(const struct config *cfg, struct statedir *d)
 {
 	static struct snapshot snapshot;
-	char why[BACKOFF_REASON_MAX];
 
 	if (!config_makes(cfg, "blacklist") ||
 	    !selftest_can(cfg, "blacklist", "blacklist"))
@@ -187,8 +186,7 @@ selftest_blacklist(const struct config *cfg, struct statedir *d)
 	test_map(cfg, &snapshot);
 	snapshot_close(&snapshot);
 	/* Each scan sees to this marker, which lasts an hour. */
-	if (backoff_until(d, BACKOFF_PURGE_ALL, time(NULL), why, sizeof(why)) ==
-	    0)
+	if (due_in(d, DUE_PURGE, time(NULL)) == 0)
 		say(WARN, "blacklist", "no `abictl scan' within the last hour");
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ctl/abictl.h"
+#include "base/address.h"
 #include "base/process.h"
 #include "ctl/selftest/selftest.h"
 #include "ctl/selftest/postfix.h"
@@ -36,10 +37,10 @@ is_running(const struct postfix *p)
 static bool
 is_remote(const char *target)
 {
-	return strncmp(target, "inet:", 5) == 0 &&
-	       strncmp(target, "inet:127.", 9) != 0 &&
-	       strncmp(target, "inet:[::1]", 10) != 0 &&
-	       strncmp(target, "inet:localhost:", 15) != 0;
+	const char *host = target + 5, *port = strrchr(target, ':');
+
+	return strncmp(target, "inet:", 5) == 0 && (port < host ||
+	    !address_loopback_host(host, (size_t)(port - host)));
 }
 
 /* Does somebody listen? A socket that is left over is nobody's. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/text.h"
 #include "base/tool.h"
 
@@ -227,20 +228,6 @@ postfix_socket(
 		   target[0] == '/' ? "" : "/", target) < size;
 }
 
-/* Is a host of n bytes this one, by the loopback address or its name? */
-static bool
-is_loopback(const char *host, size_t n)
-{
-	static const char *const names[] = {
-	    "127.0.0.1:", "localhost:", "[::1]:", "::1:"};
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (strlen(names[i]) == n && strncmp(host, names[i], n) == 0)
-			return true;
-	return false;
-}
-
 /*
  * Does an inet service listen at HOST:PORT? The name localhost may be either
  * loopback address; one without a host, or with 0.0.0.0, is at all.
@@ -260,8 +247,8 @@ listens_at(const struct postfix_service *s, const char *target)
 		   strncmp(s->name, "0.0.0.0:", host) == 0 ||
 		   strncmp(s->name, "[::]:", host) == 0 ||
 		   (host == asked && strncmp(s->name, target, host) == 0) ||
-		   (by_name && is_loopback(s->name, host) &&
-		       is_loopback(target, asked)));
+		   (by_name && address_loopback_host(s->name, host - 1) &&
+		       address_loopback_host(target, asked - 1)));
 }
 
 const struct postfix_service *

@@ -70,6 +70,9 @@ void pgsql_drop(struct pgsql_store *s);
 /* Notes a failure, as one of the connection. False. */
 bool pgsql_failed(struct pgsql_store *s, const char *what);
 
+/* Notes what the server says in a result, and what follows from it. */
+void pgsql_failed_with(struct pgsql_store *s, const PGresult *r);
+
 /*
  * Runs statements without parameters that are not kept, in one round trip.
  * False on failure.

@@ -14,7 +14,6 @@
 
 #include "base/array.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "store/pgsql/pgsql.h"
 
 enum prepared { PREPARED_NOT, PREPARED_QUEUED, PREPARED };
@@ -22,33 +21,6 @@ enum prepared { PREPARED_NOT, PREPARED_QUEUED, PREPARED };
 #define STEPS_MAX 48 /* of a script */
 
 /* --- sending --- */
-
-/*
- * A server refuses what is not UTF-8. Such bytes become \xNN, and so does a
- * backslash: the text can be read in SQL and comes back as it was, see
- * sql_copy(). Bytes used of out.
- */
-static size_t
-text_code(const char *text, char *out, size_t size)
-{
-	size_t n, len = 0;
-
-	for (; *text != '\0' && len + 5 < size; text += n) {
-		n = text_utf8_length(text);
-		if (n == 0 && (unsigned char)*text < 0x7f && *text != '\\')
-			n = 1;
-		if (n > 0) {
-			memcpy(out + len, text, n);
-			len += n;
-			continue;
-		}
-		n = 1;
-		len += (size_t)snprintf(out + len, size - len, "\\x%02x",
-		    (unsigned)(unsigned char)*text);
-	}
-	out[len] = '\0';
-	return len + 1;
-}
 
 /* The parameters of a statement; all travel as text. */
 struct arguments {
@@ -68,7 +40,7 @@ arguments_make(struct arguments *a, const struct sql_step *step)
 		a->value[i] = v->type == SQL_NULL ? NULL :
 		    v->type == SQL_KEY ? v->text : at;
 		if (v->type == SQL_TEXT)
-			used += text_code(v->text, at, sizeof(a->buf) - used);
+			used += sql_code(v->text, at, sizeof(a->buf) - used);
 		else if (v->type == SQL_NUMBER)
 			used += (size_t)snprintf(at, sizeof(a->buf) - used,
 			    "%lld", (long long)v->number) + 1;
@@ -140,56 +112,6 @@ answer_wait(struct pgsql_store *s)
 	return pgsql_failed(s, pq.PQerrorMessage(s->conn));
 }
 
-/*
- * What follows from an SQLSTATE, by how it begins. All that is not here was
- * refused: no permission, read-only, disk full, no such table or column.
- */
-static const struct {
-	const char *state;
-	enum store_failure failure;
-} failures[] = {
-	{ "08", STORE_BROKEN },    /* of the connection */
-	{ "57P", STORE_BROKEN },   /* the server ends or begins */
-	{ "25P", STORE_BROKEN },   /* a transaction that we know nothing of */
-	{ "40", STORE_BUSY },      /* a deadlock, or not serializable */
-	{ "55P03", STORE_BUSY },   /* a lock of others, beyond lock_timeout */
-	{ PGSQL_TOO_MANY, STORE_BUSY },
-	{ "57014", STORE_BUSY },   /* somebody has cancelled it */
-	{ "21", STORE_BAD_DATA },  /* more rows than one */
-	{ "22", STORE_BAD_DATA },  /* a value that does not fit */
-	{ "23", STORE_BAD_DATA },  /* a constraint */
-	{ "27", STORE_BAD_DATA },  /* a trigger */
-	{ "44", STORE_BAD_DATA },  /* the condition of a view */
-	{ "54", STORE_BAD_DATA },  /* too long for an index */
-	{ "P0", STORE_BAD_DATA },  /* a trigger's own error */
-};
-
-static enum store_failure
-failure_of(const char *state)
-{
-	size_t i;
-
-	if (state[0] == '\0') /* not an answer of a server */
-		return STORE_BROKEN;
-	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
-		if (strncmp(state, failures[i].state,
-			strlen(failures[i].state)) == 0)
-			return failures[i].failure;
-	return STORE_REFUSED;
-}
-
-/* Keeps what the server said of a failure. */
-static void
-failure_note(struct pgsql_store *s, const PGresult *r)
-{
-	const char *text = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-	const char *state = pq.PQresultErrorField(r, PG_DIAG_SQLSTATE);
-
-	snprintf(s->state, sizeof(s->state), "%s", state != NULL ? state : "");
-	pgsql_failed(s, text != NULL ? text : "error without a message");
-	s->sql.store.failure = failure_of(s->state);
-}
-
 /* Is it one of the kinds of answer to what we send? */
 static bool
 answer_is_known(ExecStatusType status)
@@ -207,7 +129,7 @@ answer_take(struct pgsql_store *s, PGresult *r, size_t *seen, size_t wanted,
 	ExecStatusType status = pq.PQresultStatus(r);
 
 	if (status == PGRES_FATAL_ERROR) {
-		failure_note(s, r);
+		pgsql_failed_with(s, r);
 		pq.PQclear(r);
 		return false;
 	}

@@ -20,7 +20,6 @@ enum sql_kept {
 };
 
 struct sql_column {
-	const char *name;
 	enum sql_kept kept;
 	size_t offset, size; /* in struct store_row */
 };

@@ -14,7 +14,8 @@ ON CONFLICT (sasl_username, ip_address) DO UPDATE SET
         THEN excluded.last_login ELSE postfwd_logins.last_login END
 
 -- The user's logins, at most two rows a country: those of this block, and of
--- all others. The latest one's time and block are one text.
+-- all others. The latest one's time and block are one text; after the number of
+-- those within the window comes that of these.
 -- name: login_count
 SELECT state_code, CASE WHEN ip_address = $2 THEN 1 ELSE 0 END AS own,
     max(CAST(last_login AS CHAR(19)) || ip_address),
@@ -24,8 +25,7 @@ SELECT state_code, CASE WHEN ip_address = $2 THEN 1 ELSE 0 END AS own,
 FROM postfwd_logins WHERE sasl_username = $1 GROUP BY state_code, own
 -- Within the process it is quicker to count the rows than to have them counted.
 -- sqlite
-SELECT state_code, ip_address = $2, last_login || ip_address, last_login > $3,
-    last_login || ip_address
+SELECT state_code, ip_address, last_login, NULL, NULL
 FROM postfwd_logins WHERE sasl_username = $1
 
 -- name: login_forget
@@ -38,6 +38,20 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (sasl_username, ip_address) DO UPDATE SET
     state_code = excluded.state_code, login_count = excluded.login_count,
     last_login = excluded.last_login
+
+-- Of the postfwd plugin's, in MySQL: the newest one's country, unless that is
+-- not known.
+-- name: login_merge
+-- mysql
+INSERT INTO abichecker_upgrade (sasl_username, ip_address, state_code,
+    login_count, last_login)
+VALUES ($1, $2, $3, $4, $5)
+ON DUPLICATE KEY UPDATE
+    login_count = login_count + VALUES(login_count),
+    state_code = IF(VALUES(last_login) >= last_login,
+        COALESCE(VALUES(state_code), state_code),
+        COALESCE(state_code, VALUES(state_code))),
+    last_login = GREATEST(last_login, VALUES(last_login))
 
 -- A page of all, after a key.
 -- name: login_all

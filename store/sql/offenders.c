@@ -15,14 +15,20 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define GENERATIONS 1000000000000 /* a list begins with one of so many */
 
-bool
-sql_generation_next(struct sql_store *s)
+int64_t
+sql_generation_first(void)
 {
-	struct sql_value first;
 	uint64_t random = 0;
 
 	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
-	first = sql_number((int64_t)(random % GENERATIONS) + 1);
+	return (int64_t)(random % GENERATIONS) + 1;
+}
+
+bool
+sql_generation_next(struct sql_store *s)
+{
+	const struct sql_value first = sql_number(sql_generation_first());
+
 	return sql_one(s, SQL_GENERATION_NEXT, &first, 1) >= 0;
 }
 
@@ -53,7 +59,7 @@ text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
 	int found;
 
 	out[0] = '\0';
-	found = sql_query(s, name, value, value != NULL, &rows);
+	found = sql_query(s, name, value, 1, &rows);
 	return found < 0 ? STORE_ERROR : found > 0 ? STORE_FOUND : STORE_ABSENT;
 }
 
@@ -72,9 +78,10 @@ enum store_result
 sql_generation(struct store *store, int64_t *generation)
 {
 	struct sql_store *s = (struct sql_store *)store;
+	const struct sql_value name = sql_key("generation");
 	char text[32] = "";
 	enum store_result result = sql_begin(s) ?
-	    text_get(s, SQL_GENERATION, NULL, text, sizeof(text)) : STORE_ERROR;
+	    text_get(s, SQL_META_GET, &name, text, sizeof(text)) : STORE_ERROR;
 
 	*generation = strtoll(text, NULL, 10);
 	return result;

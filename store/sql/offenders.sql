@@ -14,8 +14,8 @@ INSERT INTO abichecker_meta (name, value) VALUES ('generation', $1)
 ON CONFLICT (name) DO UPDATE SET
     value = CAST(abichecker_meta.value AS DECIMAL(18)) + 1
 
--- name: generation
-SELECT value FROM abichecker_meta WHERE name = 'generation'
+-- name: meta_get
+SELECT value FROM abichecker_meta WHERE name = $1
 
 -- name: hit_restore
 INSERT INTO abichecker_hits (block, rule, name, time) VALUES ($1, $2, $3, $4)

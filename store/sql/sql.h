@@ -159,6 +159,13 @@ enum store_result sql_failed(struct sql_store *s, enum store_failure failure,
 void sql_stamp(time_t t, char out[SQL_STAMP_MAX]);
 time_t sql_stamp_parse(const char *text);
 
+/*
+ * PostgreSQL refuses what is not UTF-8. Such bytes of a SQL_TEXT become \xNN,
+ * and so does a backslash: it can be read in SQL and comes back as it was. The
+ * bytes of out that are used.
+ */
+size_t sql_code(const char *text, char *out, size_t size);
+
 /* A number, 0 for NULL; a text that was SQL_TEXT. */
 int64_t sql_integer(const char *column);
 void sql_copy(const struct sql_store *s, const char *column, char *out,
@@ -173,6 +180,9 @@ bool sql_write(struct sql_store *s, const struct store_row *rows, size_t count);
 
 /* The list of offenders has changed. False on failure. */
 bool sql_generation_next(struct sql_store *s);
+
+/* What the first one begins with: a new database's lists are not an old one's. */
+int64_t sql_generation_first(void);
 
 /* --- the operations, see struct store_driver --- */
 

@@ -22,14 +22,20 @@ latest_parse(const char *text, const char **block, time_t *when)
 	return true;
 }
 
-/* A row of LOGIN_COUNT. */
+/* A row of LOGIN_COUNT: a group, or one of the table as it is. */
 static bool
 group_take(void *arg, const char *const *columns)
 {
-	struct store_tally_group g = { .country = columns[0],
-		.own = sql_integer(columns[1]) != 0,
-		.recent = (long)sql_integer(columns[3]) };
+	struct store_tally_group g = { .country = columns[0] };
 
+	if (columns[3] == NULL) {
+		if (columns[1] != NULL && columns[2] != NULL)
+			store_tally_row(arg, columns[1], columns[0],
+			    sql_stamp_parse(columns[2]));
+		return true;
+	}
+	g.own = sql_integer(columns[1]) != 0;
+	g.recent = (long)sql_integer(columns[3]);
 	if (!latest_parse(columns[2], &g.block, &g.last))
 		return true; /* not a row of ours */
 	if (g.recent > 0 &&

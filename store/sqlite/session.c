@@ -120,10 +120,10 @@ plain_run(struct sqlite_store *s, enum sqlite_name name)
 static void
 step_bind(sqlite3_stmt *st, const struct sql_step *step)
 {
+	int i, count = sqlite3_bind_parameter_count(st); /* that it needs */
 	const struct sql_value *v = step->values;
-	int i;
 
-	for (i = 1; i <= (int)step->count; i++, v++)
+	for (i = 1; i <= count && i <= (int)step->count; i++, v++)
 		if (v->type == SQL_NUMBER)
 			sqlite3_bind_int64(st, i, v->number);
 		else if (v->type == SQL_NULL)

@@ -122,6 +122,24 @@ global(void **state)
 	}
 }
 
+static void
+loopback_hosts(void **state)
+{
+	const char *const yes[] = { "localhost", "LocalHost", "127.0.0.1",
+		"127.0.1.1", "::1", "[::1]" };
+	const char *const no[] = { "", "[]", "[", "localhost.example.com",
+		"127.0.0.1.example.com", "128.0.0.1", "::2", "[::1", "0.0.0.0",
+		"1270000000000000000000000000000000000000000000.0.0.1" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(yes); i++)
+		assert_true(address_loopback_host(yes[i], strlen(yes[i])));
+	for (i = 0; i < COUNT(no); i++)
+		assert_false(address_loopback_host(no[i], strlen(no[i])));
+	assert_true(address_loopback_host("localhost:80", 9));
+}
+
 int
 main(void)
 {
@@ -130,6 +148,7 @@ main(void)
 		cmocka_unit_test(blocks),
 		cmocka_unit_test(masks),
 		cmocka_unit_test(global),
+		cmocka_unit_test(loopback_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

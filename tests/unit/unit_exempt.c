@@ -66,7 +66,7 @@ mynetworks_in_every_form(void **state)
 	memset(&e, 0, sizeof(e));
 	own("127.0.0.0/8 [::1]/128, 8.8.4.0/24\n\t1.1.1.1,[2a03:4000::]/32 "
 	    "[2606:4700::1]");
-	assert_int_equal(e.own_count, 6);
+	assert_int_equal(e.mynetworks_count, 6);
 	assert_string_equal(why("8.8.4.200", 0, ""),
 	    "8.8.4.0/24 is in mynetworks");
 	assert_string_equal(why("1.1.1.1", 0, ""), "1.1.1.1/32 is in "
@@ -83,7 +83,7 @@ mynetworks_in_every_form(void **state)
 	assert_string_equal(why("2606:4700::2", 64, ""),
 	    "2606:4700::1/128 is in mynetworks");
 	own("");
-	assert_int_equal(e.own_count, 0);
+	assert_int_equal(e.mynetworks_count, 0);
 	assert_string_equal(why("8.8.4.200", 0, ""), "");
 }
 
@@ -104,8 +104,8 @@ tables_and_rubbish_are_passed_over(void **state)
 		snprintf(text, sizeof(text), "9.9.9.0/24 %s 1.1.1.0/24",
 		    rubbish[i]);
 		own(text);
-		if (e.own_count != 2)
-			fail_msg("%s: %zu", rubbish[i], e.own_count);
+		if (e.mynetworks_count != 2)
+			fail_msg("%s: %zu", rubbish[i], e.mynetworks_count);
 		assert_string_not_equal(why("9.9.9.9", 0, ""), "");
 		assert_string_not_equal(why("1.1.1.1", 0, ""), "");
 		assert_string_equal(why("8.8.4.4", 0, ""), "");
@@ -125,7 +125,7 @@ very_many_networks_do_no_harm(void **state)
 		n += (size_t)snprintf(text + n, sizeof(text) - n,
 		    "9.%d.%d.0/24 ", i / 256, i % 256);
 	own(text);
-	assert_int_equal(e.own_count, EXEMPT_OWN_MAX);
+	assert_int_equal(e.mynetworks_count, EXEMPT_MYNETWORKS_MAX);
 	assert_string_not_equal(why("9.0.255.1", 0, ""), "");
 	assert_string_equal(why("9.1.0.1", 0, ""), "");
 }
@@ -217,7 +217,7 @@ long_mynetworks_are_loaded_whole(void **state)
 	    "i=0; while [ $i -lt 200 ]; do printf '9.9.%d.0/24 ' $i; "
 	    "i=$((i + 1)); done\necho 8.8.4.0/24\n", 0755);
 	exempt_load(&e, &c);
-	assert_int_equal(e.own_count, 201);
+	assert_int_equal(e.mynetworks_count, 201);
 	assert_string_not_equal(why("9.9.199.9", 0, ""), "");
 	assert_string_not_equal(why("8.8.4.4", 0, ""), "");
 	assert_string_equal(why("9.10.0.9", 0, ""), "");
@@ -246,7 +246,7 @@ what_cannot_be_loaded_is_passed_over(void **state)
 	for (i = 0; i < COUNT(rows); i++) {
 		postconf_says(rows[i].script, rows[i].mode);
 		exempt_load(&e, &c);
-		assert_int_equal(e.own_count, 0);
+		assert_int_equal(e.mynetworks_count, 0);
 		assert_non_null(strstr(logged(), "mynetworks is not known"));
 		assert_string_not_equal(why("8.8.6.9", 0, ""), "");
 		assert_string_equal(why("8.8.4.4", 0, ""), "");

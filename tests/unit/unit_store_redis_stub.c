@@ -192,7 +192,7 @@ op_expire(struct store *s)
 static enum store_result
 op_purge(struct store *s)
 {
-	const struct store_purge p = { .now = NOW, .limit = 1000 };
+	const struct store_purge p = { .now = NOW };
 	long removed;
 
 	return s->driver->purge(s, &p, &removed);
