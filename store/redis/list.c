@@ -57,12 +57,14 @@ name_ask(const struct walk *w, const char *name, const char *at)
 	case STORE_ACCOUNT:
 		redis_account_ask(s, name, "find", time(NULL), NULL, 0);
 		break;
-	default:
+	case STORE_HIT:
 		if (w->count)
 			redis_ask(s, "ZCARD %shits:{%s}", s->prefix, name);
 		else
 			redis_ask(s, "ZRANGE %shits:{%s} 0 -1 WITHSCORES",
 			    s->prefix, name);
+		break;
+	default:
 		break;
 	}
 }
@@ -313,8 +315,8 @@ redis_iterate(struct store *store, enum store_kind kind, const char *of,
 	struct walk w = { .s = (struct redis_store *)store, .row.kind = kind,
 		.fn = fn, .arg = arg };
 
-	if (kind == STORE_RATE) /* soon over: not copied */
-		return STORE_ABSENT;
+	if (kind == STORE_RATE)
+		return STORE_ABSENT; /* nobody asks for them */
 	return !rows_walk(&w, of) ? STORE_ERROR :
 	    w.rows > 0 ? STORE_FOUND : STORE_ABSENT;
 }

@@ -118,7 +118,7 @@ if seconds ~= '' then
 	end
 end
 
-local out = { rows > 0 and 1 or 0, countries, addresses, prev, prevtime or 0 }
+local out = { countries, addresses, prev, prevtime or 0 }
 local latest = {}
 for _, w in pairs(where) do latest[#latest + 1] = w end
 table.sort(latest, function(a, b)

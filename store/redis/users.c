@@ -41,14 +41,14 @@ redis_login(struct store *store, const struct store_login *l,
 	    "%s{%s}:countries %s %s %s %lld %lld %s %ld",
 	    redis_hash(&login_script), p, u, p, p, u, p, u, u, l->block,
 	    l->country, (long long)l->now, (long long)l->since, keep, s->many);
-	if (!redis_call(s, &login_script, "[iiiti*"))
+	if (!redis_call(s, &login_script, "[iiti*"))
 		return STORE_ERROR;
 	r = s->reply;
-	c->countries = redis_number(r, 1);
-	c->addresses = redis_number(r, 2);
-	snprintf(c->previous, sizeof(c->previous), "%s", redis_text(r, 3));
-	c->previous_time = redis_number(r, 4);
-	for (i = 5; i + 2 < r->elements &&
+	c->countries = redis_number(r, 0);
+	c->addresses = redis_number(r, 1);
+	snprintf(c->previous, sizeof(c->previous), "%s", redis_text(r, 2));
+	c->previous_time = redis_number(r, 3);
+	for (i = 4; i + 2 < r->elements &&
 	     c->elsewhere_count < STORE_ELSEWHERE_MAX; i += 3) {
 		e = &c->elsewhere[c->elsewhere_count++];
 		snprintf(e->block, sizeof(e->block), "%s", redis_text(r, i));
@@ -56,7 +56,7 @@ redis_login(struct store *store, const struct store_login *l,
 		    redis_text(r, i + 1));
 		e->time = redis_number(r, i + 2);
 	}
-	return redis_number(r, 0) != 0 ? STORE_FOUND : STORE_ABSENT;
+	return STORE_FOUND;
 }
 
 enum store_result
