@@ -148,7 +148,7 @@ main(int argc, char **argv)
 	if (rc > 0)
 		return 0;
 	if (rc == 0)
-		rc = config_load(&cfg, file, error, sizeof(error));
+		rc = config_load(&cfg, file, error, sizeof(error)) ? 0 : -1;
 	log_open("abichecker", cfg.log.target, (enum log_level)cfg.log.level);
 	if (rc != 0)
 		log_error("%s; answering DUNNO to everything", error);
@@ -156,7 +156,7 @@ main(int argc, char **argv)
 		config_warnings(&cfg, warn, NULL);
 	if (process_take_identity(config_certain(&cfg, "reputation.cache_dir"),
 	    config_certain(&cfg, "store.url"), log_fd()) != 0) {
-		log_error("cannot give up root: %s; answering DUNNO to "
+		log_error("cannot drop root privileges: %s; answering DUNNO to "
 			  "everything", strerror(errno));
 		rc = -1;
 	}

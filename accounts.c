@@ -167,7 +167,7 @@ accounts_mark(const struct config *cfg, const struct request *req,
 	enum store_result r;
 
 	if (wrong != NULL) { /* for how long, and with which command? */
-		snprintf(note, size, "; not remembered: %s", wrong);
+		snprintf(note, size, "; not added to the list: %s", wrong);
 		return ACCOUNTS_ERROR;
 	}
 	r = look_up(cfg, req);
@@ -175,8 +175,8 @@ accounts_mark(const struct config *cfg, const struct request *req,
 	if (r == STORE_FOUND && a->released != 0 && same_client(a, req) &&
 	    req->now - a->released < cfg->accounts.grace) {
 		text_age(age, sizeof(age), (long)(req->now - a->released));
-		snprintf(note, size, "; the account was released %s ago, "
-		    "this address is not held against it", age);
+		snprintf(note, size, "; the account was released %s ago, so "
+		    "this address does not list it again", age);
 		return ACCOUNTS_GRACE;
 	}
 	if (r == STORE_FOUND && accounts_listed(cfg, a, req->now))
@@ -187,7 +187,7 @@ accounts_mark(const struct config *cfg, const struct request *req,
 	if (r != STORE_ERROR)
 		r = put(cfg, req, check, reason, error, sizeof(error));
 	if (r == STORE_ERROR) {
-		snprintf(note, size, "; not remembered: %s", error);
+		snprintf(note, size, "; not added to the list: %s", error);
 		return ACCOUNTS_ERROR;
 	}
 	if (r == STORE_FOUND)
@@ -229,7 +229,7 @@ accounts_run(const struct config *cfg, const struct request *req,
 
 	switch (look_up(cfg, req)) {
 	case STORE_ERROR:
-		snprintf(v->reason, sizeof(v->reason), "not looked up: %.200s",
+		snprintf(v->reason, sizeof(v->reason), "lookup failed: %.200s",
 		    found.error);
 		return OUTCOME_ERROR;
 	case STORE_ABSENT:

@@ -283,12 +283,12 @@ doubt_text(const struct question *q, char *out, size_t size)
 	if (p->status != DNSQUERY_ANSWER)
 		snprintf(out, size, "%s: %s", q->shown, p->why);
 	else if (p->verdict == DNSZONE_NOT_LISTED)
-		snprintf(out, size, "%s: no address, but not NXDOMAIN",
+		snprintf(out, size, "%s: empty answer instead of NXDOMAIN",
 		    q->shown);
 	else if (p->verdict == DNSZONE_WRONG)
 		snprintf(out, size, "%s: answer %s", q->shown, p->answer);
 	else
-		snprintf(out, size, "lists %s too (%s), so everybody",
+		snprintf(out, size, "lists %s too (%s), so it lists everybody",
 		    q->shown, p->answer);
 }
 
@@ -302,7 +302,7 @@ question_doubted(const struct question *q)
 	if (p->status == DNSQUERY_NO_ANSWER && !q->lookup->time_enough)
 		return;
 	doubt_text(q, why, sizeof(why));
-	snprintf(text, sizeof(text), "%s; a hit was not acted upon", why);
+	snprintf(text, sizeof(text), "%s; a hit was ignored", why);
 	tell_once(q->lookup, p->zone, why, text);
 	zone_rest(q, why);
 }
@@ -316,10 +316,10 @@ question_text(const struct question *q, struct text *t)
 
 	text_addf(t, "%s%s: ", t->len > 0 ? ", " : "", c->zone->shown);
 	if (!q->asked)
-		text_add(t, "rests");
+		text_add(t, "not queried for now");
 	else if (question_doubtful(q)) {
 		doubt_text(q, why, sizeof(why));
-		text_addf(t, "answer %s, not acted upon: %s", c->answer, why);
+		text_addf(t, "answer %s ignored: %s", c->answer, why);
 	} else if (c->status != DNSQUERY_ANSWER)
 		text_add(t, c->why);
 	else if (c->verdict == DNSZONE_NOT_LISTED)

@@ -32,7 +32,7 @@ blacklist_run(const struct config *cfg, const struct request *req,
 	if (!snapshot_refresh(&snapshot, cfg->blacklist.snapshot)) {
 		/* Not there: nobody scans the log. That is no fault. */
 		text_add(&t, snapshot.absent ?
-			"no snapshot yet, see `abictl scan'" :
+			"no snapshot yet: run `abictl scan'" :
 			snapshot.problem);
 		if (snapshot.absent)
 			return OUTCOME_NONE;
@@ -53,7 +53,7 @@ blacklist_run(const struct config *cfg, const struct request *req,
 	if (e.hits > 0)
 		text_addf(&t, ", %ld hits", e.hits);
 	if (e.times > 1)
-		text_addf(&t, ", for the %ldth time", e.times);
+		text_addf(&t, ", listed %ld times", e.times);
 	if (e.expires != 0) {
 		text_age(left, sizeof(left), (long)(e.expires - req->now));
 		text_addf(&t, ", %s left", left);

@@ -24,15 +24,16 @@
 
 /* What is known about an address. Source: AbuseIPDB API v2, endpoint check. */
 struct cache_score {
-	char address[ADDRESS_TEXT_MAX]; /* that was asked about; when it is not
-					 * told, that of the file's name */
+	char address[ADDRESS_TEXT_MAX]; /* that was asked about; if the file
+					 * does not say, the one it is named
+					 * after */
 	int score;        /* abuseConfidenceScore, 0..100 */
-	long reporters;   /* numDistinctUsers, -1 = not known */
-	long reports;     /* totalReports, -1 = not known */
-	int tor;          /* isTor 0, 1, -1 = not known */
-	char country[3];  /* as of text_country(), "" = not known */
-	char isp[128];    /* "" = not known */
-	char usage[64];   /* usageType, "" = not known */
+	long reporters;   /* numDistinctUsers, -1 = unknown */
+	long reports;     /* totalReports, -1 = unknown */
+	int tor;          /* isTor 0, 1, -1 = unknown */
+	char country[3];  /* as from text_country(), "" = unknown */
+	char isp[128];    /* "" = unknown */
+	char usage[64];   /* usageType, "" = unknown */
 	time_t fetched;   /* modification time of the file */
 };
 
@@ -47,24 +48,23 @@ struct cache_policy {
 	long cache_ttl;
 	long stale_ttl;
 	long min_reporters; /* above 0: a score without `reporters` is a miss */
-	long score;         /* from here on a score acts, */
-	long ipv6_prefix;   /* and below it serves a block of so many bits */
+	long score;         /* a score acts from here on, */
+	long ipv6_prefix;   /* and below, it serves a block of this length */
 };
 
 /* Does the check act at this score? */
 bool cache_acts(const struct cache_policy *policy, const struct cache_score *s);
 
 /*
- * The name of the file that an address shares, by which its block is locked
- * too: its text form; of an IPv6 address the base of its block of ipv6_prefix
- * bits.
+ * The name of the file that an address shares, which also locks its block: the
+ * address as text; for IPv6, the base of its block of ipv6_prefix bits.
  */
 void cache_key(const struct address *a, long ipv6_prefix, char *out,
     size_t size);
 
 /*
- * Looks an address up: its own score, or one of another address of its block
- * that does not act. *s is set unless the result is CACHE_MISS; then only
+ * Looks up an address: its own score, or that of another address in its block
+ * if that does not act. *s is set unless the result is CACHE_MISS; then only
  * s->address and s->score may be: those of a neighbour that do not hold here.
  */
 enum cache_result cache_find(struct statedir *d, const struct address *a,
@@ -105,8 +105,8 @@ struct cache_cleaned {
 
 /*
  * Removes scores older than both times to live, markers that have ended and
- * temporary files that a killed process left. Whatever has another name than
- * ours stays. 0, or -1 with errno.
+ * temporary files that a killed process left. Files with other names stay.
+ * 0, or -1 with errno.
  */
 int cache_clean(struct statedir *d, const struct cache_policy *policy,
     time_t now, struct cache_cleaned *done);

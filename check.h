@@ -1,5 +1,5 @@
 /*
- * check - all that the author of a check needs.
+ * check - everything that the author of a check needs.
  *
  * A check is one file with one const struct check; policy.c lists it in its
  * table and knows nothing else about it. CONTRIBUTING.md names the four
@@ -16,7 +16,7 @@ enum outcome {
 	OUTCOME_EXEMPT, /* the walk ends here, the answer is DUNNO */
 	OUTCOME_SOFTEN, /* later permanent refusals become temporary ones */
 	OUTCOME_ACT,    /* the walk ends here with `action` */
-	OUTCOME_ERROR,  /* could not be judged; the walk goes on */
+	OUTCOME_ERROR,  /* the check failed; the walk goes on */
 };
 
 #define CHECK_REASON_MAX 256
@@ -27,11 +27,11 @@ struct verdict {
 	char reason[CHECK_REASON_MAX]; /* for people: what was found, numbers */
 	int score;       /* for $score; -1 = none */
 	char country[3]; /* for $country; "" = none */
-	const char *event; /* something was found out that is worth a log line
-	                   * of this kind ("score"); NULL = nothing */
+	const char *event; /* the kind of log line that this is worth
+	                   * ("score"); NULL = none */
 };
 
-/* Whose requests a check wants to see. */
+/* Which requests a check wants to see. */
 enum audience {
 	AUDIENCE_ANYONE,
 	AUDIENCE_AUTHENTICATED,   /* with a SASL user */
@@ -43,24 +43,25 @@ struct check {
 	const char *help; /* one line */
 
 	/*
-	 * Whose options it relies on besides those of its own section, with
-	 * blanks between them; may be NULL. While one of these sections is in
-	 * error, so is the check, and it is not run.
+	 * Other sections whose options it relies on, separated by spaces; may
+	 * be NULL. While one of these sections is in error, so is the check,
+	 * and it is not run.
 	 */
 	const char *needs;
-	bool exempts; /* those after it in filter.checks rely on it, too */
+	bool exempts; /* the checks after it in filter.checks rely on it */
 	enum audience audience;
 
 	/*
-	 * Of AUDIENCE_UNAUTHENTICATED: where in struct config the option is
-	 * that makes it AUDIENCE_ANYONE; 0 = there is none.
+	 * For AUDIENCE_UNAUTHENTICATED: the offset in struct config of the
+	 * option that makes it AUDIENCE_ANYONE; 0 = none.
 	 */
 	size_t authenticated;
 
 	/*
 	 * NULL when the check is configured; else why it is not, for people.
-	 * The function itself may be NULL: it always is.
-	 * Must not open anything: `abictl config' works without a network.
+	 * The function itself may be NULL: then the check is always
+	 * configured. Must not open anything: `abictl config' works without a
+	 * network.
 	 */
 	const char *(*inactive)(const struct config *cfg);
 
@@ -70,8 +71,8 @@ struct check {
 
 	/*
 	 * What was found out for the first recipient of a message holds for
-	 * the others, unless this is set: then it is asked for each further
-	 * one until the check acts. OUTCOME_NONE: nothing new.
+	 * the others, unless this is set: then it is called for each further
+	 * recipient until the check acts. OUTCOME_NONE: nothing new.
 	 */
 	enum outcome (*run_again)(const struct config *cfg,
 	    const struct request *req, struct verdict *v);

@@ -75,7 +75,7 @@ void
 fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
     size_t size)
 {
-	const char *what = "API rests";
+	const char *what = "no API calls";
 	char left[24];
 
 	if (strcmp(rest->what, FETCH_OWN_BUDGET) == 0) {
@@ -83,9 +83,9 @@ fetch_rest_text(const struct fetch_rest *rest, time_t now, char *out,
 		return;
 	}
 	if (strcmp(rest->what, BACKOFF_BUDGET) == 0)
-		what = "the API's budget is used up";
+		what = "API quota used up: no calls";
 	else if (strncmp(rest->what, BACKOFF_IP, strlen(BACKOFF_IP)) == 0)
-		what = "this address is not asked about";
+		what = "no lookups of this address";
 	text_age(left, sizeof(left), (long)(rest->until - now));
 	snprintf(out, size, "%s for %s more: %s", what, left, rest->reason);
 }
@@ -128,7 +128,8 @@ fetch_start(const struct config *cfg, const char *address, int lock,
 	int ends[2], rc;
 
 	if (pipe2(ends, O_CLOEXEC) != 0) {
-		snprintf(reason, size, "no pipe: %s", strerror(errno));
+		snprintf(reason, size, "cannot create a pipe: %s",
+		    strerror(errno));
 		return -1;
 	}
 	rc = child_start(cfg, args, ends[1], lock, NULL, reason, size);
@@ -256,7 +257,7 @@ fetch_score(const struct config *cfg, struct statedir *d,
 	else if (lock < 0)
 		snprintf(reason, size, "%.80s/" STATEDIR_LOCK ": %s", d->path,
 		    error == EAGAIN ?
-			"another process still asks at filter.deadline" :
+			"another process was still asking at filter.deadline" :
 			strerror(error));
 	else if (!fetch_resting(cfg, d, &req->client, time(NULL), &rest))
 		result = child_ask(cfg, d, req, lock, s, reason, size);

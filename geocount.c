@@ -41,7 +41,7 @@ static void
 list_failed(struct file_watch *w, const char *path, int error)
 {
 	if (!w->failed)
-		log_error("%s: %s; what was read before stays in use", path,
+		log_error("%s: %s; keeping the previous version", path,
 		    strerror(error));
 	w->failed = true;
 }
@@ -304,7 +304,7 @@ login_rate(struct login *l, const char *action, struct text *t)
 	if (r == STORE_ABSENT)
 		return OUTCOME_ACT;
 	text_addf(t, "; over the limit, %s rate %s",
-	    r == STORE_FOUND ? "passes by" : "cannot ask the",
+	    r == STORE_FOUND ? "allowed by" : "cannot check the",
 	    l->cfg->geocount.rate);
 	return r == STORE_FOUND ? OUTCOME_NONE : OUTCOME_ERROR;
 }

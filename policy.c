@@ -128,10 +128,10 @@ policy_log_errors(const struct policy *p)
 				text_addf(&t, "%s%s", t.len > 0 ? ", " : "",
 				    p->steps[k].check->name);
 		if (t.len > 0)
-			log_error("%s; in error: %s; the other checks go on",
-			    wrong, names);
+			log_error("%s; checks in error: %s; the others still "
+			    "run", wrong, names);
 		else
-			log_error("%s; no further check is in error for it",
+			log_error("%s; no other check is affected",
 			    wrong);
 	}
 }
@@ -386,7 +386,7 @@ policy_walk(struct policy *p, const struct request *req,
 	answer->action[0] = '\0';
 	if (req->request[0] != '\0' &&
 	    strcmp(req->request, "smtpd_access_policy") != 0) {
-		log_warning("unknown kind of request: %.64s", req->request);
+		log_warning("unknown type of request: %.64s", req->request);
 		answer_reply(p, answer);
 		return;
 	}

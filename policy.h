@@ -38,7 +38,7 @@ struct policy_stream {
 
 enum policy_result {
 	POLICY_REQUEST, /* there is a request */
-	POLICY_END,     /* the client has closed, between two requests */
+	POLICY_END,     /* the client closed the connection between requests */
 	POLICY_BROKEN,  /* logged: leave without a reply */
 };
 
@@ -75,9 +75,9 @@ struct policy {
 
 /* What came out of a walk. */
 struct policy_answer {
-	const struct policy_step *decided; /* NULL: nobody had an opinion */
+	const struct policy_step *decided; /* NULL: no check had an opinion */
 	bool softened;
-	bool failed;   /* a check was in error and nobody decided */
+	bool failed;   /* a check failed and none decided */
 	bool dry;      /* the action was not sent: filter.dry_run */
 	char action[ACTION_MAX]; /* decided on */
 	char reply[POLICY_REPLY_MAX]; /* what Postfix gets, whole */
@@ -86,10 +86,10 @@ struct policy_answer {
 /* Puts the checks of filter.checks in order. cfg must stay valid. */
 void policy_init(struct policy *p, const struct config *cfg);
 
-/* Logs each section in error, and which checks are so for it. */
+/* Logs each section in error, and the checks that it affects. */
 void policy_log_errors(const struct policy *p);
 
-/* Asks the checks; logs what is worth it. p->steps tells the details. */
+/* Runs the checks and logs what matters. p->steps has the details. */
 void policy_walk(struct policy *p, const struct request *req,
     struct policy_answer *answer);
 

@@ -87,7 +87,7 @@ stream_fill(struct policy_stream *s)
 static enum policy_result
 broken(const char *what)
 {
-	log_warning("request not understood: %s", what);
+	log_warning("malformed request: %s", what);
 	return POLICY_BROKEN;
 }
 
@@ -108,7 +108,7 @@ policy_read(struct policy_stream *s, struct request *req)
 		if (rc == 0 && s->start == s->end)
 			return POLICY_END;
 		if (rc == 0)
-			return broken("it ends without an empty line");
+			return broken("no empty line at the end");
 	}
 	wrong = request_parse(s->buf + s->start, (size_t)len, req);
 	s->start += (size_t)len + 1;

@@ -48,7 +48,7 @@ source_text(enum cache_result from, const struct request *req,
 
 	text_init(&t, out, size);
 	if (from == CACHE_MISS)
-		text_add(&t, "asked now");
+		text_add(&t, "queried now");
 	else {
 		seconds = (long)(req->now - s->fetched);
 		text_age(age, sizeof(age), seconds > 0 ? seconds : 0);
@@ -57,7 +57,7 @@ source_text(enum cache_result from, const struct request *req,
 	}
 	address_text(&req->client, own, sizeof(own));
 	if (strcmp(s->address, own) != 0)
-		text_addf(&t, ", of %s", s->address);
+		text_addf(&t, ", for %s", s->address);
 }
 
 /* What a known score means. source: where it comes from. */
@@ -96,7 +96,7 @@ not_known(const struct cache_score *neighbour, bool failed, const char *why,
 	text_init(&t, v->reason, sizeof(v->reason));
 	text_add(&t, "not in the cache");
 	if (neighbour->address[0] != '\0')
-		text_addf(&t, " (score %d is that of %s)", neighbour->score,
+		text_addf(&t, " (score %d belongs to %s)", neighbour->score,
 		    neighbour->address);
 	text_addf(&t, "; %s", why);
 	return failed ? OUTCOME_ERROR : OUTCOME_NONE;
@@ -112,7 +112,7 @@ fetch_foresee(const struct config *cfg, struct statedir *cache,
 	if (fetch_resting(cfg, cache, &req->client, req->now, &rest))
 		fetch_rest_text(&rest, req->now, why, size);
 	else
-		snprintf(why, size, "AbuseIPDB would be asked");
+		snprintf(why, size, "AbuseIPDB would be queried");
 	return FETCH_NO_BUDGET; /* this is no error in any case */
 }
 
@@ -138,7 +138,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 		return judge(cfg, &s, source, v);
 	if (!address_public(&req->client)) {
 		snprintf(v->reason, sizeof(v->reason),
-		    "not a global address: never asked for");
+		    "not a global address: never looked up");
 		return OUTCOME_NONE;
 	}
 	if (req->passive)
@@ -160,7 +160,7 @@ reputation_run(const struct config *cfg, const struct request *req,
 
 const struct check reputation_check = {
 	.name = "reputation",
-	.help = "has the client's address a bad AbuseIPDB score?",
+	.help = "does the client's address have a bad AbuseIPDB score?",
 	.needs = "whitelist",
 	.audience = AUDIENCE_UNAUTHENTICATED,
 	.authenticated = offsetof(struct config, reputation.authenticated),

@@ -33,7 +33,7 @@ current_load(const char *path)
 		if (!current.watch.failed)
 			log_error("%s: %s%s", path, strerror(errno),
 			    current.list != NULL ?
-				"; the list read before stays in use" : "");
+				"; keeping the previous list" : "");
 		current.watch.failed = true;
 		return false;
 	}

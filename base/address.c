@@ -119,7 +119,7 @@ address_block_parse(const char *text, struct address_block *b)
 	b->bits = (int)bits;
 	address_mask(&b->base, b->bits);
 	if (address_compare(&whole, &b->base) != 0)
-		return "address has bits beyond the prefix length";
+		return "address has bits set beyond the prefix length";
 	return NULL;
 }
 

@@ -17,8 +17,8 @@
 char *file_slurp(const char *path, size_t max, size_t *len, struct stat *st);
 
 /*
- * Tells about lines of a file that are not understood: the first ten, then how
- * many more there were, so that rubbish does not fill the log. fn may be NULL.
+ * Reports lines of a file that are not understood: the first ten, then how many
+ * more there were, so that rubbish does not fill the log. fn may be NULL.
  */
 struct file_complaints {
 	void (*fn)(void *arg, int line, const char *what);
@@ -36,7 +36,7 @@ void file_complain_log(void *arg, int line, const char *what);
 struct file_watch {
 	struct stat st; /* of what was read last */
 	bool read;
-	bool failed; /* at the last attempt, so that it is told once */
+	bool failed; /* at the last attempt, so that it is reported once */
 };
 
 enum file_state {

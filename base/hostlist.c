@@ -51,10 +51,10 @@ labels_check(const char *s)
 	for (; *s != '\0'; s += n + (s[n] == '.')) {
 		n = strcspn(s, ".");
 		if (n > LABEL_MAX_BYTES)
-			return "not a host name: a label of more than 63 bytes";
+			return "not a host name: a label exceeds 63 bytes";
 		if (s[0] == '-' || s[n - 1] == '-')
-			return "not a host name: a hyphen at the beginning or "
-			       "end of a label";
+			return "not a host name: a label begins or ends with a "
+			       "hyphen";
 	}
 	return NULL;
 }
@@ -68,7 +68,7 @@ name_check(const char *s)
 	if (n == 0 || n > HOSTLIST_NAME_MAX)
 		return "not a host name";
 	if (s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] != '\0')
-		return "a host name cannot have this character";
+		return "character not allowed in a host name";
 	if (strstr(s, "..") != NULL || s[0] == '.' || s[n - 1] == '.')
 		return "not a host name";
 	if (s[strspn(s, "0123456789.")] == '\0')
@@ -88,12 +88,14 @@ name_doubt(const char *s, bool dots)
 	static char text[160];
 
 	if (dots)
-		snprintf(text, sizeof(text), "`.%.60s.' is a part of names; an "
-		    "entry is how they end, such as .protection.outlook.com",
+		snprintf(text, sizeof(text), "`.%.60s.' is the middle of a "
+		    "name; an entry must be the end of one, such as "
+		    ".protection.outlook.com",
 		    s);
 	else if (strchr(s, '.') == NULL && strcmp(s, "localhost") != 0)
-		snprintf(text, sizeof(text), "`%.60s' is taken for a top-level "
-		    "domain; write a whole domain, such as paypal.com", s);
+		snprintf(text, sizeof(text), "`%.60s' is treated as a "
+		    "top-level domain; write a whole domain, such as "
+		    "paypal.com", s);
 	else
 		return NULL;
 	return text;
@@ -181,7 +183,7 @@ hostlist_parse(char *text, size_t len,
 		return NULL;
 	if (memchr(text, '\0', len) != NULL)
 		file_complain(&complaints, 0,
-		    "has a NUL byte; what follows is not read");
+		    "contains a NUL byte; the rest is ignored");
 	while ((line = text_line(&text, NULL)) != NULL) {
 		number++;
 		comment = strchr(line, '#');

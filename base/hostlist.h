@@ -18,9 +18,9 @@ struct hostlist;
 
 /*
  * Reads the text of a whitelist: one entry a line, see whitelist.txt. Changes
- * text. Lines that are not understood are handed to complain (may be NULL) and
- * passed over; names that hold but were probably not meant are told, too. NULL
- * when memory is short. Release with hostlist_free().
+ * text. Lines that are not understood go to complain (may be NULL) and are
+ * skipped; names that are valid but probably not meant go there, too. NULL when
+ * memory is short. Release with hostlist_free().
  */
 struct hostlist *hostlist_parse(char *text, size_t len,
     void (*complain)(void *arg, int line, const char *what), void *arg);

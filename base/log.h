@@ -1,11 +1,11 @@
 /*
- * log - the one way in which both programs tell what happened.
+ * log - how both programs report what happened.
  *
  * Under spawn(8) descriptor 2 is the client's socket: nothing here writes to
  * it unless the target is "stderr", which the filter only honours on a
  * terminal. Every message is made printable and cut to one line, errno is left
  * as it was, and failing to log is never an error. A syslogd that does not read
- * is waited for half a second, then not for a while.
+ * delays a message by half a second, then no message for a while.
  */
 #ifndef LOG_H
 #define LOG_H

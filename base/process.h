@@ -1,5 +1,5 @@
 /*
- * process - what a process started by spawn(8) or by root must see to first.
+ * process - what a process started by spawn(8) or by root must do first.
  */
 #ifndef PROCESS_H
 #define PROCESS_H
@@ -20,7 +20,7 @@ void process_guard(int keep_stderr);
  * if that is not there, of the store's (NULL: none), with the groups adm and
  * systemd-journal, so that nothing is created that the filter's own user
  * cannot use later. log_fd (-1: none) is a log file: if it is new, it becomes
- * that user's too. Does nothing for anybody else. 0, or -1 with errno.
+ * that user's too. Does nothing if not run by root. 0, or -1 with errno.
  */
 int process_take_identity(const char *cache_dir, const char *store_url,
     int log_fd);

@@ -1,9 +1,9 @@
 /*
  * resolve - the addresses of a server's host name, within a time limit.
  *
- * getaddrinfo(3) has none, and the clients of database servers call it while
- * they connect. So a child of ours asks, and is ended when it takes too long;
- * the client gets addresses.
+ * getaddrinfo(3) has no limit, and database client libraries call it while they
+ * connect. So a child process calls it, and is killed if it takes too long; the
+ * library gets addresses.
  */
 #ifndef RESOLVE_H
 #define RESOLVE_H

@@ -37,13 +37,13 @@ static const char *
 untrusted(const struct stat *st)
 {
 	if (S_ISLNK(st->st_mode))
-		return "is a symbolic link (configure what it leads to)";
+		return "is a symbolic link (configure its target instead)";
 	if (!S_ISDIR(st->st_mode))
 		return "is not a directory";
 	if (st->st_uid != geteuid())
-		return "belongs to somebody else";
+		return "belongs to another user";
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return "can be written by others (chmod go-w)";
+		return "is writable by others (chmod go-w)";
 	return NULL;
 }
 

@@ -33,7 +33,7 @@ void statedir_close(struct statedir *d);
 
 /*
  * True when the directory can be used. Looks again every second, and at every
- * call while it is not usable, since an administrator may mend or replace it
+ * call while it is not usable, since an administrator may fix or replace it
  * while we run; a change of state is logged once. d->fd is good until the next
  * call.
  */

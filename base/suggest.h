@@ -1,5 +1,5 @@
 /*
- * suggest - which of several words somebody has probably meant.
+ * suggest - which of several words was probably meant.
  */
 #ifndef SUGGEST_H
 #define SUGGEST_H
@@ -14,13 +14,13 @@ struct suggest {
 	int distance; /* of best */
 };
 
-/* Starts with the word that is none. */
+/* Starts with the unknown word. */
 void suggest_init(struct suggest *s, const char *word);
 
-/* One that would be right; the first of the nearest is kept. */
+/* A valid word; the first of the nearest is kept. */
 void suggest_try(struct suggest *s, const char *candidate);
 
-/* One that is meant, however far it is; the first such is kept. */
+/* The word that was meant, however different; the first is kept. */
 void suggest_prefer(struct suggest *s, const char *candidate);
 
 /*

@@ -2,7 +2,7 @@
  * text - small, bounded operations on strings.
  *
  * Everything that comes from a client, an API or a file passes through here
- * before it is shown to somebody. Nothing in this file allocates.
+ * before anybody sees it. Nothing in this file allocates.
  */
 #ifndef TEXT_H
 #define TEXT_H
@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <time.h>
 
-/* A string under construction in somebody else's buffer. */
+/* A string under construction in the caller's buffer. */
 struct text {
 	char *buf;   /* always NUL-terminated */
 	size_t size; /* of buf, at least 1 */
@@ -50,10 +50,10 @@ size_t text_ascii(char *out, size_t size, const char *in);
  */
 size_t text_utf8_length(const char *s);
 
-/* What is between white space at both ends; its length into n. */
+/* The text without white space at its ends; its length in n. */
 const char *text_inner(const char *s, size_t *n);
 
-/* Cuts that white space off, in place; returns the new beginning. */
+/* Cuts that white space off in place; returns the new beginning. */
 char *text_trim(char *s);
 
 /*
@@ -73,7 +73,7 @@ bool text_country(const char *s, size_t n, char out[3]);
 
 /*
  * Reads a whole decimal number: digits only, an optional leading '-', no
- * blanks. False when it is anything else or outside min..max; out is then
+ * spaces. False when it is anything else or outside min..max; out is then
  * left alone.
  */
 bool text_number(const char *s, long min, long max, long *out);
@@ -106,9 +106,9 @@ void text_age(char *out, size_t size, long seconds);
 size_t text_mark(const char *s, size_t n);
 
 /*
- * Hands out the next line of *cursor: ends it with NUL in place, without its
+ * Returns the next line of *cursor: ends it with NUL in place, without its
  * newline and a carriage return before it, and moves *cursor on. NULL at the
- * end. *whole (may be NULL) tells whether the line had its newline.
+ * end. *whole (may be NULL) says whether the line had its newline.
  */
 char *text_line(char **cursor, bool *whole);
 

@@ -136,8 +136,8 @@ judge(const char *name, struct running *r, bool ended, int status, int seconds,
 	if (r->with_errors)
 		output_line(r, line, sizeof(line));
 	if (!ended)
-		snprintf(error, size, "%s: not done within %s, killed", name,
-		    limit);
+		snprintf(error, size, "%s: not finished within %s, killed",
+		    name, limit);
 	else if (WIFSIGNALED(status))
 		snprintf(error, size, "%s: killed by signal %d%s%s", name,
 		    WTERMSIG(status), *line != '\0' ? ": " : "", line);
@@ -227,7 +227,7 @@ tool_read(const char *const argv[], int seconds, char *out, size_t room,
 		return -1;
 	if (!r.cut && strlen(out) == r.len)
 		return 0;
-	snprintf(error, size, "%s: prints more than can be used", argv[0]);
+	snprintf(error, size, "%s: too much output", argv[0]);
 	return -1;
 }
 

@@ -1,5 +1,5 @@
 /*
- * tool - programs of the system, run to their end without a shell.
+ * tool - runs programs of the system without a shell.
  */
 #ifndef TOOL_H
 #define TOOL_H
@@ -37,7 +37,7 @@ int tool_read(const char *const argv[], int seconds, char *out, size_t room,
  * Starts a program that reads the descriptor in and goes on while we read what
  * it prints. Returns the descriptor for that, and its process in *pid; -1 with
  * a message. What it says on descriptor 2 is dropped. SIGCHLD has its default
- * action from then on, or nobody would be told how it has ended.
+ * action from then on, or its exit status would be lost.
  */
 int tool_open(const char *const argv[], int in, pid_t *pid, char *error,
     size_t size);

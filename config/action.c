@@ -81,9 +81,9 @@ variables_check(const char *text)
 		if (s[1] == '$')
 			s += 2;
 		else if (variable_at(&s) == NULL)
-			return "unknown variable; known are $client_address "
+			return "unknown variable; use $client_address "
 			       "$client_name $sasl_username $score $country "
-			       "$reason, and $$ for a dollar";
+			       "$reason, or $$ for a dollar sign";
 	}
 	return NULL;
 }
@@ -120,15 +120,15 @@ argument_check(const char *verb, const char *argument)
 	if (strcmp(verb, "PREPEND") == 0) {
 		n = strcspn(argument, ": $");
 		return n > 0 && argument[n] == ':' ? NULL :
-		    "a header is `Name: text'";
+		    "a header must be `Name: text'";
 	}
 	if (strchr(argument, '$') != NULL)
-		return "a destination cannot have variables";
+		return "a destination cannot contain variables";
 	if (strcmp(verb, "FILTER") == 0)
 		return strchr(argument, ':') != NULL ? NULL :
-		    "a filter is transport:destination";
+		    "a filter must be transport:destination";
 	return strchr(argument, '@') != NULL ? NULL :
-	    "an address is user@domain";
+	    "an address must be user@domain";
 }
 
 /* A reply that begins with a number: "521 5.7.1 Text". */
@@ -138,12 +138,12 @@ code_check(const char *text)
 	const char *rest;
 
 	if (text[strspn(text, "0123456789")] == '\0')
-		return "a number alone means permit to Postfix; "
-		       "add a text, as in `521 5.7.1 Bad host'";
+		return "to Postfix a number alone means permit; add a text, as "
+		       "in `521 5.7.1 Bad host'";
 	if ((text[0] != '4' && text[0] != '5') ||
 	    !isdigit((unsigned char)text[1]) ||
 	    !isdigit((unsigned char)text[2]) || text[3] != ' ')
-		return "an SMTP code must be 4xx or 5xx and a text";
+		return "an SMTP code must be 4xx or 5xx, then a text";
 	rest = text + 3 + strspn(text + 3, " ");
 	if (status_length(rest) > 0) {
 		if (rest[0] != text[0])
@@ -164,8 +164,8 @@ verb_check(const char *text)
 
 	if ((n == 2 && strncasecmp(text, "OK", n) == 0) ||
 	    (n == 6 && strncasecmp(text, "PERMIT", n) == 0))
-		return "would let the client relay past every later "
-		       "restriction; DUNNO is the neutral answer";
+		return "would let the client bypass every later restriction; "
+		       "DUNNO is the neutral answer";
 	for (i = 0; i < COUNT(verbs); i++) {
 		if (strlen(verbs[i].name) != n ||
 		    strncasecmp(verbs[i].name, text, n) != 0)

@@ -1,5 +1,5 @@
 /*
- * action - what Postfix is told: access(5) actions.
+ * action - the answers to Postfix: access(5) actions.
  *
  * Sources: access(5) of Postfix 3.7 and SMTPD_POLICY_README.
  */

@@ -40,7 +40,7 @@ config_free(struct config *cfg)
 	memset(cfg, 0, sizeof(*cfg));
 }
 
-int
+bool
 config_override(struct config *cfg, const char *arg, char *error, size_t size)
 {
 	char buf[CONFIG_LINE_MAX], *s = buf, *value;
@@ -51,7 +51,7 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	n = (size_t)snprintf(buf, sizeof(buf), "%s", arg);
 	if (n >= sizeof(buf)) {
 		snprintf(error, size, "-o: value is too long");
-		return -1;
+		return false;
 	}
 	if (n >= 2 && buf[0] == '{' && buf[n - 1] == '}') {
 		buf[n - 1] = '\0';
@@ -63,47 +63,48 @@ config_override(struct config *cfg, const char *arg, char *error, size_t size)
 	s = text_trim(s);
 	row = config_find(s);
 	if (value == NULL)
-		wrong = "`section.key=value' expected";
+		wrong = "expected `section.key=value'";
 	else if (row < 0)
 		wrong = config_unknown(s, "unknown option");
 	else if (config_options[row].type == CONFIG_SECRET)
-		wrong = "a secret has no place on a command line";
+		wrong = "secrets are not allowed on the command line";
 	else
 		wrong = config_value_assign(cfg, row, text_trim(value));
 	if (wrong == NULL && config_hidden(cfg, row))
-		wrong = "a password has no place on a command line";
+		wrong = "secrets are not allowed on the command line";
 	if (wrong == NULL)
-		return 0;
+		return true;
 	snprintf(error, size, "-o: %.100s: %s", s, wrong);
-	return -1;
+	return false;
 }
 
-int
+bool
 config_load(struct config *cfg, const char *file, char *error, size_t size)
 {
 	const char *name = file != NULL ? file : CONFIG_DEFAULT_FILE;
 	char *text, ignored[8] = "";
 	struct stat st;
 	size_t len;
-	int i, rc = 0;
+	bool good = true;
+	int i;
 
 	cfg->file = file;
 	text = file_slurp(name, CONFIG_FILE_MAX, &len, &st);
 	if (text == NULL && (file != NULL || errno != ENOENT)) {
 		snprintf(error, size, "%s: %s", name, strerror(errno));
-		rc = -1;
+		good = false;
 	} else if (text != NULL) {
 		cfg->file_mode = st.st_mode & 07777;
-		rc = config_parse(cfg, name, text, len, error, size);
+		good = config_parse(cfg, name, text, len, error, size);
 	}
 	free(text);
 	/* After an error too: an override may say where to log it. */
 	for (i = 0; i < cfg->override_count; i++)
-		if (config_override(cfg, cfg->overrides[i],
-			rc == 0 ? error : ignored,
-			rc == 0 ? size : sizeof(ignored)) != 0)
-			rc = -1;
-	return rc;
+		if (!config_override(cfg, cfg->overrides[i],
+			good ? error : ignored,
+			good ? size : sizeof(ignored)))
+			good = false;
+	return good;
 }
 
 const char *
@@ -190,7 +191,7 @@ config_warnings(const struct config *cfg,
 	int i;
 
 	if ((cfg->file_mode & S_IWOTH) != 0) {
-		snprintf(text, sizeof(text), "%s: everybody can write it",
+		snprintf(text, sizeof(text), "%s: world-writable",
 		    name);
 		fn(arg, text);
 	}
@@ -198,14 +199,14 @@ config_warnings(const struct config *cfg,
 		v = config_get(cfg, i);
 		text[0] = '\0';
 		if (config_hidden(cfg, i) && (cfg->file_mode & S_IROTH) != 0)
-			snprintf(text, sizeof(text), "%s:%d: %s.%s: "
-			    "everybody can read this secret (chmod o-rwx)",
+			snprintf(text, sizeof(text), "%s:%d: %s.%s: this "
+			    "secret is world-readable (chmod o-rwx)",
 			    name, cfg->line[i], config_options[i].section,
 			    config_options[i].key);
 		else if (config_options[i].type == CONFIG_URL &&
 		    strncasecmp(v, "http:", 5) == 0 && !url_is_loopback(v))
 			snprintf(text, sizeof(text),
-			    "%s.%s: the key travels unencrypted over http",
+			    "%s.%s: the API key is sent unencrypted over http",
 			    config_options[i].section, config_options[i].key);
 		if (text[0] != '\0')
 			fn(arg, text);

@@ -183,39 +183,39 @@ void config_free(struct config *cfg);
 
 /*
  * Reads a configuration text; name is the file's name in messages. Errors in
- * the section of a check are noted in cfg->errors, and reading goes on: 0.
- * After any other -1, with error set to "NAME:LINE: section.key: what is
- * wrong". text, which has a byte of room after it, is changed.
+ * the section of a check are noted in cfg->errors, and reading goes on.
+ * After any other error false, with error set to "NAME:LINE: section.key: what
+ * is wrong". Changes text, which has a byte of room after it.
  */
-int config_parse(struct config *cfg, const char *name, char *text, size_t len,
+bool config_parse(struct config *cfg, const char *name, char *text, size_t len,
     char *error, size_t size);
 
 /*
  * One override, "section.key=value" (braces around it are dropped, as Postfix
- * does). Secrets are refused: a command line is public. 0, or -1 with error
- * set.
+ * does). Secrets are refused: a command line is public. False with
+ * error set.
  */
-int config_override(
+bool config_override(
     struct config *cfg, const char *arg, char *error, size_t size);
 
 /*
  * Reads file, or the default place if file is NULL; there, a file that does
  * not exist means the defaults. Then the overrides collected in
- * cfg->overrides. 0, which also means errors in the sections of checks, as
- * config_parse() does; or -1 with error set.
+ * cfg->overrides. Errors in the sections of checks are noted, as by
+ * config_parse(); after any other error false, with error set.
  */
-int config_load(
+bool config_load(
     struct config *cfg, const char *file, char *error, size_t size);
 
 /*
- * The first error in any of these sections, names with blanks between them, or
+ * The first error in any of these sections, names separated by spaces, or
  * CONFIG_ANY; NULL if there is none. What depends on a section in error must
- * not act: its options may have a default that nobody wants.
+ * not act: its options may have unwanted defaults.
  */
 #define CONFIG_ANY "*"
 const char *config_error(const struct config *cfg, const char *sections);
 
-/* True if filter.checks has the check of this name. */
+/* True if filter.checks names this check. */
 bool config_makes(const struct config *cfg, const char *check);
 
 /*
@@ -234,8 +234,8 @@ bool config_hidden(const struct config *cfg, int row);
 int config_find(const char *name);
 
 /*
- * What is to be said of a name that is no option: what, and which one was
- * probably meant. A text that is valid until the next call.
+ * The message about a name that is not an option: what, and which one was
+ * probably meant. Valid until the next call.
  */
 const char *config_unknown(const char *name, const char *what);
 

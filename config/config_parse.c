@@ -63,7 +63,7 @@ section_begin(struct reader *r, char *line)
 	r->section = NULL;
 	snprintf(r->subject, sizeof(r->subject), "%.60s", line);
 	if (line[n - 1] != ']')
-		return "a section line ends in `]'";
+		return "a section line must end with `]'";
 	line[n - 1] = '\0';
 	name = text_trim(line + 1);
 	r->section = section_find(name, strlen(name));
@@ -96,10 +96,10 @@ assignment_parse(struct reader *r, char *line)
 
 	if (value == NULL) {
 		if (!section_meant(line))
-			return "`key = value' expected";
+			return "expected `key = value'";
 		r->section = NULL;
 		snprintf(r->subject, sizeof(r->subject), "%.60s", line);
-		return "a section line looks like `[name]'";
+		return "a section line must be `[name]'";
 	}
 	*value++ = '\0';
 	snprintf(r->subject, sizeof(r->subject), "%s%s%s",
@@ -111,7 +111,7 @@ assignment_parse(struct reader *r, char *line)
 	if (row < 0)
 		return config_unknown(r->subject, "unknown key");
 	if (cfg->line[row] != 0) {
-		snprintf(wrong, sizeof(wrong), "already set in line %d",
+		snprintf(wrong, sizeof(wrong), "already set on line %d",
 		    cfg->line[row]);
 		return wrong;
 	}
@@ -169,7 +169,7 @@ error_note(struct config *cfg, const char *section, const char *text)
 	return true;
 }
 
-int
+bool
 config_parse(struct config *cfg, const char *file, char *text, size_t len,
     char *error, size_t size)
 {
@@ -179,8 +179,9 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 
 	if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 ||
 			    memcmp(text, "\xfe\xff", 2) == 0)) {
-		snprintf(error, size, "%s: is in UTF-16, not in UTF-8", file);
-		return -1;
+		snprintf(error, size, "%s: is encoded in UTF-16, not UTF-8",
+		    file);
+		return false;
 	}
 	for (; line < end; line = newline + 1) {
 		newline = memchr(line, '\n', (size_t)(end - line));
@@ -192,7 +193,7 @@ config_parse(struct config *cfg, const char *file, char *text, size_t len,
 		snprintf(error, size, "%s:%d: %s%s%s", file, r.number,
 		    r.subject, *r.subject != '\0' ? ": " : "", wrong);
 		if (!error_note(cfg, r.section, error))
-			return -1;
+			return false;
 	}
-	return 0;
+	return true;
 }

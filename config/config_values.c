@@ -25,8 +25,7 @@ field(struct config *cfg, const struct config_option *o)
 }
 
 #define PLACEHOLDER                                                            \
-	"YOUR_KEY stands for the key that you were given: write that in its "  \
-	"place"
+	"replace YOUR_KEY with the key that you were given"
 
 /* As it is in our documentation, or half changed. */
 static bool
@@ -71,7 +70,7 @@ words_check(const char *allowed, const char *v)
 		if (strstr(known, padded) == NULL)
 			return word_unknown(allowed, word);
 		if (strstr(seen, padded) != NULL)
-			return "a word is there twice";
+			return "duplicate word";
 		strncat(seen, padded + 1, sizeof(seen) - strlen(seen) - 1);
 		v += n;
 	}
@@ -87,7 +86,7 @@ url_check(const char *v, const char *schemes)
 
 	for (s = v; *s != '\0'; s++)
 		if (*s <= 0x20 || *s >= 0x7f || strchr("\"'<>\\^`{|}", *s))
-			return "a URL cannot have this character";
+			return "character not allowed in a URL";
 	if (host == NULL || host - v > 10)
 		return "not a URL";
 	if (strlen(v) > URL_MAX)
@@ -99,7 +98,7 @@ url_check(const char *v, const char *schemes)
 	if (*host == '\0' || *host == '/' || *host == ':')
 		return "the URL has no host";
 	if (strpbrk(host, "?#") != NULL)
-		return "a query or fragment has no place here";
+		return "a query or fragment is not allowed here";
 	return NULL;
 }
 
@@ -188,7 +187,7 @@ store_check(const char *const *schemes, const char *v)
 		    memcmp(schemes[i], v, n) == 0)
 			break;
 	if (schemes[i] == NULL)
-		return "there is no such kind of store";
+		return "unknown kind of store";
 	if (i > 0) /* a server */
 		return store_url_parse(v, &u);
 	return v[n + 1] == '/' ? NULL :
@@ -262,12 +261,12 @@ text_check(const struct config_option *o, const char *v)
 			return PLACEHOLDER;
 		if (o->max > 0 && (strlen(v) > (size_t)o->max ||
 			strpbrk(v, "_.~+/=") != NULL))
-			return "this key is a label of a DNS name: letters, "
-			       "digits and -, at most 63";
+			return "this key becomes a label of a DNS name: "
+			       "letters, digits and -, at most 63";
 		return v[strspn(v, "abcdefghijklmnopqrstuvwxyz"
 				   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				   "0123456789-_.~+/=")] == '\0' ?
-		    NULL : "a key has letters and digits only";
+		    NULL : "a key contains only letters and digits";
 	default:
 		return NULL;
 	}

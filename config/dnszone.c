@@ -92,7 +92,7 @@ codes_parse(const char *s, const char *end, struct dnszone *z)
 {
 	for (;; s++) {
 		if (z->code_count == DNSZONE_CODES_MAX)
-			return "too many codes of a zone";
+			return "too many codes for a zone";
 		s = code_parse(s, &z->code[z->code_count]);
 		if (s == NULL || s > end || (s < end && *s != ','))
 			return "a code looks like 127.0.0.4 or 127.0.0.[2..9]";
@@ -139,7 +139,7 @@ name_parse(const char *s, const char *end, const char *apikey,
 			else
 				text_addf(&name, "%s.", apikey);
 		} else if (!label_good(s, n))
-			return "a zone is no DNS name";
+			return "a zone is not a DNS name";
 		else {
 			text_addf(&name, "%.*s.", (int)n, s);
 			text_addf(&shown, "%.*s.", n < KEY_LENGTH ? (int)n : 3,
@@ -171,7 +171,7 @@ dnszone_parse(const char *text, const char *apikey, struct dnszone *zones,
 		end = s + strcspn(s, " \t");
 		equals = memchr(s, '=', (size_t)(end - s));
 		if (equals == NULL)
-			return "zone=code expected";
+			return "expected zone=code";
 		z.code_count = 0;
 		wrong = name_parse(s, equals, apikey, &z, &left_out);
 		if (wrong == NULL)

@@ -25,7 +25,7 @@ struct dnszone_code {
 };
 
 struct dnszone {
-	char name[DNSZONE_NAME_MAX];  /* with its key: never to be shown */
+	char name[DNSZONE_NAME_MAX];  /* with its key: never shown */
 	char shown[DNSZONE_NAME_MAX]; /* without */
 	struct dnszone_code code[DNSZONE_CODES_MAX];
 	int code_count;
@@ -35,9 +35,8 @@ struct dnszone {
  * Reads `zone=code[,code] ...'. $apikey in a zone stands for the key; without
  * one (NULL or not fit for a DNS name) such a zone is left out. An octet of a
  * code is a number, or as in Postfix's postscreen_dnsbl_sites a set of numbers
- * and ranges, [2;4..8]. zones (may be NULL)
- * has room for DNSZONE_MAX. NULL, or what is wrong,
- * a constant text.
+ * and ranges, [2;4..8]. zones (may be NULL) has room for DNSZONE_MAX. NULL, or
+ * what is wrong, a constant text.
  */
 const char *dnszone_parse(const char *text, const char *apikey,
     struct dnszone *zones, int *count);
@@ -54,7 +53,7 @@ bool dnszone_address(const struct dnszone *z, const struct address *a,
 bool dnszone_recipient(const struct dnszone *z, const char *recipient,
     char *out, size_t size);
 
-/* Whom a list names in any case, or in none (RFC 5782, 5). */
+/* Test points: what a list always names, or never (RFC 5782, 5). */
 enum dnszone_point {
 	DNSZONE_NEVER_IPV4,
 	DNSZONE_NEVER_IPV6,

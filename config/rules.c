@@ -59,7 +59,7 @@ rule_unknown(const char *word)
 	suggest_init(&s, word);
 	for (i = 0; i < MAILLOG_RULES; i++)
 		suggest_try(&s, names[i]);
-	return suggest_say(&s, "no such rule", wrong, sizeof(wrong));
+	return suggest_say(&s, "unknown rule", wrong, sizeof(wrong));
 }
 
 const char *
@@ -75,17 +75,17 @@ rules_parse(const char *text, struct rules *r)
 	     text += n, text += strspn(text, " \t,")) {
 		n = strcspn(text, " \t,");
 		if (n >= sizeof(word))
-			return "rule=N/PERIOD expected";
+			return "expected rule=N/PERIOD";
 		snprintf(word, sizeof(word), "%.*s", (int)n, text);
 		equals = strchr(word, '=');
 		if (equals == NULL)
-			return "rule=N/PERIOD expected";
+			return "expected rule=N/PERIOD";
 		*equals++ = '\0';
 		rule = maillog_rule_find(word);
 		if (rule < 0)
 			return rule_unknown(word);
 		if (r->rule[rule].hits != 0)
-			return "a rule is there twice";
+			return "duplicate rule";
 		if (!text_rate(equals, &limit, &period) || limit < 1 ||
 		    period > RULES_PERIOD_MAX)
 			return "must be rule=N/PERIOD, as in "

@@ -1,6 +1,6 @@
 /*
  * rules - the kinds of offence that the mail log shows, and how many of each
- * it takes.
+ * are tolerated.
  */
 #ifndef RULES_H
 #define RULES_H

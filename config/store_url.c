@@ -80,7 +80,7 @@ host_parse(const char *s, size_t n, struct store_url *u)
 		if (close == NULL)
 			return "`[' without `]' in the URL";
 		if (close + 1 < end && close[1] != ':')
-			return "the URL's address is not followed by a port";
+			return "only a port may follow the address in the URL";
 		colon = close + 1 < end ? close + 1 : NULL;
 		s++;
 		n = (size_t)(close - s);
@@ -123,7 +123,7 @@ parameters_parse(const char *s, struct store_url *u)
 			return "a parameter in the URL is too long or badly "
 			       "encoded";
 		if (store_url_parameter(u, p->name) != NULL)
-			return "a parameter is in the URL twice";
+			return "duplicate parameter in the URL";
 		if (strcmp(p->name, "password") == 0)
 			snprintf(u->password, sizeof(u->password), "%s",
 			    p->value);
@@ -152,7 +152,7 @@ store_url_parse(const char *url, struct store_url *u)
 	memset(u, 0, sizeof(*u));
 	for (s = url; *s != '\0'; s++)
 		if (*s <= 0x20 || *s >= 0x7f)
-			return "a URL cannot have this character";
+			return "character not allowed in a URL";
 	if (strlen(url) > STORE_URL_MAX)
 		return "the URL is too long";
 	if (rest == NULL || (size_t)(rest - url) >= sizeof(u->scheme) ||
@@ -177,8 +177,8 @@ store_url_parse(const char *url, struct store_url *u)
 			return "the name in the URL is too long or badly "
 			       "encoded";
 		if (memchr(rest, '@', n) != NULL)
-			return "`/', `?' and `@' in a password are written "
-			       "%2F, %3F and %40";
+			return "in a password, write `/', `?' and `@' as %2F, "
+			       "%3F and %40";
 		rest += n;
 	}
 	if (wrong == NULL && *rest == '?')

@@ -3,7 +3,7 @@
  *
  * SCHEME://[USER[:PASSWORD]@][HOST[:PORT]][/NAME][?PARAMETER=VALUE[&...]]
  * Everything but the scheme may be percent-encoded, and must be where a
- * character would be taken for a separator. An IPv6 address is in brackets.
+ * character would otherwise be a separator. An IPv6 address is in brackets.
  */
 #ifndef STORE_URL_H
 #define STORE_URL_H
@@ -45,7 +45,7 @@ const char *store_url_parameter(const struct store_url *u, const char *name);
 bool store_url_password(struct store_url *u, const struct config *cfg,
     char *error, size_t size);
 
-/* Does it have a password in it? Then nobody is to see it. */
+/* Does it contain a password? Then it must not be shown. */
 bool store_url_secret(const char *url);
 
 /* A URL without its password. */

@@ -59,7 +59,7 @@ static const struct command {
 	    "what the filter would answer, and why" },
 	{ "fetch", abictl_fetch,
 	    { OPTION_JSON, OPTION_LOCK_FD, OPTION_NO_LOCK }, "reputation", NULL,
-	    "fetch [--json] IP", "look an address up now and fill the cache" },
+	    "fetch [--json] IP", "look up an address now and fill the cache" },
 	{ "cache", abictl_cache, { OPTION_JSON, OPTION_LIMIT }, "reputation",
 	    "show",
 	    "cache show [IP] | drop IP | clean | prefetch [--limit N]",
@@ -67,7 +67,7 @@ static const struct command {
 	{ "config", abictl_config, { OPTION_JSON, OPTION_CHANGED }, CONFIG_ANY,
 	    NULL,
 	    "config [-n] [--json] [section.key ...]",
-	    "the configuration in force; checks it" },
+	    "check the configuration and print what is in force" },
 	{ "accounts", abictl_accounts, { OPTION_JSON }, "accounts store", NULL,
 	    "accounts list [--json] | show [--json] USER | add USER [NOTE] | "
 	    "release USER",
@@ -80,13 +80,13 @@ static const struct command {
 	    "blacklist store whitelist", NULL,
 	    "scan [--follow | --dry-run] [--json] [FILE ... | - | journal | "
 	    "journal:PATH]",
-	    "count the offences in the mail log" },
+	    "count offences in the mail log" },
 	{ "blacklist", abictl_blacklist,
 	    { OPTION_JSON, OPTION_ALL, OPTION_BAN },
 	    "blacklist store whitelist", NULL,
 	    "blacklist list [--json] | show [--json] IP | add [--ban TIME] IP "
 	    "[NOTE] | remove IP | remove --all | export | unmap [MAP]",
-	    "the offenders" },
+	    "the list of offenders" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
 	    "store", NULL,
@@ -95,9 +95,9 @@ static const struct command {
 	    "where users have logged in from" },
 	{ "store", abictl_store, { OPTION_JSON }, "store geocount", "status",
 	    "store status [--json] | purge | copy [--json] FROM TO",
-	    "what is remembered" },
+	    "the database of logins, accounts and offenders" },
 	{ "selftest", abictl_selftest, { OPTION_JSON }, "", NULL,
-	    "selftest [--json]", "is everything in place?" },
+	    "selftest [--json]", "check that everything is in place" },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -253,8 +253,8 @@ arguments_parse(struct abictl *ctl, int argc, char **argv, const char **file,
 			return EX_OK;
 		}
 		if (c == '?')
-			return abictl_fail(EX_USAGE, "see abictl --help; "
-			    "`--' goes before arguments that begin with `-'");
+			return abictl_fail(EX_USAGE, "see abictl --help; put "
+			    "`--' before arguments that begin with `-'");
 		if (c == 'c')
 			*file = optarg;
 		else if (c == 'o') {
@@ -301,7 +301,7 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	char error[CONFIG_ERROR_MAX];
 	int status, i;
 
-	if (config_load(&ctl->cfg, file, error, sizeof(error)) != 0) {
+	if (!config_load(&ctl->cfg, file, error, sizeof(error))) {
 		for (i = 0; i < ctl->cfg.error_count; i++)
 			abictl_fail(0, "%s", ctl->cfg.errors[i].text);
 		return abictl_fail(EX_CONFIG, "%s", error);
@@ -319,7 +319,7 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	if (process_take_identity(
 		config_certain(&ctl->cfg, "reputation.cache_dir"),
 		config_certain(&ctl->cfg, "store.url"), log_fd()) != 0)
-		return abictl_fail(EX_OSERR, "cannot give up root: %s",
+		return abictl_fail(EX_OSERR, "cannot drop root privileges: %s",
 		    strerror(errno));
 	if (c->run == abictl_selftest)
 		selftest_user_take();
@@ -350,7 +350,7 @@ main(int argc, char **argv)
 	for (i = 0; i < given_count; i++)
 		if (!command_takes(command, given[i]))
 			return abictl_fail(EX_USAGE,
-			    "an option does not go with this command: %s",
+			    "an option is not valid for this command: %s",
 			    command->usage);
 	status = prepare(&ctl, command, file, argc - optind, argv + optind);
 	if (status != EX_OK)

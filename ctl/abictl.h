@@ -26,7 +26,7 @@ struct abictl {
 	bool follow;  /* --follow */
 	bool dry_run; /* --dry-run */
 	bool all;     /* --all */
-	long ban;     /* --ban, seconds, 0 = for ever */
+	long ban;     /* --ban, seconds, 0 = forever */
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
@@ -68,17 +68,17 @@ int abictl_fail(int status, const char *fmt, ...)
 
 /*
  * Says on standard output what was done, but to a person only: when that is a
- * terminal, and without --json. cron(8) mails whatever is said.
+ * terminal, and without --json. cron(8) mails whatever is printed.
  */
 void abictl_say(const struct abictl *ctl, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Is there somebody whom abictl_say() would tell? */
+/* Would abictl_say() print anything? */
 bool abictl_talks(const struct abictl *ctl);
 
 /*
- * Warns when nobody is stopped by what was put on the list of a check, and
- * says why. action: the check's.
+ * Warns if what was put on the list of a check blocks nobody, and says why.
+ * action: the check's.
  */
 void abictl_warn_idle(const struct config *cfg, const char *check,
     const char *action);

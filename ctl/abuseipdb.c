@@ -55,7 +55,7 @@ abuseipdb_token(const struct config *cfg, char *token, char *reason,
 	line = line != NULL ? text_trim(line) : text;
 	if (*line == '\0' || strlen(line) >= ABUSEIPDB_TOKEN_MAX ||
 	    strpbrk(line, " \t\r") != NULL)
-		snprintf(reason, size, "%.100s: holds no key", path);
+		snprintf(reason, size, "%.100s: contains no key", path);
 	else {
 		memcpy(token, line, strlen(line) + 1);
 		rc = 0;

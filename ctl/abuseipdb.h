@@ -2,7 +2,7 @@
  * abuseipdb - the client of the AbuseIPDB API, version 2.
  *
  * Source: docs.abuseipdb.com. In abictl only: the filter links neither libcurl
- * nor cJSON. Everything that the server answers is taken for hostile.
+ * nor cJSON. Everything that the server sends is treated as hostile.
  */
 #ifndef ABUSEIPDB_H
 #define ABUSEIPDB_H
@@ -23,10 +23,10 @@
 struct abuseipdb_answer {
 	bool ok;
 	bool only_this; /* the failure concerns this address, not the API */
-	bool budget;    /* it is that no calls are left */
-	time_t backoff_until; /* of a failure: nobody asks before */
-	long remaining;    /* X-RateLimit-Remaining, -1 = not told */
-	time_t reset;      /* X-RateLimit-Reset, 0 = not told */
+	bool budget;    /* no calls are left */
+	time_t backoff_until; /* after a failure: no calls before then */
+	long remaining;    /* X-RateLimit-Remaining, -1 = not given */
+	time_t reset;      /* X-RateLimit-Reset, 0 = not given */
 	char reason[ABUSEIPDB_REASON_MAX]; /* of a failure, for people */
 };
 

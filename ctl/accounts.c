@@ -89,7 +89,7 @@ list(struct abictl *ctl, struct store *s)
 	if (ctl->json)
 		return abictl_json(l.json);
 	if (l.count == 0)
-		puts("no account is on the list");
+		puts("no accounts are listed");
 	return EX_OK;
 }
 
@@ -117,7 +117,7 @@ show(struct abictl *ctl, struct store *s, const char *user)
 	printf("%-12s %s\n", "user", a.user);
 	printf("%-12s %s\n", "listed", accounts_listed(&ctl->cfg, &a, now) ?
 		"yes" : a.released != 0 ? "no, released" :
-					  "no, accounts.ttl is over");
+					  "no, expired (accounts.ttl)");
 	text_time(when, sizeof(when), a.since);
 	printf("%-12s %s\n", "since", when);
 	if (a.released != 0) {
@@ -128,7 +128,7 @@ show(struct abictl *ctl, struct store *s, const char *user)
 	printf("%-12s %s\n", "address", a.address[0] != '\0' ? a.address : "-");
 	printf("%-12s %s\n", "reason", a.reason);
 	printf("%-12s %s\n", "command",
-	    a.command_ran ? "was started" : "was not started");
+	    a.command_ran ? "started" : "not started");
 	return EX_OK;
 }
 
@@ -146,7 +146,7 @@ add(struct abictl *ctl, struct store *s, const char *user, const char *note)
 		abictl_say(ctl, "added %s", user);
 		break;
 	case STORE_FOUND:
-		abictl_fail(0, "%s: was on the list already", user);
+		abictl_fail(0, "%s: already on the list", user);
 		break;
 	default:
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);

@@ -69,7 +69,7 @@ static void
 left_text(const struct store_offender *o, time_t now, char *out, size_t size)
 {
 	if (o->expires == 0)
-		snprintf(out, size, "for ever");
+		snprintf(out, size, "forever");
 	else
 		text_age(out, size, (long)(o->expires - now));
 }
@@ -161,7 +161,7 @@ block_parse(const struct config *cfg, const char *text, bool adds,
 	if (strchr(text, '/') == NULL)
 		b->bits = bits;
 	else if (adds && b->bits != bits)
-		return abictl_fail(EX_DATAERR, "%s: blocks of this list have "
+		return abictl_fail(EX_DATAERR, "%s: blocks on this list are "
 		    "/%d (blacklist.ipv4_prefix, ipv6_prefix)", text, bits);
 	address_mask(&b->base, b->bits);
 	address_block_text(b, out, size);
@@ -196,14 +196,15 @@ show_offender(void *arg, const struct store_row *row)
 		return true;
 	}
 	printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %ld\n%-10s %ld\n", "block",
-	    o->block, "listed", is_listed(o, d->now) ? "yes" : "no, its ban "
-	    "is over", "rule", o->rule, "hits", o->hits, "times", o->times);
+	    o->block, "listed", is_listed(o, d->now) ? "yes" :
+	    "no, its ban has expired", "rule", o->rule, "hits", o->hits,
+	    "times", o->times);
 	time_print("since", o->since);
 	time_print("last", o->last);
 	if (o->expires != 0)
 		time_print("until", o->expires);
 	else
-		printf("%-10s for ever\n", "until");
+		printf("%-10s forever\n", "until");
 	if (o->note[0] != '\0')
 		printf("%-10s %s\n", "note", o->note);
 	return true;
@@ -379,7 +380,7 @@ unmap(struct abictl *ctl)
 		return abictl_fail(EX_DATAERR, "%s", error);
 	if (mapper_remove(&ctl->cfg, error, sizeof(error)) != 0)
 		return abictl_fail(EX_CANTCREAT, "%s", error);
-	abictl_say(ctl, "our block is out of %s", ctl->cfg.blacklist.map);
+	abictl_say(ctl, "removed our lines from %s", ctl->cfg.blacklist.map);
 	return EX_OK;
 }
 

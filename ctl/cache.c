@@ -103,7 +103,7 @@ score_table(const char *address, enum cache_result state,
 			score_row(line, (size_t)(value - line), value + 1);
 		}
 	} else if (s->address[0] != '\0')
-		printf("%-10s %s has score %d, which acts on it alone\n",
+		printf("%-10s %s has score %d, which counts for it alone\n",
 		    "neighbour", s->address, s->score);
 	if (resting[0] != '\0')
 		score_row("resting", 7, resting);
@@ -207,8 +207,8 @@ clean(struct abictl *ctl, struct statedir *d)
 		return abictl_fail(EX_IOERR, "%s: %s", d->path,
 		    strerror(errno));
 	if (done.failed > 0)
-		return abictl_fail(EX_IOERR, "%s: %ld files could not be "
-		    "removed", d->path, done.failed);
+		return abictl_fail(EX_IOERR, "%s: cannot remove %ld files",
+		    d->path, done.failed);
 	if (ctl->json)
 		printf("{\"kept\":%ld,\"removed\":%ld}\n", done.kept,
 		    done.removed);
@@ -272,15 +272,16 @@ prefetch(struct abictl *ctl, struct statedir *d)
 	time_t now = time(NULL);
 
 	if (ctl->cfg.reputation.min_reporters > 0)
-		return abictl_fail(EX_CONFIG, "the list does not tell how many "
-		    "reported an address: no prefetch with "
+		return abictl_fail(EX_CONFIG, "the list does not say how many "
+		    "users reported an address: cannot prefetch with "
 		    "reputation.min_reporters");
 	if (abuseipdb_token(&ctl->cfg, token, reason, sizeof(reason)) != 0)
 		return abictl_fail(EX_CONFIG, "%s", reason);
 	if (backoff_until(d, BACKOFF_API, now, reason, sizeof(reason)) != 0 ||
 	    backoff_until(d, BACKOFF_PREFETCH, now, reason, sizeof(reason)) !=
 		0)
-		return abictl_fail(EX_TEMPFAIL, "API rests: %s", reason);
+		return abictl_fail(EX_TEMPFAIL, "no API calls for now: %s",
+		    reason);
 	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
 	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
 	if (!answer.ok) {

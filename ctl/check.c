@@ -100,7 +100,7 @@ print_table(const struct policy *p, const struct policy_answer *answer)
 	else if (answer->decided == NULL && answer->failed)
 		printf("  (filter.on_error)");
 	else if (answer->decided == NULL)
-		printf("  (nobody objects)");
+		printf("  (no check objects)");
 	else
 		printf("  (by %s%s)", answer->decided->check->name,
 		    answer->softened ? ", softened" : "");
@@ -140,8 +140,7 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 	for (i = 0; i < argc; i++)
 		if (!argument_apply(&req, argv[i]))
 			return abictl_fail(EX_DATAERR, "%s: neither an address "
-			    "nor name=value with an attribute of Postfix's "
-			    "policy protocol", argv[i]);
+			    "nor name=value with a policy attribute", argv[i]);
 	req.passive = !ctl->live;
 	policy_init(&policy, &ctl->cfg);
 	request_start(&req, ctl->cfg.filter.deadline);

@@ -55,7 +55,7 @@ line_log(struct run *r)
 	if (r->lines++ < OUTPUT_LINES)
 		log_info("command:%s %s: %s", r->user, r->path, r->line);
 	else if (r->lines == OUTPUT_LINES + 1)
-		log_warning("command:%s %s: says more, which is not logged",
+		log_warning("command:%s %s: further output is not logged",
 		    r->user, r->path);
 }
 
@@ -173,9 +173,8 @@ tell(const struct run *r, bool in_time, bool ended)
 	text_age(limit, sizeof(limit), r->seconds);
 	if (!in_time)
 		log_warning("command:%s %s: %s after %s "
-		    "(accounts.command_timeout)", r->user, r->path, ended ?
-		    "what was left of its process group was killed" :
-		    "killed", limit);
+		    "(accounts.command_timeout)", r->user, r->path,
+		    ended ? "remaining processes killed" : "killed", limit);
 	if (!in_time && !ended)
 		return EX_TEMPFAIL;
 	if (WIFSIGNALED(status))
@@ -198,7 +197,7 @@ run(struct run *r, char **environment)
 	bool in_time, ended;
 
 	if (rc != 0) {
-		log_warning("command:%s %s: cannot be started: %s", r->user,
+		log_warning("command:%s %s: cannot start: %s", r->user,
 		    r->path, strerror(rc));
 		return abictl_fail(EX_UNAVAILABLE, "%s: %s", r->path,
 		    strerror(rc));

@@ -68,10 +68,10 @@ rest_tell(struct lookup *l, const char *what, time_t until, const char *reason)
 	backoff_set(&l->dir, what, now, until, reason);
 	rest_print(l, what, until, reason);
 	if (strncmp(what, BACKOFF_IP, strlen(BACKOFF_IP)) == 0)
-		log_warning("AbuseIPDB, asked for %s: %s; this address alone "
-		    "is not asked about for %s", l->text, reason, left);
+		log_warning("AbuseIPDB lookup of %s: %s; no lookups of this "
+		    "address for %s", l->text, reason, left);
 	else
-		log_warning("AbuseIPDB, asked for %s: %s; resting for %s",
+		log_warning("AbuseIPDB lookup of %s: %s; no calls for %s",
 		    l->text, reason, left);
 	return abictl_fail(EX_UNAVAILABLE, "%s: %s", l->text, reason);
 }
@@ -116,13 +116,13 @@ score_keep(struct lookup *l, const struct cache_score *s)
 	/* It would be a miss each time, and cost a call each time. */
 	if (policy.min_reporters > 0 && s->reporters < 0)
 		return rest_this(l, now + 3600,
-		    "the answer does not tell numDistinctUsers");
+		    "the answer lacks numDistinctUsers");
 	if (statedir_usable(&l->dir) &&
 	    cache_keep(&l->dir, &l->address, &policy, s) != 0) {
 		log_error("%s/%s: %s", l->dir.path, l->text, strerror(errno));
 		snprintf(what, sizeof(what), BACKOFF_IP "%s", l->text);
 		backoff_set(&l->dir, what, now, now + 300,
-		    "its score cannot be written to the cache");
+		    "cannot write its score to the cache");
 	}
 	return score_print(l, s);
 }
@@ -177,7 +177,7 @@ ask(struct lookup *l)
 	switch (budget_take(&l->dir, l->cfg->reputation.daily_limit,
 	    &l->address, now, l->cfg->reputation.timeout * 1000, &b)) {
 	case BUDGET_ERROR:
-		snprintf(reason, sizeof(reason), "calls cannot be counted: %s",
+		snprintf(reason, sizeof(reason), "cannot count API calls: %s",
 		    strerror(errno));
 		return rest_tell(l, BACKOFF_API, now + FETCH_REST_API, reason);
 	case BUDGET_REFUSED: /* the last one was taken just now */
@@ -224,7 +224,7 @@ abictl_fetch(struct abictl *ctl, int argc, char **argv)
 		return abictl_fail(EX_DATAERR, "%s: not an address", argv[0]);
 	if (!address_public(&l.address))
 		return abictl_fail(EX_DATAERR,
-		    "%s: not a global address, so it is never sent", argv[0]);
+		    "%s: not a global address: never looked up", argv[0]);
 	statedir_init(&l.dir, ctl->cfg.reputation.cache_dir);
 	address_text(&l.address, l.text, sizeof(l.text));
 	/* Last resort, should a library hang: the filter writes the marker. */
@@ -232,7 +232,7 @@ abictl_fetch(struct abictl *ctl, int argc, char **argv)
 	if (lock_take(&l, ctl) == -2)
 		return abictl_fail(EX_TEMPFAIL, "%s/" STATEDIR_LOCK ": %s",
 		    l.dir.path, errno == EAGAIN ?
-		    "another process is asking" : strerror(errno));
+		    "another process is already asking" : strerror(errno));
 	status = known_already(&l);
 	if (status < 0)
 		status = ask(&l);

@@ -85,7 +85,7 @@ void
 abictl_warn_idle(const struct config *cfg, const char *check,
     const char *action)
 {
-	const char *idle = "warning: nobody is stopped by this:";
+	const char *idle = "warning: this blocks nobody:";
 
 	if (cfg->filter.dry_run)
 		abictl_fail(0, "%s filter.dry_run is on", idle);

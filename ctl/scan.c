@@ -82,9 +82,9 @@ round_tell(struct scan_run *r, const struct publish_result *p, int64_t began)
 	    (unsigned long long)c->lines, (unsigned long long)c->offences,
 	    (unsigned long long)c->hits, p->listed);
 	if (p->snapshot_new)
-		text_add(&t, ", snapshot made anew");
+		text_add(&t, ", snapshot rebuilt");
 	if (p->map_new)
-		text_add(&t, ", map made anew");
+		text_add(&t, ", map rebuilt");
 	text_addf(&t, "; %lld ms", (long long)(clock_ms() - began));
 	/* What says nothing new stays out of the log that is read here. */
 	if (c->offences > 0 || p->snapshot_new || p->map_new)
@@ -211,8 +211,8 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	if (ctl->dry_run && ctl->follow)
 		return EX_USAGE;
 	if (!scan_sources_find(&r, argc, argv))
-		return abictl_fail(EX_USAGE, "more than %d logs, or a path of "
-		    "over %d bytes", SCAN_LOGS_MAX, SCAN_LOG_MAX - 1);
+		return abictl_fail(EX_USAGE, "more than %d logs, or a path "
+		    "longer than %d bytes", SCAN_LOGS_MAX, SCAN_LOG_MAX - 1);
 	if (r.count == 0)
 		return abictl_fail(EX_NOINPUT, "no log to read");
 	scan_init(&r.scan, &ctl->cfg);

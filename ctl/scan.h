@@ -27,7 +27,7 @@ struct scan_run {
 	struct store *store;
 	struct scan_source sources[SCAN_LOGS_MAX];
 	size_t count;
-	bool named;   /* the sources were, in the arguments */
+	bool named;   /* the sources, in the arguments */
 	bool missing; /* a file that was named is not there */
 	int status;
 };
@@ -35,7 +35,7 @@ struct scan_run {
 /* A signal has come: no further line is read. */
 extern volatile sig_atomic_t scan_stopped;
 
-/* Opens it where it was left. False: told. */
+/* Opens it where the last scan stopped. False: reported. */
 bool scan_source_open(struct scan_run *r, struct scan_source *s);
 
 /*
@@ -52,8 +52,8 @@ bool scan_source_look(struct scan_run *r, struct scan_source *s);
 time_t scan_source_time(const struct scan_source *s);
 
 /*
- * A log whose lines are not understood looks like a quiet one: that is told,
- * in the log once an hour.
+ * A log whose lines are not understood looks like a quiet one: that is
+ * reported, in the log once an hour.
  */
 void scan_source_judge(struct scan_run *r, const struct scan_source *s);
 
@@ -62,7 +62,7 @@ void scan_sources_close(struct scan_run *r);
 /* From the arguments, or else from the configuration. False: too many. */
 bool scan_sources_find(struct scan_run *r, int argc, char **argv);
 
-/* Something went wrong: tells and remembers the status. */
+/* Reports an error and remembers the status. */
 bool scan_failed(struct scan_run *r, int status, const char *what);
 
 /* Who would be listed, and why: a table with lines of the log, or JSON. */

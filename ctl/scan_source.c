@@ -238,8 +238,8 @@ scan_source_judge(struct scan_run *r, const struct scan_source *s)
 	if (!maillog_strange(m) || (!r->ctl->dry_run && m->odd < ODD_MIN))
 		return;
 	text_printable(line, sizeof(line), m->odd_line);
-	snprintf(text, sizeof(text), "%.150s: %llu of %llu lines are in no "
-	    "form that is known, as: %s", s->what, (unsigned long long)m->odd,
+	snprintf(text, sizeof(text), "%.150s: %llu of %llu lines have an "
+	    "unknown format, such as: %s", s->what, (unsigned long long)m->odd,
 	    (unsigned long long)m->lines, line);
 	if (!r->ctl->dry_run) {
 		backoff_name(DUE_TOLD, s->name, what, sizeof(what));

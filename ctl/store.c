@@ -120,15 +120,15 @@ end_find(const struct abictl *ctl, const char *text, struct end *e)
 	if (strchr(text, ':') == NULL || text[0] == '/' || text[0] == '.') {
 		config_init(&e->own);
 		e->cfg = &e->own;
-		if (config_load(&e->own, text, error, sizeof(error)) != 0)
+		if (!config_load(&e->own, text, error, sizeof(error)))
 			return abictl_fail(EX_CONFIG, "%s", error);
 		if (config_error(&e->own, "store geocount") != NULL)
 			return abictl_fail(EX_CONFIG, "%s",
 			    config_error(&e->own, "store geocount"));
 		e->url = e->own.store.url;
 	} else if (store_url_secret(text))
-		return abictl_fail(EX_DATAERR, "a password has no place on a "
-		    "command line: name a configuration file instead");
+		return abictl_fail(EX_DATAERR, "passwords are not allowed on "
+		    "the command line: name a configuration file instead");
 	return EX_OK;
 }
 

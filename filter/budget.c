@@ -160,7 +160,7 @@ counters_refuse(const struct counter *c, int n, bool paced, time_t now,
 	text_age(left, sizeof(left), (long)(b->until - now));
 	if (b->until > now)
 		text_addf(&t, "half of today's API budget is used up, next "
-		    "call in %s", left);
+		    "call allowed in %s", left);
 	return b->until > now;
 }
 
@@ -190,7 +190,7 @@ counter_raise(struct statedir *d, struct counter *c, long used, time_t now,
 		used_up_add(news, c);
 	else if (c->network[0] == '\0' && before < half && used >= half)
 		text_add(news, "half of today's API budget is used up; the "
-		    "other calls are spread over the rest of the day");
+		    "remaining calls are spread over the rest of the day");
 	return 0;
 }
 

@@ -1,12 +1,12 @@
 /*
- * budget - how many calls of the API may be made today, and for whom.
+ * budget - how many API calls may be made today, and for which clients.
  *
  * Files in the cache directory count the calls of a day (UTC): ".budget" all of
  * them, ".budget-BASE-BITS" those for clients in one network, of which none
- * gets more than a share: whoever has many addresses could spend the day's
- * calls of all others. They hold "DAY COUNT", DAY since the epoch, and only a
- * call that is made leaves one. When half of the day's calls are gone, the
- * others come one by one, evenly over what is left of the day.
+ * gets more than a share: a client with many addresses could otherwise spend
+ * everybody's calls of the day. They hold "DAY COUNT", DAY since the epoch, and
+ * only a call that is made leaves one. When half of the day's calls are used
+ * up, the others are spread evenly over the rest of the day.
  */
 #ifndef BUDGET_H
 #define BUDGET_H
@@ -33,8 +33,8 @@ struct budget_answer {
 
 /*
  * Would a call for this address be refused now? Counts nothing. limit: calls
- * of the day, 0 = no limit; then only networks have one. a NULL: whoever asks,
- * whatever for.
+ * per day, 0 = no limit; then only networks have one. a NULL: a call for any
+ * address.
  */
 bool budget_refused(struct statedir *d, long limit, const struct address *a,
     time_t now, struct budget_answer *b);
@@ -50,8 +50,8 @@ enum budget_result budget_take(struct statedir *d, long limit,
     struct budget_answer *b);
 
 /*
- * The API says that so many calls remain (X-RateLimit-Remaining): fewer than
- * we think when others use the same key, whose calls are then counted too.
+ * The API says how many calls remain (X-RateLimit-Remaining): fewer than we
+ * think if others use the same key; then their calls are counted too.
  */
 void budget_remaining(struct statedir *d, long limit, long remaining,
     time_t now, struct budget_answer *b);
@@ -59,7 +59,7 @@ void budget_remaining(struct statedir *d, long limit, long remaining,
 /* How many calls were counted today. */
 long budget_used(struct statedir *d, time_t now);
 
-/* The next 00:00 UTC: when the API's day and ours begin anew. */
+/* The next 00:00 UTC, when the API's day and ours start over. */
 time_t budget_reset(time_t now);
 
 #endif

@@ -11,7 +11,7 @@
 #define CHILD_ARGS_MAX 4
 
 /*
- * Starts abictl (filter.abictl, or the one beside this program) with the
+ * Starts abictl (filter.abictl, or the one next to this program) with the
  * configuration options that we were given and args (NULL-ended, at most
  * CHILD_ARGS_MAX). Descriptors and environment are as for process_start(). 0,
  * or -1 and why in reason.

@@ -1,5 +1,5 @@
 /*
- * dnslist - questions to DNS lists, and what came of them.
+ * dnslist - queries to DNS lists, and their results.
  */
 #ifndef DNSLIST_H
 #define DNSLIST_H

@@ -62,7 +62,7 @@ answer_tell(const struct dnsquery *q, const unsigned char *answer, int len)
 	    DNSQUERY_RECORDS_MAX);
 
 	if (n < 0)
-		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "not readable");
+		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "unreadable answer");
 	else
 		q->fn(q->arg, DNSQUERY_ANSWER, records, (size_t)n, "answer");
 }
@@ -75,7 +75,7 @@ nothing_tell(const struct dnsquery *q, const unsigned char *answer, int len)
 
 	if ((rcode != 0 && rcode != 3) || (len > 3 && (answer[2] & 2) != 0))
 		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0,
-		    "an answer of no meaning");
+		    "invalid answer");
 	else if (rcode == 3)
 		q->fn(q->arg, DNSQUERY_NXDOMAIN, NULL, 0, "no such name");
 	else
@@ -113,12 +113,12 @@ answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 		break;
 	case ARES_ECONNREFUSED:
 		q->fn(q->arg, DNSQUERY_NO_ANSWER, NULL, 0,
-		    "the DNS server is not there");
+		    "cannot reach the DNS server");
 		break;
 	case ARES_EBADRESP:
 	case ARES_EFORMERR:
 	case ARES_ENOTIMP:
-		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "not readable");
+		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "unreadable answer");
 		break;
 	default:
 		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, ares_strerror(status));
@@ -320,7 +320,7 @@ dnsquery_run(const char *server, const struct dnsquery *queries, size_t count,
 	if (b.pending == NULL) {
 		for (i = 0; i < count; i++)
 			queries[i].fn(queries[i].arg, DNSQUERY_FAILED, NULL, 0,
-			    "no memory");
+			    "out of memory");
 		return -1;
 	}
 	for (i = 0; i < count; i++) {

@@ -1,10 +1,10 @@
 /*
  * dnsquery - several DNS questions for A records at once, in one time limit.
  *
- * By c-ares: it chooses query identifiers, checks that an answer belongs to
- * its question, and asks again over TCP when an answer was truncated. Whose the
- * records are, and how long to wait, is seen to here: that is not the same in
- * all of its versions.
+ * c-ares chooses query identifiers, checks that an answer belongs to its
+ * question, and asks again over TCP when an answer was truncated. Which name
+ * the records belong to, and how long to wait, is decided here, since versions
+ * of c-ares differ in that.
  */
 #ifndef DNSQUERY_H
 #define DNSQUERY_H
@@ -19,14 +19,14 @@ enum dnsquery_status {
 	DNSQUERY_NXDOMAIN,  /* no such name, so no records */
 	DNSQUERY_SERVFAIL,
 	DNSQUERY_REFUSED,
-	DNSQUERY_NO_ANSWER, /* in time, or nobody is there */
+	DNSQUERY_NO_ANSWER, /* in time, or no server there */
 	DNSQUERY_MALFORMED, /* an answer that cannot be read */
 	DNSQUERY_FAILED,    /* could not be asked */
 };
 
 /*
- * Told once for each question. records are only good during the call. why: the
- * status for people, a constant text.
+ * Called once for each question. records are only valid during the call. why:
+ * the status for people, a constant text.
  */
 typedef void dnsquery_fn(void *arg, enum dnsquery_status status,
     const struct in_addr *records, size_t count, const char *why);

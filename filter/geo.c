@@ -54,7 +54,7 @@ unusable(const char *path, const char *why)
 
 	snprintf(text, sizeof(text), "%.150s: %.100s", path, why);
 	if (strcmp(text, geo.problem) != 0)
-		log_warning("%s; countries are not known", text);
+		log_warning("%s; countries are unknown", text);
 	memcpy(geo.problem, text, sizeof(text));
 	return false;
 }

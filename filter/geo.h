@@ -1,11 +1,10 @@
 /*
- * geo - where an address is, by a database in MaxMind's MMDB format.
+ * geo - where an address is, from a database in MaxMind's MMDB format.
  *
  * Any database with country.iso_code (GeoLite2, DB-IP) or a flat country_code
  * or country (IPinfo, ip-location-db); coordinates with a City database. The
- * file is opened again when it is replaced. It is mapped, so its size is
- * looked at before each look-up; whatever is wrong with it, the place is only
- * unknown.
+ * file is reopened when it is replaced. It is mapped, so its size is checked
+ * before each lookup; whatever is wrong with it, the place is just unknown.
  */
 #ifndef GEO_H
 #define GEO_H
@@ -16,7 +15,7 @@
 #include "base/address.h"
 
 struct geo {
-	char country[3];   /* as of text_country(), "" = not known */
+	char country[3];   /* as from text_country(), "" = unknown */
 	bool located;      /* the following are known */
 	double latitude;   /* degrees */
 	double longitude;
@@ -29,7 +28,7 @@ enum geo_result {
 	GEO_FOUND,
 };
 
-/* Looks an address up in the database `path`. *p is set in every case. */
+/* Looks up an address in the database `path`. *p is always set. */
 enum geo_result geo_find(const char *path, const struct address *a,
     struct geo *p);
 
@@ -40,8 +39,8 @@ const char *geo_problem(void);
 void geo_describe(char *out, size_t size);
 
 /*
- * The distance of two places in km along the surface, less what both may be
- * wrong by; never below 0. 0 when one of them is not located.
+ * The distance between two places in km along the surface, less the accuracy
+ * radius of both; never below 0. 0 when one of them is not located.
  */
 double geo_distance(const struct geo *a, const struct geo *b);
 

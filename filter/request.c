@@ -76,15 +76,15 @@ request_parse(char *text, size_t len, struct request *req)
 	_Static_assert(ATTRIBUTE_COUNT <= 64, "seen is too small");
 	request_init(req);
 	if (memchr(text, '\0', len) != NULL)
-		return "NUL byte in a request";
+		return "NUL byte";
 	for (line = text; line < end; line = newline + 1) {
 		newline = memchr(line, '\n', (size_t)(end - line));
 		if (newline == NULL)
-			return "a line without end";
+			return "unterminated line";
 		*newline = '\0';
 		value = memchr(line, '=', (size_t)(newline - line));
 		if (value == NULL)
-			return "a line without `='";
+			return "line without `='";
 		if (++lines > REQUEST_ATTRIBUTES_MAX)
 			return "too many attributes";
 		*value++ = '\0';

@@ -86,8 +86,7 @@ const char *request_each(const struct request *req, size_t i,
 
 /*
  * Sets now, the client address, the user's key, and the deadline of a request
- * that was read:
- * all waiting for it ends so many seconds from now.
+ * that was read: all waiting for it ends this many seconds from now.
  */
 void request_start(struct request *req, long deadline);
 

@@ -48,14 +48,14 @@ limit_parse(char *word, struct limits_of *of)
 	char *value = strchr(word, '=');
 
 	if (value == NULL)
-		return "`countries=N' or `addresses=N' expected";
+		return "expected `countries=N' or `addresses=N'";
 	*value++ = '\0';
 	if (strcmp(word, "countries") == 0)
 		return text_number(value, 0, 676, &of->countries) ? NULL :
-		    "countries: a number from 0 to 676 expected";
+		    "countries must be a number from 0 to 676";
 	if (strcmp(word, "addresses") == 0)
 		return text_number(value, 0, 1000000, &of->addresses) ? NULL :
-		    "addresses: a number from 0 to 1000000 expected";
+		    "addresses must be a number from 0 to 1000000";
 	return "unknown limit";
 }
 
@@ -99,7 +99,7 @@ doubles_drop(struct limits *l, struct file_complaints *complaints)
 		if (kept > 0 &&
 		    strcmp(l->rows[kept - 1].name, l->rows[i].name) == 0) {
 			file_complain(complaints, l->rows[i].line,
-			    "this name was there before");
+			    "duplicate name");
 			free(l->rows[i].name);
 			continue;
 		}
@@ -122,7 +122,7 @@ limits_parse(char *text, size_t len,
 		return NULL;
 	if (memchr(text, '\0', len) != NULL)
 		file_complain(&complaints, 0,
-		    "has a NUL byte; what follows is not read");
+		    "contains a NUL byte; the rest is ignored");
 	while ((line = text_line(&text, NULL)) != NULL) {
 		number++;
 		line = text_trim(line);

@@ -1,9 +1,10 @@
 /*
- * userlimits - own limits of single users or domains.
+ * userlimits - limits for single users or domains.
  *
  * A line each, `user@example.com countries=10 addresses=100`, or for a whole
- * domain `@example.com addresses=0`; 0 = off. What a line does not name stays
- * as it is for everybody. A user's own line counts before its domain's.
+ * domain `@example.com addresses=0`; 0 = off. For what a line does not name,
+ * the general limit applies. A user's own line takes precedence over its
+ * domain's.
  */
 #ifndef USERLIMITS_H
 #define USERLIMITS_H
@@ -13,22 +14,22 @@
 
 struct limits;
 
-/* How far somebody may go; 0 = no limit. */
+/* How many are allowed; 0 = no limit. */
 struct limits_of {
 	long countries;
 	long addresses;
 };
 
 /*
- * Reads the text of a file, changing it. Lines that are not understood are
- * handed to complain (may be NULL) and passed over. NULL when memory is short.
+ * Reads the text of a file, changing it. Lines that are not understood go to
+ * complain (may be NULL) and are skipped. NULL when memory is short.
  */
 struct limits *limits_parse(char *text, size_t len,
     void (*complain)(void *arg, int line, const char *what), void *arg);
 void limits_free(struct limits *l);
 
 /*
- * Changes *of to what holds for this user (any case, blanks at the ends do not
+ * Changes *of to what holds for this user (any case, spaces at the ends do not
  * count). True if a line does.
  */
 bool limits_find(const struct limits *l, const char *user,

@@ -60,15 +60,15 @@ exempt_networks(struct exempt *e, char *text)
 		brackets_remove(word);
 		if (e->mynetworks_count == EXEMPT_MYNETWORKS_MAX) {
 			log_warning("mynetworks: more than %d networks; the "
-			    "others are passed over", EXEMPT_MYNETWORKS_MAX);
+			    "rest are ignored", EXEMPT_MYNETWORKS_MAX);
 			return;
 		}
 		if (address_block_parse(word,
 			&e->mynetworks[e->mynetworks_count]) == NULL)
 			e->mynetworks_count++;
 		else
-			complain("mynetworks: `%.100s' is passed over: only "
-			    "addresses and blocks are understood", word);
+			complain("mynetworks: ignoring `%.100s': only "
+			    "addresses and blocks are supported", word);
 	}
 }
 
@@ -115,7 +115,7 @@ networks_load(struct exempt *e)
 		sizeof(error)) == 0)
 		exempt_networks(e, text);
 	else
-		complain("mynetworks is not known: %.200s", error);
+		complain("cannot read mynetworks: %.200s", error);
 }
 
 void

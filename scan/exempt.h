@@ -21,10 +21,10 @@ struct exempt {
 	size_t mynetworks_count;
 	struct hostlist *list; /* NULL = none */
 	char problem[256]; /* the whitelist cannot be read: nobody may be
-	                    * listed without it; "" = all is well */
+	                    * listed without it; "" = none */
 };
 
-/* Reads both lists; what cannot be read is logged and passed over. */
+/* Reads both lists; what cannot be read is logged and ignored. */
 void exempt_load(struct exempt *e, const struct config *cfg);
 void exempt_free(struct exempt *e);
 
@@ -37,7 +37,7 @@ void exempt_signature(const struct config *cfg, char *out, size_t size);
 
 /*
  * Reads the text of mynetworks. Tables, files and exclusions in it are logged
- * and passed over. Changes text.
+ * and ignored. Changes text.
  */
 void exempt_networks(struct exempt *e, char *text);
 

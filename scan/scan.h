@@ -1,7 +1,7 @@
 /*
  * scan - from log lines to hits: which lines count, against which block.
  *
- * Reading, judging and counting are separate: logsource hands out lines,
+ * Reading, judging and counting are separate: logsource supplies lines,
  * maillog recognises them, this decides which of them are somebody's offence,
  * and the store (or, for a dry run, dryrun.c) counts.
  */
@@ -25,8 +25,8 @@
 /* What was seen. */
 struct scan_counts {
 	uint64_t lines, bytes;
-	uint64_t offences; /* what a rule knows that is on */
-	uint64_t hits;     /* of them those that count */
+	uint64_t offences; /* recognised by a rule that is on */
+	uint64_t hits;     /* the offences that count */
 	uint64_t temporary, ours, exempt; /* and why others do not */
 };
 
@@ -34,7 +34,7 @@ struct scan {
 	const struct config *cfg;
 	struct rules rules;
 	struct exempt exempt;
-	bool exempt_known; /* it is read when somebody offends */
+	bool exempt_known; /* it is read at the first offence */
 	struct maillog log;
 	struct hostlist *names; /* NULL = not read, or none */
 	bool names_read;
@@ -79,20 +79,20 @@ void scan_free(struct scan *s);
 /* Has mynetworks and the whitelist read anew when they are needed. */
 void scan_forget(struct scan *s);
 
-/* To be called before each log; see maillog_now(). */
+/* Call this before each log; see maillog_now(). */
 void scan_time(struct scan *s, time_t now);
 
 /*
  * The next hit in a text of whole lines, from *pos on; moves *pos after it.
- * False when there is none. hit is the one of the call before: a line that is
- * said to have come N times is handed out N times.
+ * False when there is none. Keep hit between calls: a line that syslog says was
+ * repeated N times is returned N times.
  */
 bool scan_next(struct scan *s, const char *text, size_t len, size_t *pos,
     struct scan_hit *hit);
 
 /* --- counting into the store --- */
 
-/* Hits and strings that wait for being counted in one step. */
+/* Hits and strings that wait to be counted in one step. */
 struct scan_batch {
 	struct store_hit *hits;
 	size_t count, room;

@@ -88,7 +88,7 @@ class Commands(unittest.TestCase):
         if shell:
             command = [shell, *(["sh"] if shell == "busybox" else []), *command]
         return subprocess.run(
-            command, input=data, capture_output=True, cwd="/", timeout=30, check=False,
+            command, input=data, capture_output=True, cwd="/", timeout=100, check=False,
             env={b"PATH": b"/usr/sbin:/usr/bin:/sbin:/bin", **{
                 key.encode(): value for key, value in environment.items()}})
 

@@ -398,7 +398,7 @@ def scan_result(place, log, failures):
         failures.append(f"{sum(written.values())} lines written, {sum(counted.values())} counted, "
                         f"{log.rotations} rotations; such as (written, counted) "
                         f"{list(wrong.items())[:5]}; "
-                        f"{site.log_lines('not read|passed over|understood')[:5]}")
+                        f"{site.log_lines('not read|passed over|understood|unknown format')[:5]}")
     listed = {address for address in log.written if ":" not in address}
     keys = set(place.keys()) - {place.FOREIGN}
     if keys != listed:

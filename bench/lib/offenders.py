@@ -230,7 +230,7 @@ def measure_offenders(bench, options):
                    head=head)
     same = Figure("  the same, listed", 0.833, head=head)
     spread = Figure("  the same, all of them asked", None, head=head)
-    rebuild = Figure("snapshot made anew, ms", 2000, least=False,
+    rebuild = Figure("snapshot rebuilt, ms", 2000, least=False,
                      absolute=True, head=("", "few", "many"))
     other.skipped = bench.lacks(many * OFFENDER_BYTES)
     if other.skipped:

@@ -93,8 +93,8 @@ test_file(const char *path)
 	else if (!is_understood(path, line, sizeof(line)))
 		say_try(FAIL, "mail log",
 		    selftest_command_line("sudo tail -n 5 %s",
-			selftest_quote(path)), "%s: its lines are in no form "
-		    "that is known, as: %s", path, line);
+			selftest_quote(path)), "%s: its lines have an unknown "
+		    "format, such as: %s", path, line);
 	else
 		say(OK, "mail log", "%s", path);
 }
@@ -106,7 +106,7 @@ test_journal(void)
 		say(OK, "mail log", "the journal");
 	else
 		say_try(FAIL, "mail log", "sudo postconf maillog_file",
-		    "the journal: there is none, and no log that is a file");
+		    "found neither a journal nor a log file");
 }
 
 static void
@@ -137,8 +137,8 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 	if (!snapshot_refresh(s, cfg->blacklist.snapshot)) {
 		say_try(s->absent ? WARN : FAIL, "blacklist",
 		    selftest_abictl("scan"), "%s%s", s->problem,
-		    s->absent ? ": made by `abictl scan'; does its timer run?" :
-				"");
+		    s->absent ?
+			": `abictl scan' makes it; is its timer running?" : "");
 		return;
 	}
 	store = store_open(cfg, cfg->store.url, error, sizeof(error));
@@ -150,8 +150,8 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 		say(OK, "blacklist", "%s: %ld listed",
 		    cfg->blacklist.snapshot, s->count);
 	else
-		say(WARN, "blacklist", "%s is not of the store's list: the "
-		    "next scan fixes that", cfg->blacklist.snapshot);
+		say(WARN, "blacklist", "%s does not match the store: the next "
+		    "scan fixes that", cfg->blacklist.snapshot);
 }
 
 static void
@@ -169,7 +169,7 @@ test_map(const struct config *cfg, const struct snapshot *s)
 		say(OK, "access map", "%s", map);
 	else
 		say_try(WARN, "access map", selftest_abictl("scan"),
-		    "%s is not of the snapshot's list: the next scan by root "
+		    "%s does not match the snapshot: the next scan by root "
 		    "fixes that, as with map.conf", map);
 }
 

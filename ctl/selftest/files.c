@@ -31,8 +31,7 @@ test_paths(const struct config *cfg)
 		if (strncmp(v, "/tmp/", 5) == 0 ||
 		    strncmp(v, "/var/tmp/", 9) == 0)
 			say(WARN, "configuration",
-			    "%s.%s: %s is in a "
-			    "directory that everybody can write",
+			    "%s.%s: %s is in a world-writable directory",
 			    config_options[i].section, config_options[i].key,
 			    v);
 	}
@@ -83,8 +82,7 @@ selftest_config(const struct config *cfg)
 	config_warnings(cfg, config_warn, &warnings);
 	if (cfg->file_mode == 0)
 		say(WARN, "configuration",
-		    "%s: no such file, so the defaults "
-		    "are in force",
+		    "%s: no such file, so the defaults apply",
 		    name);
 	else if (warnings == 0 && cfg->error_count == 0)
 		say(OK, "configuration", "%s", name);

@@ -28,8 +28,7 @@ test_packed(const char *path)
 				  ">\"$1.new\" && chmod --reference=\"$1\" "
 				  "\"$1.new\" && mv \"$1.new\" \"$1\"' - %s",
 		unpack_name(u), selftest_quote(path)),
-	    "%s: is still compressed "
-	    "(%s): countries are not known",
+	    "%s: still compressed (%s): countries are unknown",
 	    path, unpack_name(u));
 	return true;
 }
@@ -45,7 +44,7 @@ database_unreadable(const struct config *cfg, const char *path, int error)
 	if (error == ENOENT)
 		command = configured ? selftest_edit(cfg) : NULL;
 	say_try(error != ENOENT || configured ? FAIL : WARN, "geocount",
-	    command, "%s: user %s: %s: countries are not known", path,
+	    command, "%s: user %s: %s: countries are unknown", path,
 	    selftest_user(), strerror(error));
 }
 
@@ -60,16 +59,14 @@ test_database(const struct config *cfg)
 	address_parse(SELFTEST_ADDRESS, &a);
 	if (path == NULL)
 		say(WARN, "geocount",
-		    "geocount.database is not set: countries "
-		    "are not known");
+		    "geocount.database is not set: countries are unknown");
 	else if (access(path, R_OK) != 0)
 		database_unreadable(cfg, path, errno);
 	else if (test_packed(path))
 		;
 	else if (geo_find(path, &a, &p) == GEO_ERROR)
 		say_try(FAIL, "geocount", selftest_edit(cfg),
-		    "%s: countries "
-		    "are not known",
+		    "%s: countries are unknown",
 		    geo_problem());
 	else {
 		geo_describe(text, sizeof(text));

@@ -173,10 +173,11 @@ policy_ask(
 		(ssize_t)sizeof(request) - 1 ||
 	    answer_read(fd, buf, sizeof(buf), end) < 0)
 		snprintf(asked->text, sizeof(asked->text), "%s",
-		    errno == 0 ? "closed without an answer" : strerror(errno));
+		    errno == 0 ? "connection closed without an answer" :
+				 strerror(errno));
 	else if (strncmp(buf, "action=", 7) != 0)
 		snprintf(asked->text, sizeof(asked->text),
-		    "no answer of a policy service");
+		    "not an answer from a policy service");
 	else {
 		asked->answered = true;
 		buf[strcspn(buf, "\n")] = '\0';

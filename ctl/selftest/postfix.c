@@ -83,11 +83,10 @@ target_tell(
 		return;
 	}
 	say_try(FAIL, selftest_subject(in), selftest_where(in, target),
-	    "%s asks %s%s, and mail gets a "
-	    "451 or is not judged",
+	    "%s asks %s%s, so mail gets a 451 or is not checked",
 	    who, place(target),
 	    suggest_say(
-		&g, ", of which master.cf knows nothing", text, sizeof(text)));
+		&g, ", which is not in master.cf", text, sizeof(text)));
 }
 
 /* The command after which a service should answer. */
@@ -219,17 +218,18 @@ test_audience(const struct instance *in, const struct asker *a,
 	label(a->service, who, sizeof(who));
 	if (needs_strangers && !strangers)
 		say(WARN, selftest_subject(in),
-		    asks ? "%s: check_policy_service stands "
-			   "where nobody comes to it"
-			 : "%s does not ask: no stranger is judged there",
+		    asks ? "%s: clients from outside never reach "
+			   "check_policy_service"
+			 : "%s does not ask: clients from outside are not "
+			   "checked there",
 		    who);
 	if (needs_users && !users)
 		say(WARN, selftest_subject(in),
 		    asks || (needs_strangers && strangers)
-			? "%s: check_policy_service must stand before "
-			  "permit_sasl_authenticated, or users are not watched "
-			  "there"
-			: "%s does not ask: no user is watched there",
+			? "%s: check_policy_service must come before "
+			  "permit_sasl_authenticated, or users are not "
+			  "monitored there"
+			: "%s does not ask: users are not monitored there",
 		    who);
 }
 
@@ -257,9 +257,8 @@ test_asker(
 	    strcmp(delay, "yes") != 0)
 		say_try(WARN, selftest_subject(in),
 		    selftest_change(in, "-e", "smtpd_delay_reject=yes"),
-		    "%s: "
-		    "smtpd_delay_reject is not yes: in client restrictions the "
-		    "SASL user is not known yet",
+		    "%s: smtpd_delay_reject is not yes: client restrictions "
+		    "run before the SASL user is known",
 		    label(a->service, who, sizeof(who)));
 	test_audience(in, a, cfg, asks, users, strangers);
 	return asks;
@@ -277,7 +276,7 @@ test_instance(const struct instance *in, const struct config *cfg)
 			selftest_service(in, &in->conf.services[i], cfg);
 	if (in->conf.cut)
 		say(WARN, selftest_subject(in),
-		    "master.cf has more services than are looked at");
+		    "master.cf has too many services: some were not checked");
 	if (!in->root)
 		say(SKIP, selftest_subject(in),
 		    "only root can ask as smtpd does");
@@ -285,7 +284,7 @@ test_instance(const struct instance *in, const struct config *cfg)
 		say_try(WARN, selftest_subject(in),
 		    selftest_command_line(
 			"sudo postfix %sstart", selftest_which(in)),
-		    "is not running, so nothing was asked");
+		    "not running, so the filter was not tried");
 	for (i = 0; i < in->count; i++)
 		asked |= test_asker(in, &in->askers[i], cfg);
 	return asked;

@@ -45,14 +45,14 @@ bool selftest_worth_asking(const struct instance *in, const char *target);
 /* "Postfix", or which of several. Valid until the next call, as are these. */
 const char *selftest_subject(const struct instance *in);
 
-/* "-c DIRECTORY ", for a command that is of another instance; or "". */
+/* "-c DIRECTORY ", for a command on another instance; or "". */
 const char *selftest_which(const struct instance *in);
 
 /* The commands that show where a target is set, and that edit main.cf. */
 const char *selftest_where(const struct instance *in, const char *target);
 const char *selftest_edit_postfix(const struct instance *in, const char *name);
 
-/* A command for postconf, so that it counts at once. */
+/* A postconf command, with a reload so that it takes effect. */
 const char *selftest_change(const struct instance *in, const char *option,
     const char *setting);
 

@@ -39,7 +39,7 @@ struct postfix {
 
 /*
  * Reads it. directory: see there. False when there is no postconf, or when it
- * fails; then error says why. To be released in either case.
+ * fails; then error says why. Release it in either case.
  */
 bool postfix_read(struct postfix *p, const char *directory, char *error,
     size_t size);
@@ -55,7 +55,7 @@ void postfix_parse(struct postfix *p, char *services);
 bool postfix_value(const struct postfix *p, const struct postfix_service *s,
     const char *name, char *out, size_t size);
 
-/* The port of an inet service; 0 = none, or a name that nobody knows. */
+/* The port of an inet service; 0 = none, or an unknown name. */
 int postfix_port(const struct postfix_service *s);
 
 /*
@@ -70,19 +70,19 @@ bool postfix_argument(const struct postfix_service *s, const char *name,
 /* Does this service start abichecker, or is it meant to? */
 bool postfix_is_ours(const struct postfix_service *s);
 
-/* A check_policy_service that smtpd comes to. */
+/* A check_policy_service that smtpd reaches. */
 struct postfix_ask {
 	char target[POSTFIX_TARGET_MAX]; /* unix:private/abichecker */
 	bool has_default; /* default_action is set for it */
-	bool users;       /* comes to it for clients that have logged in */
-	bool strangers;   /* and for others */
+	bool users;       /* reached by clients that have logged in */
+	bool strangers;   /* and by others */
 	bool users_late;  /* for users after MAIL, however early smtpd asks */
 };
 
 /*
  * Those of an smtpd service, from its restrictions and the classes in them;
- * each target once. Returns how many. Access tables, where other restrictions
- * can be looked up, are not looked into.
+ * each target once. Returns how many. Access tables, which may name further
+ * restrictions, are not read.
  */
 size_t postfix_asks(const struct postfix *p, const struct postfix_service *s,
     struct postfix_ask asks[POSTFIX_ASKS_MAX]);

@@ -184,7 +184,7 @@ selftest_can(const struct config *cfg, const char *sections, const char *what)
 {
 	if (config_error(cfg, sections) == NULL)
 		return true;
-	say(SKIP, what, "left out: see the configuration");
+	say(SKIP, what, "skipped: see the errors in the configuration");
 	return false;
 }
 
@@ -251,8 +251,8 @@ selftest_begin(const struct config *cfg, bool json, bool by_stranger)
 			  : NULL;
 	if (by_stranger)
 		say_try(WARN, "configuration", "",
-		    "user %s is not the filter's: what it cannot do says "
-		    "little",
+		    "user %s is not the filter's: what fails for it may work "
+		    "for the filter",
 		    selftest_user());
 }
 

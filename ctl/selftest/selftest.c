@@ -87,7 +87,7 @@ test_cache(struct statedir *d)
 	return lock >= 0;
 }
 
-/* The command that may mend a store, or else tells more. */
+/* The command that may fix a store, or else tells more. */
 static const char *
 store_command(const struct config *cfg)
 {
@@ -161,7 +161,7 @@ call_take(const struct config *cfg, struct statedir *d, time_t now)
 	switch (
 	    budget_take(d, cfg->reputation.daily_limit, NULL, now, 1000, &b)) {
 	case BUDGET_ERROR:
-		say(WARN, "AbuseIPDB", "calls cannot be counted: %s",
+		say(WARN, "AbuseIPDB", "cannot count API calls: %s",
 		    strerror(errno));
 		return false;
 	case BUDGET_REFUSED:
@@ -218,8 +218,7 @@ test_api(const struct config *cfg, struct statedir *d)
 		say_try(WARN, "AbuseIPDB",
 		    selftest_command_line(
 			"sudo chmod o-rwx %s", selftest_quote(path)),
-		    "%s: everybody can read this "
-		    "secret",
+		    "%s: this secret is world-readable",
 		    path);
 	if (abuseipdb_token(cfg, token, reason, sizeof(reason)) != 0) {
 		say_try(FAIL, "AbuseIPDB", token_command(cfg), "%s", reason);

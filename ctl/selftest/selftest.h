@@ -12,14 +12,14 @@
 enum selftest_level { OK, SKIP, WARN, FAIL };
 
 /*
- * One finding, and the command to run next, which mends it or tells more. A
- * FAIL has always one, and makes the exit status 1.
+ * One finding, and the command to run next, which fixes it or tells more. A
+ * FAIL always has one, and makes the exit status 1.
  */
 void say_try(enum selftest_level level, const char *subject,
     const char *command, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* One without a command, which is no FAIL. */
+/* One without a command, never a FAIL. */
 #define say(level, subject, ...) say_try(level, subject, NULL, __VA_ARGS__)
 
 /* A word as the shell reads it. Valid until the fourth call after. */
@@ -32,7 +32,7 @@ const char *selftest_quote(const char *word);
 const char *selftest_command_line(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
 
-/* That of abictl, with this configuration. */
+/* An abictl command, with this configuration. */
 const char *selftest_abictl(const char *arguments);
 
 /* The commands that open a file, or the configuration, in an editor. */
@@ -53,16 +53,16 @@ const char *selftest_own_directory(const char *path);
 /* Before the first one. by_stranger: run by neither root nor the filter. */
 void selftest_begin(const struct config *cfg, bool json, bool by_stranger);
 
-/* Behind the last one: the closing line, or the JSON. The exit status. */
+/* After the last one: the closing line, or the JSON. The exit status. */
 int selftest_end(void);
 
-/* The names of the filter's user and group, for whom all is tried. */
+/* The names of the filter's user and group, as whom everything is tried. */
 const char *selftest_user(void);
 const char *selftest_group(void);
 
 /*
  * Can something be tested that relies on these sections of the configuration?
- * Says that it is left out if one is in error, which was told before.
+ * Says that it is skipped if one is in error, which was reported before.
  */
 bool selftest_can(const struct config *cfg, const char *sections,
     const char *what);
@@ -72,7 +72,7 @@ void selftest_config(const struct config *cfg);
 void selftest_log(const struct config *cfg);
 void selftest_whitelist(const struct config *cfg);
 
-/* A file of lines; selftest_complain tells of one. arg: one of these. */
+/* A file of lines; selftest_complain reports one. arg: one of these. */
 struct selftest_file {
 	const char *subject, *path;
 };
@@ -95,15 +95,15 @@ void selftest_command(const struct config *cfg);
 void selftest_blacklist(const struct config *cfg, struct statedir *d);
 
 /*
- * main.cf and master.cf: first, while we are root, it is looked and asked
- * there; then, as the filter's user, that is judged.
+ * main.cf and master.cf: the first function, still as root, reads them and asks
+ * the services; the second, as the filter's user, judges the results.
  */
 void selftest_postfix_look(void);
 void selftest_postfix(const struct config *cfg);
 
 /*
- * Where nothing that is the filter's tells who it is, since all is root's:
- * becomes the user whom master.cf names, if it does.
+ * If all of the filter's files belong to root, they do not say who its user is:
+ * becomes the user that master.cf names, if it does.
  */
 void selftest_user_take(void);
 

@@ -121,14 +121,14 @@ user_wrong(const struct instance *in, const char *user)
 
 	postfix_value(&in->conf, NULL, "mail_owner", owner, sizeof(owner));
 	if (user[0] == '\0')
-		return "which has no user=";
+		return "since user= is missing";
 	if (pw == NULL)
 		return "but there is no such user";
 	if (pw->pw_uid == 0 || strcmp(user, owner) == 0)
 		return "which spawn(8) refuses";
 	/* Nobody has become root only if there is nobody to become. */
 	if (geteuid() != 0 && pw->pw_uid != geteuid())
-		return "but the cache and the store are another user's";
+		return "but the cache and the store belong to another user";
 	return NULL;
 }
 
@@ -180,20 +180,20 @@ test_columns(const struct instance *in, const struct postfix_service *s)
 	if (jailed)
 		say_try(FAIL, selftest_subject(in),
 		    selftest_change_column(in, s, "chroot", "n"),
-		    "master.cf: the service %s is in a chroot, where neither "
-		    "the program nor its files are",
+		    "master.cf: the service %s runs in a chroot, which lacks "
+		    "the program and its files",
 		    s->name);
 	if (s->unprivileged != 'n')
 		say_try(FAIL, selftest_subject(in),
 		    selftest_change_column(in, s, "unprivileged", "n"),
 		    "master.cf: the service %s is unprivileged, so spawn(8) "
-		    "cannot become its user",
+		    "cannot switch to its user",
 		    s->name);
 	if (strcmp(s->maxproc, "0") != 0)
 		say_try(WARN, selftest_subject(in),
 		    selftest_change_column(in, s, "process_limit", "0"),
-		    "master.cf: the service %s has a process limit; each smtpd "
-		    "that asks keeps a filter, and the next one waits",
+		    "master.cf: the service %s has a process limit: each smtpd "
+		    "keeps a filter, and those beyond the limit wait",
 		    s->name);
 	return !jailed && s->unprivileged == 'n';
 }
@@ -229,8 +229,7 @@ test_time_limit(const struct instance *in, const struct postfix_service *s)
 	    s->name);
 	say_try(WARN, selftest_subject(in),
 	    selftest_change(in, is_inet ? "-P" : "-e", setting),
-	    "a filter is killed after %ld seconds, also one that works: set "
-	    "%s",
+	    "a filter is killed after %ld seconds, even while it works: set %s",
 	    seconds, setting);
 }
 
@@ -254,8 +253,7 @@ test_file(const struct instance *in, const struct postfix_service *s,
 	say_try(WARN, selftest_subject(in),
 	    selftest_command_line(
 		"sudo abictl -c %s selftest", selftest_quote(file)),
-	    "the service %s reads %s; this "
-	    "test is of %s",
+	    "the service %s reads %s; this test checks %s",
 	    s->name, file, name);
 }
 

@@ -59,19 +59,17 @@ usable(const struct point *p, const char *subject, const char *command)
 
 	if (q->status == DNSQUERY_REFUSED)
 		say_try(FAIL, subject, command,
-		    "REFUSED: is the key right, and is the "
-		    "resolver allowed to ask?");
+		    "REFUSED: is the key right, and may the resolver query "
+		    "this zone?");
 	else if (q->status != DNSQUERY_ANSWER)
 		say_try(FAIL, subject, command, "%s: %s", p->what, q->why);
 	else if (q->verdict == DNSZONE_WRONG)
 		say_try(FAIL, subject, command,
-		    "%s: answer %s is an error code, or not of "
-		    "a DNS list",
+		    "%s: answer %s is an error code, or not from a DNS list",
 		    p->what, q->answer);
 	else if (!q->nxdomain)
 		say_try(FAIL, subject, command,
-		    "%s: no address, but not NXDOMAIN, so that "
-		    "no hit is acted upon",
+		    "%s: empty answer instead of NXDOMAIN, so hits are ignored",
 		    p->what);
 	else
 		return true;
@@ -96,13 +94,12 @@ always_tell(
 			: "");
 	else if (q->verdict == DNSZONE_NOT_LISTED)
 		say(WARN, subject,
-		    "%s is not listed: no test point, or no "
-		    "such zone",
+		    "%s is not listed: the zone has no test point or does not "
+		    "exist",
 		    four->what);
 	else
 		say(WARN, subject,
-		    "%s gives %s, which is not one of the "
-		    "configured codes",
+		    "%s returns %s, which is not one of the configured codes",
 		    four->what, q->answer);
 }
 
@@ -127,8 +124,8 @@ test_address_zone(
 		backoff_set(
 		    d, rest, time(NULL), time(NULL) + LISTS_THE_WORLD, why);
 		say_try(FAIL, subject, selftest_edit(cfg),
-		    "%s is listed (%s), which no working list "
-		    "does; not asked for a day",
+		    "%s is listed (%s), so this list does not work; not "
+		    "queried for a day",
 		    points[i].what, points[i].said.answer);
 		return;
 	}
@@ -137,8 +134,7 @@ test_address_zone(
 	backoff_clear(d, rest);
 	if (!points[1].said.nxdomain)
 		say(WARN, subject,
-		    "%s: %s, so that no hit of an IPv6 client "
-		    "is acted upon",
+		    "%s: %s, so hits on IPv6 clients are ignored",
 		    points[1].what,
 		    points[1].said.status != DNSQUERY_ANSWER
 			? points[1].said.why
@@ -158,8 +154,7 @@ test_recipient_zone(const struct config *cfg, const struct dnszone *z)
 	ask(cfg, z, which, p, 1);
 	if (is_listed(p))
 		say_try(FAIL, subject, selftest_edit(cfg),
-		    "%s is listed (%s), "
-		    "which cannot be",
+		    "%s is listed (%s), which is impossible",
 		    p->what, p->said.answer);
 	else if (usable(p, subject, selftest_edit(cfg)))
 		say(OK, subject, "answers");
@@ -187,8 +182,7 @@ selftest_zones(const struct config *cfg, struct statedir *d)
 		test_recipient_zone(cfg, &zones[i]);
 	if (total == 0)
 		say(SKIP, "authbl",
-		    "no zone is in force; the default ones "
-		    "need authbl.apikey");
+		    "no zone is in use; the default ones need authbl.apikey");
 }
 
 void

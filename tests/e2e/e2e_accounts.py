@@ -30,16 +30,19 @@ import mmdb  # noqa: E402
 import ports  # noqa: E402
 import testenv  # noqa: E402
 from dnsstub import DnsStub, a, cname, many, nxdomain, rcode, silence  # noqa: E402
-from filter import ATTRIBUTES, DUNNO, Filter, duration, request  # noqa: E402
+from filter import ATTRIBUTES, DUNNO, Filter, request  # noqa: E402
 from mailserver import MailServer  # noqa: E402
+from pace import duration  # noqa: E402
 from testenv import FILTER_USER, Site, wait_until  # noqa: E402
 
 USER = "user@example.org"
 HOUR, DAY = 3600, 86400
 ACCEPTED = "250 2.1.5 Ok"
 STOPPED = b"action=554 5.7.1 Stopped\n\n"
-FAST = 0.5  # seconds that nobody needs who waits for nothing
+FAST = 0.5  # seconds that nobody needs who waits for nothing; see pace.py
 LATE = 0.6  # seconds that an answer may come after a time-out
+# Time limits of which a test is not about, on a machine with other work as well.
+ENOUGH = {"authbl.timeout": "8s", "store.timeout": "8s"}
 LISTED = "8.8.4.4"
 ELSEWHERE = ("9.9.9.9", "1.1.1.1", "2a03:4000::1")  # on no zone
 NOBODY = "1.0.0.127"  # is on no zone, or that one lists everybody
@@ -77,7 +80,7 @@ class AccountSite(Site):
         super().__init__(options={
             "authbl.apikey": self.apikey, "authbl.resolver": dns.resolver,
             "accounts.action": "554 5.7.1 Stopped", "reputation.token_file": None,
-            "geocount.countries": "0", "geocount.addresses": "0",
+            "geocount.countries": "0", "geocount.addresses": "0", **ENOUGH,
             **dict(options)})
 
     def configure(self, **options):
@@ -191,7 +194,12 @@ class AccountTest(testenv.TestCase):
     def assert_quick(self, expected, filter_, *arguments, seconds=FAST, **attributes):
         reply, taken = duration(lambda: self.ask(filter_, *arguments, **attributes))
         self.assertEqual(reply, expected)
-        self.assertLess(taken, seconds)
+        self.assert_within(seconds, taken)
+
+    def assert_waited(self, delay, seconds):
+        """So long, and not much longer."""
+        self.assertGreaterEqual(seconds, delay)
+        self.assert_within(delay + LATE, seconds)
 
     def serve(self, site, settings=""):
         mail = MailServer(site, settings=settings).start()
@@ -210,7 +218,7 @@ class AccountTest(testenv.TestCase):
     def wait_for_end(self, site, pattern=" command: "):
         """Waits until the log tells how the command ended, and all supervisors are gone; returns
         the lines of the log about it."""
-        wait_until(lambda: site.log_lines(f"{pattern}.*(exited|killed|cannot be started)"),
+        wait_until(lambda: site.log_lines(f"{pattern}.*(exited|killed|cannot start)"),
                    "the end of the command")
         wait_until(lambda: not supervisors(), "the end of abictl run-command")
         return site.log_lines(pattern)
@@ -238,12 +246,13 @@ class Stub(AccountTest):
                     head = file.read(2)
                     return [file.read(*struct.unpack(">H", head))] if head else []
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(0.2)
+            done = self.dns.done
             sock.sendto(data, ("127.0.0.1", self.dns.port))
+            wait_until(lambda: self.dns.done > done, "the stub")
             found = []
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(BlockingIOError):
                 while True:
-                    found.append(sock.recv(65536))
+                    found.append(sock.recv(65536, socket.MSG_DONTWAIT))
             return found
 
     @staticmethod
@@ -367,11 +376,12 @@ class Answers(AccountTest):
     """Every kind of answer has its verdict, in time, through a real Postfix."""
 
     ONE_ZONE = {"authbl.recipient_zones": "", "authbl.timeout": "1s"}
+    PATIENT = {"authbl.recipient_zones": ""}
 
     def test_through_postfix(self):
         for name, (answer, verdict, told) in ANSWERS.items():
             with self.subTest(name):
-                site = self.site(self.ONE_ZONE)
+                site = self.site(self.ONE_ZONE if verdict == "late" else self.PATIENT)
                 site.list_address(LISTED, answer)
                 mail = MailServer(site).start()
                 try:
@@ -384,7 +394,7 @@ class Answers(AccountTest):
         hit = verdict == "hit"
         self.assertEqual(delivery.recipients,
                          [self.refusal(LISTED) if hit else ACCEPTED])
-        self.assertLess(delivery.seconds, 1 + LATE)
+        self.assert_within(1 + LATE, delivery.seconds)
         self.assertEqual(site.accounts(), [USER] * hit)
         self.assertEqual(len(site.log_lines(" compromised: check=authbl ")), hit)
         self.assertEqual(len(site.log_lines(" error: check=authbl ")),
@@ -411,7 +421,7 @@ class Answers(AccountTest):
             for _ in range(2):
                 delivery = session.deliver("friend@example.com")
                 self.assertEqual(delivery.recipients, [ACCEPTED])
-                self.assertLess(delivery.seconds, FAST)
+                self.assert_within(FAST, delivery.seconds)
         with Filter(site) as filter_:
             self.assert_quick(DUNNO, filter_, ELSEWHERE[1])
         self.assertEqual(self.dns.count(), before)
@@ -429,11 +439,11 @@ class Answers(AccountTest):
             with self.subTest(name):
                 first, seconds, accounts, second = replies.result()
                 self.assertEqual((first, accounts, second), (DUNNO, [], STOPPED))
-                self.assertLess(seconds, 1 + LATE)
+                self.assert_within(1 + LATE, seconds)
 
     def replies_to_nonsense(self, site, filter_):
         """What comes of it, and of a hit after that in the same process."""
-        first, seconds = duration(lambda: self.ask(filter_))
+        first, seconds = duration(lambda: self.ask(filter_), filter_.process.pid)
         accounts = site.accounts()
         site.end_rest()
         site.list_address()
@@ -442,8 +452,7 @@ class Answers(AccountTest):
     def test_random_bytes(self):
         """A right answer with some bytes changed, again and again: an answer, and the same process
         to the end."""
-        site = self.site({"authbl.timeout": "1s", "accounts.action": "log",
-                          "authbl.recipient_zones": ""})
+        site = self.site({"accounts.action": "log", "authbl.recipient_zones": ""})
         filter_ = self.filter(site)
         for seed in range(300):
             random_ = random.Random(seed)
@@ -546,8 +555,7 @@ class Answers(AccountTest):
         defer = b"action=DEFER_IF_PERMIT 4.3.0 Service temporarily unavailable\n\n"
         for zones in (None, ""):
             with self.subTest(recipient_zones=zones):
-                site = self.site({"authbl.timeout": "1s", "filter.on_error": "defer",
-                                  "authbl.recipient_zones": zones})
+                site = self.site({"filter.on_error": "defer", "authbl.recipient_zones": zones})
                 self.dns.default = rcode(dnsstub.SERVFAIL)
                 filter_ = self.filter(site)
                 for number in range(3):
@@ -555,12 +563,13 @@ class Answers(AccountTest):
                                       recipient=f"user{number}@example.com")
 
     def test_zones_are_asked_at_once(self):
-        """Eight slow zones take the time of one."""
+        """None of eight zones answers before all of them have been asked."""
         zones = [f"zone{number}.example.net" for number in range(8)]
+        answer = dnsstub.together(8, nxdomain)
         for zone in zones:
-            self.dns.answers[f"*.{zone}"] = dnsstub.slow(0.4, nxdomain)
+            self.dns.answers[f"*.{zone}"] = answer
         site = self.site({"authbl.zones": " ".join(f"{zone}=127.0.0.4" for zone in zones)})
-        self.assert_quick(DUNNO, self.filter(site), seconds=0.4 + FAST)
+        self.assert_quick(DUNNO, self.filter(site))
         self.assertEqual([self.dns.count(zone) for zone in zones], [1] * 8)
 
     def test_the_deadline_of_the_request(self):
@@ -884,6 +893,7 @@ class Listed(AccountTest):
                 mail = self.serve(site)
                 for _ in range(2):
                     self.assertEqual(self.submit(mail).recipients, [ACCEPTED])
+                mail.stop(self)  # then all of its log is there
                 held = re.findall(": hold: RCPT from ", mail.log())
                 self.assertEqual(len(held), 2 if action == "hold" else 0)
 
@@ -955,7 +965,7 @@ class Marks(AccountTest):
                 self.assertRegex(self.ask(filter_, away), reply)
                 # That row cannot be written; the others count, and nothing rests.
                 self.assertIn(b"was compromised", self.ask(filter_, third))
-                self.assertEqual(len(site.log_lines("not remembered: .*no room")), 2)
+                self.assertEqual(len(site.log_lines("not added to the list: .*no room")), 2)
                 self.assertEqual(site.log_lines("store rests"), [])
 
     def test_without_mark(self):
@@ -1127,7 +1137,7 @@ class Commands(AccountTest):
 
     # So that fifty processes can ask at the same moment on a machine with other work as well, and
     # none finds the store locked for too long.
-    TIME_TO_MEET = {"authbl.timeout": "25s", "filter.deadline": "30s", "store.timeout": "20s"}
+    TIME_TO_MEET = {"authbl.timeout": "60s", "filter.deadline": "90s", "store.timeout": "60s"}
 
     def command_site(self, command, options=()):
         path = command.path if isinstance(command, Command) else command
@@ -1340,7 +1350,7 @@ class Commands(AccountTest):
             with self.subTest(path):
                 line, = self.detect(self.command_site(path))
                 self.assertRegex(line, rf" warning: command: user=<{USER}> {path}: "
-                                 rf"cannot be started: {why}$")
+                                 rf"cannot start: {why}$")
 
     def test_ends_of_all_kinds(self):
         for body, end in (("exit 3", "exited with status 3 after 0"),
@@ -1385,9 +1395,9 @@ class Commands(AccountTest):
         command = Command("echo begin; echo $$ >$D/pid; sleep 600 & exit 0")
         site = self.command_site(command, {"accounts.command_timeout": "2s"})
         lines, seconds = duration(lambda: self.detect(site))
-        self.assertLess(seconds, 2 + 3 * LATE)
+        self.assert_within(20, seconds)  # not the 600 of what it left
         self.assertIn(": begin", lines[0])
-        self.assertIn("what was left of its process group was killed after 2s", lines[1])
+        self.assertIn("remaining processes killed after 2s", lines[1])
         self.assertIn("exited with status 0 after ", lines[2])
         wait_until(lambda: not alive_in_group(testenv.read_file(command.file("pid"))),
                    "the end of what it left")
@@ -1397,19 +1407,19 @@ class Commands(AccountTest):
         site = self.command_site(command, {"accounts.command_timeout": "1s"})
         try:
             lines, seconds = duration(lambda: self.detect(site))
-            self.assertLess(seconds, 1 + 3 * LATE)
+            self.assert_within(20, seconds)  # not the 600 of what it left
             self.assertIn("exited with status 0 after ", lines[-1])
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(testenv.read_file(command.file("pid"))), signal.SIGKILL)
 
-    def test_one_that_writes_a_gigabyte(self):
-        for body in ("yes | head -c 1000000000",
-                     "head -c 1000000000 /dev/zero | tr '\\0' x",
-                     "yes | head -c 1000000000 >&2"):
+    def test_one_that_writes_very_much(self):
+        for body in ("yes | head -c 300000000",
+                     "head -c 300000000 /dev/zero | tr '\\0' x",
+                     "yes | head -c 300000000 >&2"):
             with self.subTest(body):
                 command = Command(f"{body}; exit 5")
-                site = self.command_site(command)
+                site = self.command_site(command, {"accounts.command_timeout": "10m"})
                 lines = self.detect(site)
                 self.assertLessEqual(len(lines), 52)
                 self.assertIn("exited with status 5 after ", lines[-1])
@@ -1453,7 +1463,7 @@ class Commands(AccountTest):
                     for address in (LISTED, ELSEWHERE[0]):
                         delivery = self.submit(mail, address)
                         self.assertEqual(delivery.recipients, [self.refusal(address)])
-                        self.assertLess(delivery.seconds, FAST + LATE)
+                        self.assert_within(FAST + LATE, delivery.seconds)
                     self.wait_for_end(site)
                 finally:
                     mail.stop(self)
@@ -1510,11 +1520,12 @@ class Stores(AccountTest):
 
     def test_locked(self):
         site = self.prepare()
+        site.configure(**{"store.timeout": "1s"})
         with site.sqlite() as other:
             other.execute("BEGIN EXCLUSIVE")
             filter_ = self.filter(site)
             self.assert_quick(STOPPED, filter_, user="other@example.org", seconds=1 + FAST)
-            self.assertIn("is listed on authbl.mail.abusix.zone (127.0.0.4); not remembered: ",
+            self.assertIn("is listed on authbl.mail.abusix.zone (127.0.0.4); not added to the list: ",
                           site.log())
             self.assert_quick(DUNNO, filter_, ELSEWHERE[0], "third@example.org")
             other.execute("ROLLBACK")
@@ -1666,11 +1677,11 @@ class Abictl(AccountTest):
                 ({"filter.checks": "reputation, accounts"}, None),
                 ({"filter.dry_run": "yes"}, "filter.dry_run is on")):
             site = self.site(options)
-            told = f"abictl: warning: nobody is stopped by this: {why}\n" if why else ""
+            told = f"abictl: warning: this blocks nobody: {why}\n" if why else ""
             done = site.abictl("accounts", "add", USER)
             self.assertEqual((done.returncode, done.stdout, done.stderr), (OK, "", told), options)
             done = site.abictl("accounts", "add", USER)
-            self.assertEqual(done.stderr, f"abictl: {USER}: was on the list already\n{told}")
+            self.assertEqual(done.stderr, f"abictl: {USER}: already on the list\n{told}")
 
     def test_odd_names_and_notes(self):
         site = self.site()
@@ -1762,12 +1773,12 @@ class Abictl(AccountTest):
         self.dns.answers[f"{item_of('::ffff:7f00:1')}.{site.zone}"] = dnsstub.no_data
         done = site.abictl("selftest")
         self.assertRegex(done.stdout, rf"(?m)^warn +{self.ZONE}: ::FFFF:7F00:1: not NXDOMAIN, so "
-                         "that no hit of an IPv6 client is acted upon")
+                         "hits on IPv6 clients are ignored")
 
     def test_selftest_of_recipient_zones(self):
         subject = "zone authbl-rcpt.mail.abusix.zone"
         for answer, result, text in ((nxdomain, "ok", "answers"), (a(HIT), "FAIL", "is listed"),
-                                     (dnsstub.no_data, "FAIL", "not NXDOMAIN"),
+                                     (dnsstub.no_data, "FAIL", "instead of NXDOMAIN"),
                                      (rcode(dnsstub.REFUSED), "FAIL", "REFUSED")):
             site = self.site()
             self.dns.answers[f"*.{site.recipient_zone}"] = answer

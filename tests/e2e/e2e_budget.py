@@ -147,8 +147,8 @@ class UsedUp(BudgetTest):
     def test_a_429(self):
         site = self.deferring_site()
         self.stub.default = error(429, retry_after=600)
-        self.assert_no_opinion(site, "8.8.4.4", "budget is used up.*429", calls=1)
-        self.assert_no_opinion(site, "1.1.1.1", "budget is used up.*429")
+        self.assert_no_opinion(site, "8.8.4.4", "quota used up.*429", calls=1)
+        self.assert_no_opinion(site, "1.1.1.1", "quota used up.*429")
         self.assertEqual(len(site.log_lines(" warning: ")), 1, site.log())
         self.assertIsNone(site.rest())
         self.assertTrue(590 < site.rest("budget")[0] <= 601)
@@ -157,7 +157,7 @@ class UsedUp(BudgetTest):
         site = self.deferring_site()
         self.stub.default = with_headers(score(71), X_RateLimit_Remaining=0)
         self.assert_answers(REFUSED, site, request("8.8.4.4"))
-        self.assert_no_opinion(site, "1.1.1.1", "budget is used up.*X-RateLimit-Remaining")
+        self.assert_no_opinion(site, "1.1.1.1", "quota used up.*X-RateLimit-Remaining")
 
     def test_those_who_wait_for_a_429(self):
         site = self.deferring_site()
@@ -194,7 +194,7 @@ class Pace(BudgetTest):
         line, = site.log_lines("half of")
         self.assertRegex(line, " warning: AbuseIPDB: ")
         wait = int(left / 501)
-        told = re.search(r"next call in (\d+)([sm])\b", site.abictl("check", "1.1.1.1").stdout)
+        told = re.search(r"next call allowed in (\d+)([sm])\b", site.abictl("check", "1.1.1.1").stdout)
         self.assertIn((int(told[1]), told[2]), [
             (seconds // 60, "m") if seconds >= 120 else (seconds, "s")
             for seconds in (wait, wait - 1, wait - 2)])

@@ -253,7 +253,7 @@ class PostgreSQL(OnServer, testenv.TestCase):
 
     def hand_over(self):
         self.server.sql("REVOKE ALL ON DATABASE postfwd FROM PUBLIC", "postfwd")
-        site = Site(options={"store.url": self.url("abichecker")})
+        site = Site(options={"store.url": self.url("abichecker"), "store.timeout": "8s"})
         result = site.abictl("store", "status")
         self.assertEqual(result.returncode, UNAVAILABLE, result)
         self.server.sql(documented_sql("OWNER TO").replace("DBNAME", "postfwd"), "postfwd")

@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import apistub  # noqa: E402
 import testenv  # noqa: E402
-from apistub import ApiStub, error, score, slow  # noqa: E402
+from apistub import ApiStub, error, held, score, slow  # noqa: E402
 from mailserver import MailServer  # noqa: E402
 from testenv import Site, wait_until  # noqa: E402
 
@@ -162,6 +162,9 @@ class Verdicts(EndToEnd):
 class Calls(EndToEnd):
     """How often the API is called."""
 
+    # For fifty filters that begin at once, on a machine with other work as well.
+    TIME_TO_MEET = {"filter.deadline": "90s", "reputation.timeout": "60s"}
+
     def sessions_at_once(self, count=50):
         """The replies to so many sessions from one new client that send RCPT at one time."""
         ready = threading.Barrier(count, timeout=testenv.PATIENCE)
@@ -181,13 +184,13 @@ class Calls(EndToEnd):
         self.addCleanup(process.terminate)
 
     def test_fifty_sessions_from_a_new_address_make_one_call(self):
-        self.serve()
+        self.serve(self.TIME_TO_MEET)
         self.stub.default = slow(0.5, score(71))
         self.assertEqual(self.sessions_at_once(), [REFUSED] * 50)
         self.assertEqual(self.stub.count(), 1)
 
     def test_also_with_the_old_cron_line_beside_them(self):
-        self.serve()
+        self.serve(self.TIME_TO_MEET)
         self.stub.answers["9.9.9.9"] = score(0)
         self.assert_reply(ACCEPTED, "9.9.9.9")  # makes all the files that there can be
         self.site.put_score("8.8.4.4", 12, age=2 * DAY)
@@ -248,7 +251,7 @@ class MailFlows(EndToEnd):
         self.assert_reply(ACCEPTED)
 
     def test_with_an_api_that_fails_or_answers_rubbish(self):
-        self.serve({"reputation.timeout": "1s"})
+        self.serve({"reputation.timeout": "3s"})
         for name, answer in (("500", error(500)), ("403", error(403)),
                              ("page", apistub.html_page()), ("reset", apistub.reset),
                              ("redirect", apistub.redirect()), ("cut", apistub.cut_short()),
@@ -272,26 +275,31 @@ class MailFlows(EndToEnd):
                 delivery = self.mail.deliver(address, recipients)
                 self.assertEqual(delivery.recipients, [ACCEPTED] * 10)
                 self.assertGreaterEqual(delivery.seconds, wait * 0.9)
-                self.assertLess(delivery.seconds, 4)
+                self.assert_within(4, delivery.seconds)
 
     def test_a_slow_api_still_fills_the_cache(self):
         self.serve({"filter.deadline": "3s", "reputation.timeout": "10s"})
-        self.stub.default = slow(6, score(71))
+        gate = threading.Event()
+        self.stub.default = held(gate, score(71))
         delivery = self.assert_reply(ACCEPTED)
-        self.assertTrue(2.5 <= delivery.seconds < 4.5, delivery.seconds)
+        self.assertGreaterEqual(delivery.seconds, 2.5)
+        self.assert_within(4.5, delivery.seconds)
         self.assertIsNone(self.site.cached_score("8.8.4.4"))
-        wait_until(lambda: self.site.cached_score("8.8.4.4") == "71", "the score in the cache", 10)
+        gate.set()
+        wait_until(lambda: self.site.cached_score("8.8.4.4") == "71", "the score in the cache")
         self.assert_reply(REFUSED)
         self.assertEqual(self.stub.count(), 1)
 
     def test_who_waits_for_a_slow_api_waits_for_one_deadline(self):
-        self.serve({"filter.deadline": "1s", "reputation.timeout": "10s"})
-        self.stub.default = slow(2.5, score(71))
+        self.serve({"filter.deadline": "1s", "reputation.timeout": "60s"})
+        gate = threading.Event()
+        self.stub.default = held(gate, score(71))
         with concurrent.futures.ThreadPoolExecutor(10) as pool:
             deliveries = list(pool.map(lambda _: self.mail.deliver(), range(10)))
         self.assertEqual([delivery.recipients for delivery in deliveries], [[ACCEPTED]] * 10)
-        self.assertLess(max(delivery.seconds for delivery in deliveries), 2)
-        wait_until(lambda: self.site.cached_score("8.8.4.4") == "71", "the score in the cache", 10)
+        self.assertLess(max(delivery.seconds.net for delivery in deliveries), 2)
+        gate.set()
+        wait_until(lambda: self.site.cached_score("8.8.4.4") == "71", "the score in the cache")
         self.assertEqual(self.stub.count(), 1)
 
     def test_without_a_cache_directory_or_a_whitelist(self):

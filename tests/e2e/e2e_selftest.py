@@ -68,8 +68,9 @@ class Postfix(MailServer):
         return self.run("postfix", "status").returncode == 0
 
     def run(self, *words):
-        return subprocess.run(words, env={**os.environ, "MAIL_CONFIG": self.directory}, timeout=30,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return subprocess.run(words, env={**os.environ, "MAIL_CONFIG": self.directory},
+                              timeout=testenv.PATIENCE, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
 
     def must(self, *words):
         self.settle()
@@ -150,7 +151,7 @@ class SelftestTest(SiteTest):
 
     def shell(self, command):
         return subprocess.run(
-            ["sh", "-c", command], capture_output=True, text=True, timeout=60,
+            ["sh", "-c", command], capture_output=True, text=True, timeout=testenv.PATIENCE,
             stdin=subprocess.DEVNULL, cwd="/",
             env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin", "EDITOR": "editor",
                  "MAIL_CONFIG": self.postfix.directory})
@@ -257,8 +258,8 @@ class RightSetups(SelftestTest):
         self.postfix.main("smtpd_recipient_restrictions=check_policy_service "
                           f"inet:{self.postfix.address}:9999")
         found = {item[2] for item in self.findings()}
-        self.assertRegex(" ".join(found), rf"port 25 .*asks {self.postfix.address}:9999, of which "
-                         rf"master.cf knows nothing \(did you mean {address}\?\)")
+        self.assertRegex(" ".join(found), rf"port 25 .*asks {self.postfix.address}:9999, which "
+                         rf"is not in master.cf \(did you mean {address}\?\)")
         self.postfix.main("smtpd_recipient_restrictions=permit_mynetworks")
         self.assertRegex(self.one("warn", "Postfix", "port 25")[2], "does not ask")
 
@@ -317,8 +318,8 @@ class MistakesInPostfix(SelftestTest):
         self.assertEqual({item[:2] for item in found}, {("FAIL", "Postfix")})
         self.assertEqual(len(found), 2)
         for item in found:
-            self.assertRegex(item[2], r"(submission|smtps) .*asks private/abechecker, of which "
-                             r"master.cf knows nothing \(did you mean private/abichecker\?\)")
+            self.assertRegex(item[2], r"(submission|smtps) .*asks private/abechecker, which "
+                             r"is not in master.cf \(did you mean private/abichecker\?\)")
             self.assertIn("abichecker_auth", self.shell(item[3]).stdout)
 
     def test_submission_that_does_not_ask(self):
@@ -329,7 +330,7 @@ class MistakesInPostfix(SelftestTest):
     def test_submission_that_asks_too_late(self):
         self.postfix.override(587, "smtpd_client_restrictions=permit_sasl_authenticated,"
                               "$abichecker_auth,reject")
-        self.one("warn", "Postfix", "submission.*must stand before permit_sasl_authenticated")
+        self.one("warn", "Postfix", "submission.*must come before permit_sasl_authenticated")
 
     def test_port_25_that_does_not_ask(self):
         self.postfix.main("smtpd_recipient_restrictions=permit_mynetworks")
@@ -337,10 +338,10 @@ class MistakesInPostfix(SelftestTest):
 
     def test_behind_what_ends_the_list(self):
         self.postfix.main(f"smtpd_recipient_restrictions=permit_mynetworks,reject,{ASK}")
-        self.one("warn", "Postfix", "port 25.*where nobody comes to it")
+        self.one("warn", "Postfix", "port 25.*never reach check_policy_service")
 
     def test_wrong_user(self):
-        for user, pattern in (("daemon", "another user's"), ("nosuchuser", "no such user"),
+        for user, pattern in (("daemon", "belong to another user"), ("nosuchuser", "no such user"),
                               ("root", "refuses"), ("postfix", "refuses")):
             with self.subTest(user):
                 command = testenv.program("abichecker")
@@ -355,14 +356,14 @@ class MistakesInPostfix(SelftestTest):
     def test_no_user(self):
         self.postfix.column("command", f"spawn argv={testenv.program('abichecker')} -c "
                             f"{self.good.conf}")
-        own = [item for item in self.findings() if "no user=" in item[2]]
+        own = [item for item in self.findings() if "user= is missing" in item[2]]
         self.mended_by(own[0])
 
     def test_user_behind_the_program(self):
         """There it is an argument of the program."""
         self.postfix.column("command", f"spawn argv={testenv.program('abichecker')} -c "
                             f"{self.good.conf} user={FILTER_USER.pw_name}")
-        own = [item for item in self.findings() if "no user=" in item[2]]
+        own = [item for item in self.findings() if "user= is missing" in item[2]]
         self.assertEqual(own[0][0], "FAIL")
         self.assertRegex(own[0][3], "editor|EDITOR.*master.cf")
 
@@ -441,11 +442,11 @@ class MistakesInPostfix(SelftestTest):
         found = self.findings()
         self.assertIn("no spawn service runs abichecker", " ".join(item[2] for item in found))
         self.assertRegex(" ".join(item[2] for item in found if item[0] == "FAIL"),
-                         "port 25 .*asks private/abichecker, of which master.cf knows nothing")
+                         "port 25 .*asks private/abichecker, which is not in master.cf")
 
     def test_postfix_is_not_running(self):
         self.postfix._terminate()
-        self.one("warn", "Postfix", "is not running")
+        self.one("warn", "Postfix", "not running")
 
     def test_main_cf_is_not_understood(self):
         os.rename(f"{self.postfix.directory}/main.cf", f"{self.postfix.directory}/main.cf.away")
@@ -456,7 +457,7 @@ class MistakesInPostfix(SelftestTest):
         other = self.good_site()
         self.postfix.column("command", f"spawn user={FILTER_USER.pw_name} "
                             f"argv={testenv.program('abichecker')} -c {other.conf}")
-        item = self.one("warn", "Postfix", f"reads {other.conf}; this test is of {self.good.conf}")
+        item = self.one("warn", "Postfix", f"reads {other.conf}; this test checks {self.good.conf}")
         self.assertIn(other.conf, item[3])
 
 
@@ -556,7 +557,8 @@ class MistakesInFiles(SelftestTest):
         os.chmod(self.good.conf, 0o644)
         done = subprocess.run(
             [testenv.program("abictl"), "-c", self.good.conf, "selftest"], user="daemon",
-            group="daemon", extra_groups=[], capture_output=True, text=True, timeout=60, cwd="/",
+            group="daemon", extra_groups=[], capture_output=True, text=True, cwd="/",
+            timeout=testenv.PATIENCE,
             env={"PATH": f"{self.shims}:/usr/sbin:/usr/bin:/sbin:/bin",
                  "MAIL_CONFIG": self.postfix.directory})
         self.assertEqual(done.returncode, 1, done)

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -24,13 +23,15 @@ import servers  # noqa: E402
 import testenv  # noqa: E402
 from dnsstub import DnsStub  # noqa: E402
 from e2e_blacklist import GUILTY, OTHER, guesses  # noqa: E402
-from filter import DUNNO, Filter, duration, request  # noqa: E402
+from filter import DUNNO, Filter, request  # noqa: E402
+from pace import Stopwatch, duration  # noqa: E402
 from serversite import ServerSite, built_in  # noqa: E402
 from testenv import Site, wait_until  # noqa: E402
 
-FAST = 0.5  # seconds that nobody needs who waits for nothing
-TIMEOUT = 1  # store.timeout
-REST = 5  # seconds without an attempt after a failure
+FAST = 0.5  # seconds that nobody needs who waits for nothing; see pace.py
+TIMEOUT = 2  # store.timeout where the server is silent
+ENOUGH = "8s"  # where no test is about it, on a machine with other work as well
+AGAIN = 12  # seconds until it is used again: 5 without an attempt, and some that a busy machine needs
 USER = "user@example.org"
 HOME = ("81.2.69.142", "89.160.20.112", "216.160.83.56")  # one more than allowed
 REFUSED = b"action=554 5.7.1 Too many addresses.\n\n"
@@ -87,7 +88,7 @@ class OnServer:
     def site(self, **options):
         """A host with limits of two addresses."""
         return Site(options={
-            "store.url": self.server.url(), "store.timeout": f"{TIMEOUT}s", "geocount.addresses": "2",
+            "store.url": self.server.url(), "store.timeout": ENOUGH, "geocount.addresses": "2",
             "geocount.rate": "0", "geocount.action": "554 5.7.1 Too many addresses.", **options})
 
     def filter(self, site):
@@ -105,7 +106,7 @@ class OnServer:
         """Mail flows, within so many seconds; returns how long it took."""
         reply, seconds = duration(lambda: self.ask(filter_, HOME[2]))
         self.assertEqual(reply, DUNNO)
-        self.assertLess(seconds, limit)
+        self.assert_within(limit, seconds)
         return seconds
 
     def assert_outage(self, site, running, wait=0):
@@ -139,7 +140,7 @@ class OnServer:
         for name in os.listdir(site.cache):
             if name.startswith(".rest-store") and not by_itself:
                 os.unlink(os.path.join(site.cache, name))
-        wait_until(lambda: self.ask(running, HOME[2]) == REFUSED, "the store", REST + 3, interval=0.1)
+        wait_until(lambda: self.ask(running, HOME[2]) == REFUSED, "the store", AGAIN, interval=0.1)
         self.assertEqual(len(site.log_lines("store: usable again")), 1, site.log())
         self.assertEqual(self.ask(self.filter(site), HOME[2]), REFUSED)
 
@@ -179,7 +180,7 @@ class Shared(OnServer):
         self.assertRegex(result.stdout, r"# url = \(hidden, \d+ characters\)")
         result = site.abictl("-o", f"store.url={self.server.url()}", "config")
         self.assertEqual(result.returncode, 78, result)
-        self.assertIn("no place on a command line", result.stderr)
+        self.assertIn("not allowed on the command line", result.stderr)
         for words in (["store", "status"], ["--json", "store", "status"], ["selftest"]):
             result = site.abictl(*words)
             self.assertNotIn(servers.encode(servers.PASSWORD), result.stdout + result.stderr)
@@ -188,7 +189,8 @@ class Shared(OnServer):
     # What a filter costs
 
     def test_only_its_own_library_is_loaded(self):
-        running = self.filter(Site(options={"geocount.addresses": "2"}))  # SQLite
+        running = self.filter(Site(options={"geocount.addresses": "2",
+                                            "store.timeout": ENOUGH}))  # SQLite
         self.log_in(running)
         self.assertEqual(mapped(running.process.pid), [])
         running = self.filter(self.site())
@@ -203,7 +205,7 @@ class Shared(OnServer):
         running = self.filter(site)
         self.log_in(running)
         self.assertEqual(sockets(running.process.pid), 1)
-        wait_until(lambda: sockets(running.process.pid) == 0, "the connection to be closed", 3)
+        wait_until(lambda: sockets(running.process.pid) == 0, "the connection to be closed", 15)
         self.assertEqual(self.ask(running, HOME[2]), REFUSED)
         self.assertEqual(site.log_lines("store: "), [])
 
@@ -238,7 +240,7 @@ class Shared(OnServer):
 
     def test_silent(self):
         """It takes connections and requests, and answers nothing."""
-        site = self.site()
+        site = self.site(**{"store.timeout": f"{TIMEOUT}s"})
         running = self.filter(site)
         self.log_in(running)
         self.server.pause()
@@ -255,10 +257,10 @@ class Shared(OnServer):
         running.send(request(HOME[2], sasl_username=self.user))
         running.wait_until_read()
         self.assertTrue(running.is_silent(0.3))  # it waits for the server
-        begun = time.monotonic()
+        watch = Stopwatch()
         self.server.kill()
         self.assertEqual(running.receive(), DUNNO)
-        self.assertLess(time.monotonic() - begun, FAST)
+        self.assert_within(FAST, watch.seconds())
         self.server.start()
         self.assert_recovers(site, running)
 
@@ -285,7 +287,7 @@ class EverySite(ServerSite, e2e_accounts.AccountSite, LogSite):
         ServerSite.__init__(self, server, dns, {
             "geocount.addresses": "2", "geocount.rate": "0", "geocount.mark": "yes",
             "geocount.action": "554 5.7.1 Too many addresses.", "authbl.recipient_zones": "",
-            "store.timeout": f"{TIMEOUT}s"})
+            "store.timeout": ENOUGH})
 
 
 class Relay:
@@ -350,6 +352,12 @@ class Outages(OnServer):
         self.assertEqual(self.say("caught@example.org", self.LISTED), self.STOPPED)
         self.assertEqual(self.place.log_lines(" error: "), [])
 
+    def hurry(self):
+        """The running filter, and those that follow, are not that patient any more."""
+        self.place.configure(**{"store.timeout": f"{TIMEOUT}s"})
+        self.running = self.filter(self.place)
+        self.assertEqual(self.say("caught@example.org", HOME[0]), self.STOPPED)
+
     def say(self, user, address, filter_=None, **attributes):
         return (filter_ or self.running).ask(address, sasl_method="PLAIN" if user else "",
                                              sasl_username=user, **attributes)
@@ -361,16 +369,16 @@ class Outages(OnServer):
         late = self.filter(place)
         reply, seconds = duration(lambda: self.say("caught@example.org", HOME[0]))
         self.assertEqual(reply, DUNNO)
-        self.assertLess(seconds, wait + FAST)
+        self.assert_within(wait + FAST, seconds)
         self.assertGreaterEqual(seconds, wait * 0.8)  # it was as silent as it should be
-        begun = time.monotonic()
+        watch = Stopwatch()
         for filter_ in self.running, late:
             self.assertEqual(self.say("caught@example.org", HOME[0], filter_), DUNNO)
             self.assertEqual(self.say(self.user, HOME[2], filter_), DUNNO)
             self.assertEqual(self.say("new@example.org", self.LISTED, filter_), self.STOPPED)
             self.assertEqual(self.say("", GUILTY, filter_), self.BANNED)
             self.assertEqual(self.say("", OTHER, filter_), DUNNO)
-        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assert_within(2 * FAST, watch.seconds())
         self.assertEqual(len(place.log_lines(r": (error|warning): store: |store: .*without it")), 1,
                          place.log())
         self.assertNotIn(servers.PASSWORD, place.log())
@@ -383,7 +391,7 @@ class Outages(OnServer):
         done, seconds = duration(lambda: place.command("scan"))
         self.assertEqual(done.returncode, 69, done)
         self.assertNotIn(servers.PASSWORD, done.stderr + place.log())
-        self.assertLess(seconds, limit)
+        self.assert_within(limit, seconds)
         self.assertEqual(os.stat(place.snapshot).st_ino, before)
         self.assertEqual(place.answer(GUILTY), self.BANNED)
 
@@ -391,7 +399,7 @@ class Outages(OnServer):
         """Within a few seconds, by itself."""
         place = self.place
         wait_until(lambda: self.say("caught@example.org", HOME[0]) == self.STOPPED, "the store",
-                   REST + 3, interval=0.1)
+                   AGAIN, interval=0.1)
         for filter_ in self.running, self.filter(place):
             self.assertEqual(self.say("caught@example.org", HOME[1], filter_), self.STOPPED)
             self.assertRegex(self.say(self.user, HOME[2], filter_), b"Too many|Stopped")
@@ -418,6 +426,7 @@ class Outages(OnServer):
         self.assert_all_works_again()
 
     def test_silent_with_everything(self):
+        self.hurry()
         self.server.pause()
         self.addCleanup(self.server.resume)
         self.assert_flows(TIMEOUT)
@@ -433,10 +442,10 @@ class Outages(OnServer):
         running.send(request(self.LISTED, sasl_method="PLAIN", sasl_username="new@example.org"))
         running.wait_until_read()
         self.assertTrue(running.is_silent(0.3))
-        begun = time.monotonic()
+        watch = Stopwatch()
         self.server.kill()
         self.assertEqual(running.receive(), self.STOPPED)
-        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assert_within(2 * FAST, watch.seconds())
         self.assert_flows()
         self.server.start()
         self.assert_all_works_again()
@@ -471,19 +480,19 @@ class Outages(OnServer):
                 waiting = stack.enter_context(socket.socket())
                 waiting.setblocking(False)
                 waiting.connect_ex(address)
-            self.place.configure(**{"store.url": self.server.url().replace(
-                f":{self.server.port}/", f":{address[1]}/")})
+            self.place.configure(**{"store.timeout": f"{TIMEOUT}s", "store.url": (
+                self.server.url().replace(f":{self.server.port}/", f":{address[1]}/"))})
             self.running = self.filter(self.place)
             self.assert_flows(TIMEOUT)
 
     def test_slow(self):
         """Slower than anybody waits; and slow, but not too slow."""
-        with Relay(self.server, 3) as relay:
-            self.place.configure(**{"store.url": relay.url()})
+        with Relay(self.server, 3 * TIMEOUT) as relay:
+            self.place.configure(**{"store.url": relay.url(), "store.timeout": f"{TIMEOUT}s"})
             self.running = self.filter(self.place)
             self.assert_flows(TIMEOUT)
         with Relay(self.server, 0.1) as relay:
-            site = self.site(**{"store.url": relay.url(), "store.timeout": "5s"})
+            site = self.site(**{"store.url": relay.url()})
             running = self.filter(site)
             self.log_in(running)
             self.assertEqual(self.ask(running, HOME[2]), REFUSED)
@@ -492,13 +501,14 @@ class Outages(OnServer):
     def test_byte_by_byte(self):
         """Each answer in single bytes; and so slowly that there is no end of it."""
         with Relay(self.server, at_once=1) as relay:
-            site = self.site(**{"store.url": relay.url(), "store.timeout": "5s"})
+            site = self.site(**{"store.url": relay.url(), "store.timeout": "50s",
+                                "filter.deadline": "90s"})
             running = self.filter(site)
             self.log_in(running)
             self.assertEqual(self.ask(running, HOME[2]), REFUSED)
             self.assertEqual(site.log_lines("store: "), [])
         with Relay(self.server, 0.4, 1) as relay:
-            self.place.configure(**{"store.url": relay.url()})
+            self.place.configure(**{"store.url": relay.url(), "store.timeout": f"{TIMEOUT}s"})
             self.running = self.filter(self.place)
             self.assert_flows(TIMEOUT)
 
@@ -512,7 +522,7 @@ class Outages(OnServer):
         self.place.configure(**{"store.url": url})
         self.running = self.filter(self.place)
         wait_until(lambda: self.say("caught@example.org", HOME[0]) == self.STOPPED, "the store",
-                   REST + 3, interval=0.1)
+                   AGAIN, interval=0.1)
 
 
 class OutagesOfSql(Outages):
@@ -522,12 +532,12 @@ class OutagesOfSql(Outages):
             with self.subTest(column):
                 self.server.sql(f"ALTER TABLE abichecker_accounts RENAME COLUMN {column} TO other",
                                 self.place.database)
-                begun = time.monotonic()
+                watch = Stopwatch()
                 for _ in range(3):
                     self.assertEqual(self.say("caught@example.org", HOME[0]), DUNNO)
                     self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
                     self.assertEqual(self.say("", GUILTY), self.BANNED)
-                self.assertLess(time.monotonic() - begun, 2 * FAST)
+                self.assert_within(2 * FAST, watch.seconds())
                 self.assertEqual(len(self.place.log_lines(": error: store: ")), 1, self.place.log())
                 self.assert_no_rest(self.place)
                 self.server.sql(f"ALTER TABLE abichecker_accounts RENAME COLUMN other TO {column}",
@@ -543,7 +553,7 @@ class OutagesOfSql(Outages):
             self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
         self.assertLessEqual(len(self.place.log_lines(": error: store: ")), 1, self.place.log())
         wait_until(lambda: self.say("new@example.org", self.LISTED) == self.STOPPED and
-                   self.say("new@example.org", HOME[0]) == self.STOPPED, "the tables", REST + 3,
+                   self.say("new@example.org", HOME[0]) == self.STOPPED, "the tables", AGAIN,
                    interval=0.1)
         counted = self.place.scan()  # without a position the log is read anew
         self.assertEqual((counted["hits"], counted["listed"]), (5, 1))
@@ -557,13 +567,13 @@ class OutagesOfSql(Outages):
     def test_a_value_that_does_not_fit(self):
         """One user's logins are not counted; all others', and the list of accounts, go on."""
         self.server.sql(self.NARROW, self.place.database)
-        begun = time.monotonic()
+        watch = Stopwatch()
         for filter_ in self.running, self.filter(self.place):
             for _ in range(2):
                 self.assertEqual(self.say("six@example.org", self.IPV6, filter_), DUNNO)
                 self.assertEqual(self.say("caught@example.org", HOME[0], filter_), self.STOPPED)
                 self.assertRegex(self.say(self.user, HOME[2], filter_), b"Too many|Stopped")
-        self.assertLess(time.monotonic() - begun, 2 * FAST)
+        self.assert_within(2 * FAST, watch.seconds())
         self.assert_no_rest(self.place)
         self.assertEqual(self.place.log_lines("store: "), [])
         self.assertEqual(len(self.place.log_lines(f"user=<six@.*{self.TOO_LONG}")), 4, self.place.log())
@@ -576,7 +586,7 @@ class OutagesOfSql(Outages):
                        f"'{self.user}' AND ip_address = '{HOME[0]}'"):
             reply, seconds = duration(lambda: self.say(self.user, HOME[0]))
             self.assertEqual(reply, DUNNO)
-            self.assertLess(seconds, 4)
+            self.assert_within(4, seconds)
             self.assertEqual(self.say("caught@example.org", HOME[0]), self.STOPPED)
             self.assert_no_rest(self.place)
             self.assertEqual(self.place.log_lines("store: "), [])
@@ -676,7 +686,7 @@ class PostgreSQLBehindPooler(testenv.TestCase):
         server = self.enterContext(servers.PostgreSQL())
         pooler = self.enterContext(servers.PgBouncer(server))
         for parameters in {}, {"prepare": "no"}:
-            site = Site(options={"store.url": pooler.url(**parameters)})
+            site = Site(options={"store.url": pooler.url(**parameters), "store.timeout": ENOUGH})
             filters = [self.enterContext(Filter(site)) for _ in range(10)]
             for number in range(200):
                 filters[number % 10].send(request(f"81.2.{number % 7}.9", sasl_username=USER))
@@ -705,7 +715,8 @@ class PostgreSQLWithTLS(testenv.TestCase):
     def status(self, host="127.0.0.1", **parameters):
         """abictl store status: "" when it works, else its message."""
         url = self.server.url(**parameters).replace("127.0.0.1", host)
-        result = Site(options={"store.url": url}).abictl("store", "status")
+        result = Site(options={"store.url": url, "store.timeout": ENOUGH}).abictl(
+            "store", "status")
         self.assertEqual(result.returncode == 0, result.stderr == "", result)
         return result.stderr
 
@@ -768,7 +779,7 @@ class MariaDB(Shared, testenv.TestCase):
 
     def test_locked(self):
         """Somebody has the table for himself: an ALTER TABLE, a backup."""
-        site = self.site()
+        site = self.site(**{"store.timeout": f"{TIMEOUT}s"})
         running = self.filter(site)
         self.log_in(running)
         locker = subprocess.Popen(self.server.client(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -777,7 +788,7 @@ class MariaDB(Shared, testenv.TestCase):
         locker.stdin.write("LOCK TABLES postfwd_logins WRITE; SELECT 'locked';\n")
         locker.stdin.flush()
         wait_until(lambda: "postfwd_logins" in self.server.sql("SHOW OPEN TABLES WHERE in_use > 0"),
-                   "the lock", 10)
+                   "the lock")
         self.assert_outage(site, running, wait=TIMEOUT)
         locker.communicate()
         self.assert_recovers(site, running)
@@ -864,7 +875,7 @@ class MariaDBWithTLS(testenv.TestCase):
     def site(self, host="127.0.0.1", **parameters):
         parameters = {name.replace("_", "-"): value for name, value in parameters.items()}
         url = self.server.url(**parameters).replace("127.0.0.1", host)
-        return Site(options={"store.url": url, "store.timeout": f"{TIMEOUT}s"})
+        return Site(options={"store.url": url, "store.timeout": ENOUGH})
 
     def status(self, *arguments, **parameters):
         """abictl store status: "" when it works, else its message."""
@@ -901,12 +912,14 @@ class MariaDBWithTLS(testenv.TestCase):
         with servers.MariaDB("--skip-ssl") as plain:
             for mode in "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY":
                 url = plain.url(**{"ssl-mode": mode})
-                result = Site(options={"store.url": url}).abictl("store", "status")
+                result = Site(options={"store.url": url, "store.timeout": ENOUGH}).abictl(
+                    "store", "status")
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn("SSL", result.stderr)
 
     def test_silent(self):
         site = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        site.configure(**{"store.timeout": f"{TIMEOUT}s"})
         running = self.enterContext(Filter(site))
         for _ in range(2):
             self.assertEqual(running.ask(HOME[0], sasl_username=USER), DUNNO)
@@ -914,12 +927,13 @@ class MariaDBWithTLS(testenv.TestCase):
         self.server.pause()
         reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
         self.assertEqual(reply, DUNNO)
-        self.assertLess(seconds, TIMEOUT + FAST)
+        self.assert_within(TIMEOUT + FAST, seconds)
         fresh = self.site(ssl_mode="VERIFY_CA", ssl_ca=self.server.ca_file)
+        fresh.configure(**{"store.timeout": f"{TIMEOUT}s"})
         running = self.enterContext(Filter(fresh))
         reply, seconds = duration(lambda: running.ask(HOME[1], sasl_username=USER))
         self.assertEqual(reply, DUNNO)
-        self.assertLess(seconds, TIMEOUT + FAST)
+        self.assert_within(TIMEOUT + FAST, seconds)
         self.assertIn("store.timeout", fresh.log())
 
     def pass_on(self, listener, limit):
@@ -944,11 +958,13 @@ class MariaDBWithTLS(testenv.TestCase):
                 thread = threading.Thread(target=self.pass_on, args=(listener, limit), daemon=True)
                 thread.start()
                 site = self.site(ssl_mode="VERIFY_IDENTITY", ssl_ca=self.server.ca_file)
-                site.configure(**{"store.url": site.options["store.url"].replace(
-                    f":{self.server.port}/", f":{listener.getsockname()[1]}/")})
+                site.configure(**{"store.timeout": f"{TIMEOUT}s", "store.url": (
+                    site.options["store.url"].replace(f":{self.server.port}/",
+                                                      f":{listener.getsockname()[1]}/"))})
                 result, seconds = duration(lambda: site.abictl("store", "status"))
                 self.assertIn("store.timeout", result.stderr, limit)
-                self.assertLess(seconds, TIMEOUT + FAST, limit)
+                # Of abictl, which is gone, nothing is known; else it would wait for 20 s.
+                self.assertLess(seconds, TIMEOUT + 8, limit)
                 thread.join()
 
 
@@ -990,11 +1006,11 @@ class RedisOutages(Outages, testenv.TestCase):
         self.server.cli("CONFIG", "SET", "maxmemory", "1")
         self.addCleanup(self.server.cli, "CONFIG", "SET", "maxmemory", "0")
         self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
-        begun = time.monotonic()
+        watch = Stopwatch()
         for _ in range(3):
             self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
             self.assertEqual(self.say("", GUILTY), self.BANNED)
-        self.assertLess(time.monotonic() - begun, FAST)
+        self.assert_within(FAST, watch.seconds())
         self.assertEqual(len(self.place.log_lines(": error: store: .*OOM")), 1, self.place.log())
         self.server.cli("CONFIG", "SET", "maxmemory", "0")
         self.assert_all_works_again()
@@ -1006,10 +1022,10 @@ class RedisOutages(Outages, testenv.TestCase):
         self.server.cli("REPLICAOF", "127.0.0.1", "1")
         self.addCleanup(self.server.cli, "REPLICAOF", "NO", "ONE")
         self.assertEqual(self.say("new@example.org", self.LISTED), self.STOPPED)
-        begun = time.monotonic()
+        watch = Stopwatch()
         for _ in range(3):
             self.assertEqual(self.say(self.user, HOME[0]), DUNNO)
-        self.assertLess(time.monotonic() - begun, FAST)
+        self.assert_within(FAST, watch.seconds())
         self.assertEqual(len(self.place.log_lines(": error: store: .*READONLY")), 1,
                          self.place.log())
         self.server.cli("REPLICAOF", "NO", "ONE")

@@ -25,7 +25,7 @@ read_again(const struct config *cfg)
 		    config_options[i].section, config_options[i].key,
 		    config_get(cfg, i));
 		HOLDS(config_parse(&again, "again", line, strlen(line), error,
-			  sizeof(error)) == 0);
+			  sizeof(error)));
 		HOLDS(strcmp(config_get(&again, i), config_get(cfg, i)) == 0);
 		config_free(&again);
 	}
@@ -54,11 +54,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char action[ACTION_MAX];
 
 	config_init(&cfg);
-	if (config_override(&cfg, text, error, sizeof(error)) == 0)
+	if (config_override(&cfg, text, error, sizeof(error)))
 		read_again(&cfg);
 	config_free(&cfg);
 	config_init(&cfg);
-	if (config_parse(&cfg, "fuzz", text, size, error, sizeof(error)) == 0) {
+	if (config_parse(&cfg, "fuzz", text, size, error, sizeof(error))) {
 		read_again(&cfg);
 		errors_hold(&cfg);
 		action_expand(action, sizeof(action), cfg.reputation.action,

@@ -112,6 +112,16 @@ def slow(seconds, answer):
     return later
 
 
+def held(gate, answer):
+    """The same answer, once this threading.Event is set."""
+    def later(exchange):
+        while not gate.wait(0.02):
+            if exchange.stub.stopping.is_set():
+                return
+        answer(exchange)
+    return later
+
+
 def drip(interval=0.1, value=71):
     """A regular answer, a byte at a time."""
     def answer(exchange):

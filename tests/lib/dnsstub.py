@@ -31,7 +31,7 @@ import ports
 
 A, CNAME, OPT = 1, 5, 41
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = range(6)
-MEETING = 30  # seconds that questions wait for each other
+MEETING = 60  # seconds that questions wait for each other
 PLAIN_SIZE = 512  # bytes that an answer over UDP may have when the question allows no more
 TO_THE_QUESTION = b"\xc0\x0c"  # a compressed name: that of the question
 
@@ -310,6 +310,7 @@ class DnsStub:
         self.default = nxdomain
         self.oversized = False  # long answers over UDP as they are, whatever the question allows
         self.questions = []
+        self.done = 0  # questions whose answer has been sent, all of it
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._servers = []
@@ -360,6 +361,8 @@ class DnsStub:
             self.questions.append(Question(exchange.name, exchange.type, tcp, time.time()))
         with contextlib.suppress(OSError):  # the client went away, or we stop
             self._answer_for(exchange)(exchange)
+        with self._lock:
+            self.done += 1
         return exchange.close
 
     def _answer_for(self, exchange):

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import termios
-import time
 
 from testenv import PATIENCE, Site, program, wait_until
 
@@ -141,12 +140,6 @@ def answer_to(site, *requests, arguments=(), **keywords):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 filter_.send(data)
         return filter_.finish()
-
-
-def duration(function):
-    """Runs a function; returns its value and the seconds it took."""
-    start = time.monotonic()
-    return function(), time.monotonic() - start
 
 
 def _state(pid):

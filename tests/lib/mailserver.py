@@ -10,9 +10,9 @@ import socket
 import socketserver
 import subprocess
 import threading
-import time
 
 import ports
+from pace import duration
 from testenv import (FILTER_USER, PATIENCE, at_exit, children, new_directory, process_name,
                      program, read_file, wait_until, write_file)
 
@@ -92,7 +92,7 @@ class MailServer:
     site: the filter's configuration (none: the built-in places). command: another filter.
     policy timeout, default: the two settings of check_policy_service."""
 
-    def __init__(self, site=None, command=None, timeout="15s",
+    def __init__(self, site=None, command=None, timeout="100s",
                  default="451 4.3.5 filter died", settings=""):
         if command is None:
             command = f"{program('abichecker')} -c {site.conf}"
@@ -217,9 +217,8 @@ class Session:
         """Sends one message; returns the replies to RCPT, to the end of DATA (None when no
         recipient was accepted), and the seconds that the RCPT commands took together."""
         self.command(f"MAIL FROM:<{sender}>", expected="250")
-        start = time.monotonic()
-        replies = [self.command(f"RCPT TO:<{recipient}>") for recipient in recipients]
-        seconds = time.monotonic() - start
+        replies, seconds = duration(
+            lambda: [self.command(f"RCPT TO:<{recipient}>") for recipient in recipients])
         if not any(reply.startswith("250") for reply in replies):
             return Delivery(replies, None, seconds)
         self.command("DATA", expected="354")

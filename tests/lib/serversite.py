@@ -70,7 +70,7 @@ class ServerSite(Site):
     def configure(self, **options):
         if self.options["store.url"].startswith("sqlite:"):  # the first time
             options = {"store.url": self.server.url(database=self.database),
-                       "store.timeout": "5s", **options}
+                       "store.timeout": "8s", **options}
         super().configure(**options)
 
     def copy(self, from_, to):

@@ -32,8 +32,8 @@ class SiteTest(testenv.TestCase):
         return self._stub
 
     def site(self, options=(), whitelist=""):
-        """A site with a second for an API call, if the test did not say otherwise."""
-        return Site(self.stub.url, {"reputation.timeout": "1s", **dict(options)}, whitelist)
+        """A site with time enough for an API call, if the test did not say otherwise."""
+        return Site(self.stub.url, {"reputation.timeout": "8s", **dict(options)}, whitelist)
 
     @staticmethod
     def move_from_tmp(site, options=()):

@@ -794,7 +794,7 @@ tools(void **state)
 	program("tool", "#!/bin/sh\nsleep 1000 & echo $! > \"$0.pid\"; wait\n");
 	start = clock_ms();
 	assert_int_equal(tool_run(argv, -1, -1, 1, error, sizeof(error)), -1);
-	assert_string_equal(error, "tool: not done within 1s, killed");
+	assert_string_equal(error, "tool: not finished within 1s, killed");
 	assert_true(clock_ms() - start < 10000);
 	assert_int_equal(shell("i=0; while kill -0 $(cat bin/tool.pid) && "
 	    "! grep -q '^State:.Z' /proc/$(cat bin/tool.pid)/status; "
@@ -850,17 +850,19 @@ static void
 busy(void **state)
 {
 	const char *map = map_of("cidr", "access");
-	int fd, ends[2], status;
+	int fd, ends[2], let[2], status;
 	char byte;
 	pid_t pid;
 
 	(void)state;
 	assert_int_equal(write_blocks(map, "192.0.2.1", 1), 0);
 	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pipe(let), 0);
 	pid = fork();
 	if (pid == 0) {
 		fd = open(path_of(".access.abichecker-lock"), O_RDWR);
-		if (lock_byte(fd, 0, 0) != 0 || write(ends[1], "x", 1) != 1)
+		if (lock_byte(fd, 0, 0) != 0 || write(ends[1], "x", 1) != 1 ||
+		    read(let[0], &byte, 1) != 1)
 			_exit(1);
 		usleep(300000);
 		_exit(0);
@@ -869,6 +871,7 @@ busy(void **state)
 	access_lock_wait_ms = 20;
 	assert_int_equal(write_blocks(map, "192.0.2.2", 2), -1);
 	assert_non_null(strstr(error, "busy"));
+	assert_int_equal(write(let[1], "x", 1), 1);
 	access_lock_wait_ms = 15000;
 	if (write_blocks(map, "192.0.2.2", 2) != 0)
 		fail_msg("%s", error);
@@ -876,6 +879,8 @@ busy(void **state)
 	assert_int_equal(status, 0);
 	close(ends[0]);
 	close(ends[1]);
+	close(let[0]);
+	close(let[1]);
 }
 
 #define MANY 3000
@@ -1017,14 +1022,14 @@ orphan(void **state)
 	pid = fork();
 	if (pid == 0)
 		_exit(write_many(map, 1, 1) != 0);
-	assert_int_equal(shell("timeout 20 cat begun"), 0);
+	assert_int_equal(shell("timeout 100 cat begun"), 0);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	access_lock_wait_ms = 20;
 	assert_int_equal(write_many(map, 1, 2), -1);
 	assert_non_null(strstr(error, "busy"));
 	access_lock_wait_ms = 15000;
-	assert_int_equal(shell("timeout 20 sh -c 'echo > go'"), 0);
+	assert_int_equal(shell("timeout 100 sh -c 'echo > go'"), 0);
 	program("postmap", "#!/bin/sh\necho index > \"${1#hash:}.db\"\n");
 	if (write_many(map, 1, 2) != 0)
 		fail_msg("%s", error);

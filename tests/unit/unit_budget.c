@@ -268,8 +268,8 @@ news(void **state)
 {
 	static const char *const expected[] = {
 		"today's API calls for 9.9.0.0/24 are used up (2)",
-		"half of today's API budget is used up; the other calls are "
-		"spread over the rest of the day",
+		"half of today's API budget is used up; the remaining calls "
+		"are spread over the rest of the day",
 		"today's API budget is used up (reputation.daily_limit)",
 	};
 	time_t day = MIDNIGHT + 600 * DAY;

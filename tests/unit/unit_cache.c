@@ -386,10 +386,12 @@ markers_alone(void **state)
 static void
 one_at_a_time(void **state)
 {
-	int first, second, status;
+	int first, second, status, let[2];
 	pid_t pid;
+	char go;
 
 	(void)state;
+	assert_int_equal(pipe(let), 0);
 	first = cache_lock(&dir, "192.0.2.1", 0);
 	assert_true(first >= 0);
 	assert_int_equal(cache_lock(&dir, "192.0.2.1", 0), -1);
@@ -402,12 +404,15 @@ one_at_a_time(void **state)
 	/* A copy in a child keeps it although we let go. */
 	pid = fork();
 	if (pid == 0) {
+		if (read(let[0], &go, 1) != 1)
+			_exit(1);
 		poll(NULL, 0, 200);
 		_exit(0);
 	}
 	close(first);
 	assert_int_equal(cache_lock(&dir, "192.0.2.1", 0), -1);
-	second = cache_lock(&dir, "192.0.2.1", 5000);
+	assert_int_equal(write(let[1], "x", 1), 1);
+	second = cache_lock(&dir, "192.0.2.1", 20000);
 	assert_true(second >= 0);
 	close(second);
 	assert_int_equal(waitpid(pid, &status, 0), pid);

@@ -17,7 +17,8 @@ parse(const char *text, size_t len)
 	config_free(&cfg);
 	config_init(&cfg);
 	error[0] = '\0';
-	rc = config_parse(&cfg, "f.conf", copy, len, error, sizeof(error));
+	rc = config_parse(&cfg, "f.conf", copy, len, error, sizeof(error)) ?
+	    0 : -1;
 	free(copy);
 	return rc;
 }
@@ -70,8 +71,8 @@ noted(void **state)
 		const char *text, *error;
 	} rows[] = {
 		{ "[reputation]\naction = 521\n", "f.conf:2: "
-		  "reputation.action: a number alone means permit to "
-		  "Postfix; add a text, as in `521 5.7.1 Bad host'" },
+		  "reputation.action: to Postfix a number alone means permit; "
+		  "add a text, as in `521 5.7.1 Bad host'" },
 		{ "[reputation]\naction =\n",
 		    "f.conf:2: reputation.action: empty action" },
 		{ "[reputation]\naction = BANANA\n",
@@ -81,16 +82,16 @@ noted(void **state)
 		{ "[reputation]\nscore = 7O\n", "f.conf:2: reputation.score: "
 		  "must be a number from 1 to 100" },
 		{ "[reputation]\nscore = 70\nscore = 71\n",
-		    "f.conf:3: reputation.score: already set in line 2" },
+		    "f.conf:3: reputation.score: already set on line 2" },
 		{ "[reputation]\nscore = 70\n[filter]\n[reputation]\nscore=1\n",
-		    "f.conf:5: reputation.score: already set in line 2" },
+		    "f.conf:5: reputation.score: already set on line 2" },
 		{ "[reputation]\ntimeout = 5y\n", "f.conf:2: "
 		  "reputation.timeout: must be a time from 1 to 300 seconds "
 		  "(units: s m h d w)" },
 		{ "[reputation]\ntypo = 1\n",
 		    "f.conf:2: reputation.typo: unknown key" },
 		{ "[reputation]\nscore 70\n",
-		    "f.conf:2: `key = value' expected" },
+		    "f.conf:2: expected `key = value'" },
 		{ "[whitelist]\nfile = relative\n",
 		    "f.conf:2: whitelist.file: must be an absolute path" },
 		{ "[reputation]\nurl = ftp://x/\n", "f.conf:2: "
@@ -100,9 +101,9 @@ noted(void **state)
 		{ "[reputation]\nurl = http://\n",
 		    "f.conf:2: reputation.url: the URL has no host" },
 		{ "[reputation]\nurl = http://h/?a\n", "f.conf:2: "
-		  "reputation.url: a query or fragment has no place here" },
+		  "reputation.url: a query or fragment is not allowed here" },
 		{ "[reputation]\ntoken = a b\n", "f.conf:2: "
-		  "reputation.token: a key has letters and digits only" },
+		  "reputation.token: a key contains only letters and digits" },
 	};
 	const char *section;
 	size_t i;
@@ -127,7 +128,7 @@ refused(void **state)
 	} rows[] = {
 		{ "[banana]\n", "f.conf:1: [banana]: unknown section" },
 		{ "[reputation\n",
-		    "f.conf:1: [reputation: a section line ends in `]'" },
+		    "f.conf:1: [reputation: a section line must end with `]'" },
 		{ "score = 1\n",
 		    "f.conf:1: score: key before the first [section]" },
 		{ "[filter]\ndry_run = maybe\n",
@@ -135,7 +136,7 @@ refused(void **state)
 		{ "[filter]\nchecks = whitelist banana\n",
 		    "f.conf:2: filter.checks: unknown word `banana'" },
 		{ "[filter]\nchecks = whitelist whitelist\n",
-		    "f.conf:2: filter.checks: a word is there twice" },
+		    "f.conf:2: filter.checks: duplicate word" },
 		{ "[filter]\non_error = reject\n", "f.conf:2: filter.on_error: "
 		  "not one of the possible values" },
 		{ "[log]\ntarget = stdout\n", "f.conf:2: log.target: must be "
@@ -143,11 +144,11 @@ refused(void **state)
 		{ "[geocount]\nx = 1\n[log]\ny = 1\n",
 		    "f.conf:4: log.y: unknown key" },
 		{ "[geocount]\nwhitelist]\nfile =\n", "f.conf:2: "
-		  "whitelist]: a section line looks like `[name]'" },
+		  "whitelist]: a section line must be `[name]'" },
 		{ "[geocount]\n(whitelist)\nfile =\n", "f.conf:2: "
-		  "(whitelist): a section line looks like `[name]'" },
+		  "(whitelist): a section line must be `[name]'" },
 		{ "[geocount]\nwhitelist:\nfile =\n", "f.conf:2: "
-		  "whitelist:: a section line looks like `[name]'" },
+		  "whitelist:: a section line must be `[name]'" },
 	};
 	size_t i;
 
@@ -261,25 +262,25 @@ overrides(void **state)
 		{ "reputation.action = REJECT", NULL },
 		{ "reputation.proxy=http://proxy:3128", NULL },
 		{ "reputation.token=abc", "-o: reputation.token: "
-		  "a secret has no place on a command line" },
+		  "secrets are not allowed on the command line" },
 		{ "reputation.proxy=http://u:p@proxy:3128",
 		    "-o: reputation.proxy: "
-		    "a password has no place on a command line" },
+		    "secrets are not allowed on the command line" },
 		{ "reputation.score=x", "-o: reputation.score: "
 		  "must be a number from 1 to 100" },
 		{ "score=1", "-o: score: unknown option" },
 		{ "reputation.score", "-o: reputation.score: "
-		  "`section.key=value' expected" },
-		{ "", "-o: : `section.key=value' expected" },
+		  "expected `section.key=value'" },
+		{ "", "-o: : expected `section.key=value'" },
 	};
 	size_t i;
-	int rc;
+	bool good;
 
 	(void)state;
 	for (i = 0; i < COUNT(rows); i++) {
-		rc = config_override(&cfg, rows[i].arg, error, sizeof(error));
-		assert_int_equal(rc, rows[i].error == NULL ? 0 : -1);
-		if (rc != 0)
+		good = config_override(&cfg, rows[i].arg, error, sizeof(error));
+		assert_int_equal(good, rows[i].error == NULL);
+		if (!good)
 			assert_string_equal(error, rows[i].error);
 	}
 	assert_int_equal(cfg.reputation.score, 42);
@@ -341,7 +342,7 @@ defaults(void **state)
 		    config_options[i].fallback);
 		assert_non_null(config_options[i].help);
 		if (config_options[i].type != CONFIG_SECRET &&
-		    config_override(&cfg, arg, error, sizeof(error)) != 0)
+		    !config_override(&cfg, arg, error, sizeof(error)))
 			fail_msg("%s", error);
 	}
 }
@@ -357,14 +358,13 @@ loaded(void **state)
 	config_free(&cfg);
 	config_init(&cfg);
 	cfg.overrides[cfg.override_count++] = "reputation.ipv6_prefix=64";
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
 	assert_int_equal(cfg.reputation.score, 12);
 	assert_int_equal(cfg.reputation.ipv6_prefix, 64);
-	assert_int_equal(
-	    config_load(&cfg, "/nonexistent/x", error, sizeof(error)), -1);
+	assert_false(config_load(&cfg, "/nonexistent/x", error, sizeof(error)));
 	assert_string_equal(
 	    error, "/nonexistent/x: No such file or directory");
-	assert_int_equal(config_load(&cfg, "/", error, sizeof(error)), -1);
+	assert_false(config_load(&cfg, "/", error, sizeof(error)));
 	assert_string_equal(error, "/: Is a directory");
 }
 
@@ -382,16 +382,15 @@ encodings(void **state)
 	config_free(&cfg);
 	config_init(&cfg);
 	unit_file("b.conf", marked, sizeof(marked) - 1);
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
 	assert_int_equal(cfg.reputation.score, 13);
 	unit_file("b.conf", marked, 3);
-	assert_int_equal(config_load(&cfg, path, error, sizeof(error)), 0);
-	snprintf(expected, sizeof(expected), "%s: is in UTF-16, not in UTF-8",
-	    path);
+	assert_true(config_load(&cfg, path, error, sizeof(error)));
+	snprintf(expected, sizeof(expected),
+	    "%s: is encoded in UTF-16, not UTF-8", path);
 	for (i = 0; i < COUNT(wide); i++) {
 		unit_file("b.conf", wide[i], 6);
-		assert_int_equal(
-		    config_load(&cfg, path, error, sizeof(error)), -1);
+		assert_false(config_load(&cfg, path, error, sizeof(error)));
 		assert_string_equal(error, expected);
 	}
 }

@@ -55,10 +55,10 @@ parsing(void **state)
 		{ "sender=a\nsender=b\n", 18, NULL, "a" },
 		{ "=x\nsender=a\n", 12, NULL, "a" },
 		{ "SENDER=a\n", 9, NULL, "" },
-		{ "sender\n", 7, "a line without `='", NULL },
-		{ "\r\n", 2, "a line without `='", NULL },
-		{ "sender=a", 8, "a line without end", NULL },
-		{ "sender=\0\n", 9, "NUL byte in a request", NULL },
+		{ "sender\n", 7, "line without `='", NULL },
+		{ "\r\n", 2, "line without `='", NULL },
+		{ "sender=a", 8, "unterminated line", NULL },
+		{ "sender=\0\n", 9, "NUL byte", NULL },
 	};
 	struct request req;
 	char *copy;
@@ -201,7 +201,7 @@ option(const char *arg)
 {
 	char error[CONFIG_ERROR_MAX];
 
-	if (config_override(&cfg, arg, error, sizeof(error)) != 0)
+	if (!config_override(&cfg, arg, error, sizeof(error)))
 		fail_msg("%s", error);
 }
 
@@ -215,8 +215,8 @@ walk_prepare(void **state)
 		return 1;
 	config_init(&cfg);
 	snprintf(text, sizeof(text), "%s", token);
-	if (config_parse(&cfg, "unit", text, strlen(text), error,
-		sizeof(error)) != 0)
+	if (!config_parse(&cfg, "unit", text, strlen(text), error,
+		sizeof(error)))
 		return 1;
 	snprintf(arg, sizeof(arg), "reputation.cache_dir=%s", unit_dir);
 	option(arg);

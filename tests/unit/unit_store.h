@@ -253,6 +253,24 @@ seconds(void)
 }
 
 /*
+ * The same, but it stands still while this thread waits for a processor: what a
+ * time limit is not about, on a machine with other work as well.
+ */
+static inline double
+own_seconds(void)
+{
+	unsigned long long ran, waited = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
+
+	if (f != NULL) {
+		if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
+			waited = 0;
+		fclose(f);
+	}
+	return seconds() - (double)waited / 1e9;
+}
+
+/*
  * Runs fn(n) in so many children at once; each exits with what it returns. The
  * sum of these. A parent must have no connection of its own meanwhile.
  */

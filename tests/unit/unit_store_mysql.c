@@ -502,13 +502,13 @@ a_lock_of_others_is_waited_for_no_longer_than_the_timeout(void **state)
 	took = seconds();
 	must_fail(s, s->driver->login(s, &l, &c), "login");
 	took = seconds() - took;
-	if (took < 0.6 || took > 1.0)
+	if (took < 0.6 || took > 4) /* not the 5 of store.timeout */
 		fail_msg("%.2f s", took);
 	/* Reading does not wait; who fails talks to the server again. */
 	login_peek(s, "a", "192.0.2.2", "GB", NOW, NOW - DAY, &c);
 	assert_int_equal(c.addresses, 2);
 	/* One that ends in time is no error. */
-	s->wait_ms = 3000;
+	s->wait_ms = 20000;
 	pid = store_fork();
 	if (pid == 0) {
 		usleep(300000);
@@ -944,7 +944,7 @@ an_answer_that_does_not_come_to_its_end_is_an_error(void **state)
 		} else if (strlen(error) < 10)
 			fail_msg("%ld: `%s'", limit, error);
 		took = seconds() - took;
-		if (took > 2.3)
+		if (took > 6) /* it would never end */
 			fail_msg("%ld bytes: %.2f s", limit, took);
 		close(fd);
 		kill(pid, SIGKILL);
@@ -964,7 +964,7 @@ a_server_that_says_nothing_is_left_in_time(void **state)
 
 	(void)state;
 	cfg.store.timeout = 1;
-	must_not_open(url_with(NULL, "x", port, NULL), "store.timeout", 1.5);
+	must_not_open(url_with(NULL, "x", port, NULL), "store.timeout", 5);
 	/* Full: nobody is accepted any more. */
 	for (i = 0; i < 64; i++) {
 		struct sockaddr_in a = { .sin_family = AF_INET,
@@ -974,7 +974,7 @@ a_server_that_says_nothing_is_left_in_time(void **state)
 		held[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		(void)!connect(held[i], (struct sockaddr *)&a, sizeof(a));
 	}
-	must_not_open(url_with(NULL, "x", port, NULL), "store.timeout", 1.5);
+	must_not_open(url_with(NULL, "x", port, NULL), "store.timeout", 5);
 	for (i = 0; i < 64; i++)
 		close(held[i]);
 	close(fd);

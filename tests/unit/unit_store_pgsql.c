@@ -18,7 +18,7 @@ extern const struct store_driver store_pgsql;
 
 static enum store_failure failure; /* of the last opening */
 
-#define QUICK 2000 /* milliseconds: what must not wait takes less */
+#define QUICK 5000 /* milliseconds: what must not wait takes less */
 #define PATIENCE 60 /* seconds, with many processes on a machine under load */
 
 /* --- SQL as our user has it --- */
@@ -849,10 +849,10 @@ login_through(int listener, int port, size_t limit, bool silent,
 		forward(listener, port, limit, silent);
 		_exit(0);
 	}
-	s = store_pgsql.open(&cfg, url, silent ? 300 : 2000, true, &failure,
+	s = store_pgsql.open(&cfg, url, silent ? 300 : 20000, true, &failure,
 	    error, sizeof(error));
 	if (s != NULL) {
-		s->wait_ms = 200;
+		s->wait_ms = silent ? 200 : 20000;
 		good = s->driver->login(s, &l, &c) != STORE_ERROR;
 		snprintf(error, sizeof(error), "%s", s->error);
 		store_end(s);

@@ -345,16 +345,16 @@ a_server_that_stands_still_is_not_waited_for(void **state)
 	kill(redis_pid, SIGSTOP);
 	begun = seconds();
 	must_fail(s, s->driver->forget(s, "a"), "stopped");
-	assert_true(seconds() - begun > 0.19 && seconds() - begun < 1);
+	assert_true(seconds() - begun > 0.19 && seconds() - begun < 4);
 	assert_non_null(strstr(s->error, "timed out"));
 	/* Nor by who connects: the kernel does that without the server. */
 	begun = seconds();
 	must_fail(s, s->driver->forget(s, "a"), "stopped");
-	assert_true(seconds() - begun > 0.19 && seconds() - begun < 1);
+	assert_true(seconds() - begun > 0.19 && seconds() - begun < 4);
 	cfg.store.timeout = 1;
 	begun = seconds();
 	assert_null(store_open(&cfg, store_url, error, sizeof(error)));
-	assert_true(seconds() - begun > 0.9 && seconds() - begun < 2);
+	assert_true(seconds() - begun > 0.9 && seconds() - begun < 4);
 	kill(redis_pid, SIGCONT);
 	s->wait_ms = 5000;
 	/* Late answers are to questions of a connection that is gone. */
@@ -845,7 +845,7 @@ tls_is_for_the_host_and_by_a_known_authority(void **state)
 	kill(redis_pid, SIGSTOP);
 	snprintf(url, sizeof(url), "rediss://127.0.0.1:%d/0?%s", port, files);
 	open_fails(url, "timed out");
-	assert_true(seconds() - begun < 3);
+	assert_true(seconds() - begun < 8); /* it would never end */
 	kill(redis_pid, SIGCONT);
 	redis_kill();
 	redis_start(NULL);

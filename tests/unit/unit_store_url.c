@@ -79,7 +79,7 @@ wrong_urls_are_refused(void **state)
 		{ "a://h%4g", "badly encoded" }, { "a://h%00", "badly" },
 		{ "a://u%00:p@h", "badly" }, { "a://u:p%0@h", "badly" },
 		{ "a://h/%zz", "badly" }, { "a://h?x", "no value" },
-		{ "a://h?x=1&", NULL }, { "a://h?x=1&x=2", "twice" },
+		{ "a://h?x=1&", NULL }, { "a://h?x=1&x=2", "duplicate" },
 		{ "a://h?x=%", "badly" }, { "a://h ", "character" },
 		{ "a://h\n", "character" }, { "a://\x80", "character" },
 		{ "a://u:p/w@h/d", NULL }, { "a://u:1/w@h", "%2F" },

@@ -140,13 +140,13 @@ odd_files(void **state)
 static void
 not_meant(void **state)
 {
-	static const char part[] = " is a part of names; an entry is how "
-	    "they end, such as .protection.outlook.com";
-	static const char word[] = " is taken for a top-level domain; "
+	static const char part[] = " is the middle of a name; an entry must "
+	    "be the end of one, such as .protection.outlook.com";
+	static const char word[] = " is treated as a top-level domain; "
 	    "write a whole domain, such as paypal.com";
-	static const char hyphen[] = "not a host name: a hyphen at the "
-	    "beginning or end of a label";
-	static const char label[] = "not a host name: a label of more than 63 "
+	static const char hyphen[] = "not a host name: a label begins or "
+	    "ends with a hyphen";
+	static const char label[] = "not a host name: a label exceeds 63 "
 	    "bytes";
 	static const struct {
 		const char *line, *shown, *why;
