@@ -70,14 +70,12 @@ void maria_disconnect(struct maria_store *s);
 bool maria_failed(struct maria_store *s, const char *why);
 
 /*
- * Runs texts without parameters and rows, with ; in between. False on failure.
+ * Runs what is in schema.sql under a name: statements without parameters and
+ * rows, with ; in between. False on failure.
  */
-bool maria_script(struct maria_store *s, const char *script);
+bool maria_script(struct maria_store *s, enum maria_name name);
 
 /* --- store_mysql_schema.c --- */
-
-/* The text of a statement of schema.sql. */
-const char *maria_own_text(enum maria_name name);
 
 /* Brings the tables to our version. False on failure, told. */
 bool maria_schema_prepare(struct maria_store *s, bool create);

@@ -26,23 +26,12 @@
 #define UPGRADE_ROWS_MS 15 /* rows in a millisecond */
 #define PLUGIN_OURS 5 /* of PLUGIN_LOOK, when it is our table */
 
-static const char *const texts[] = {
-#define TEXT(name, sqlite, pgsql, mysql, ...) mysql,
-	SCHEMA_SQL(TEXT)
-};
-
 /* Step N makes version N + 1 of the schema of version N. */
 static const enum maria_name migrations[STORE_SCHEMA] = { MARIA_SCHEMA_1 };
 
 _Static_assert(STORE_USER_MAX == 101 && ADDRESS_TEXT_MAX == 46 &&
 	STORE_RULE_MAX == 32 && STORE_BLOCK_MAX == 50 &&
 	STORE_TEXT_MAX == 256, "columns must be as long as our texts");
-
-const char *
-maria_own_text(enum maria_name name)
-{
-	return texts[name - MARIA_COMPOUND - 1];
-}
 
 /* --- queries of one row --- */
 
@@ -214,9 +203,9 @@ plugin_upgrade(struct maria_store *s)
 		    "abictl -o store.timeout=60s store status");
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
 	    "%lld rows", s->sql.where, (long long)r.number[0]);
-	good = maria_script(s, maria_own_text(MARIA_PLUGIN_BEGIN)) &&
+	good = maria_script(s, MARIA_PLUGIN_BEGIN) &&
 	    logins_merge(s) &&
-	    maria_script(s, maria_own_text(MARIA_PLUGIN_END));
+	    maria_script(s, MARIA_PLUGIN_END);
 	/* What went wrong is told already. */
 	if (!good && !s->broken)
 		maria_disconnect(s);
@@ -227,9 +216,9 @@ static bool
 plugin_read(struct maria_store *s)
 {
 	s->sql.store.logins_only = true;
-	return maria_script(s, maria_own_text(MARIA_PLUGIN_READ)) &&
+	return maria_script(s, MARIA_PLUGIN_READ) &&
 	    logins_merge(s) &&
-	    maria_script(s, maria_own_text(MARIA_PLUGIN_HIDE));
+	    maria_script(s, MARIA_PLUGIN_HIDE);
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
@@ -259,7 +248,7 @@ migrate(struct maria_store *s, long version)
 			return false;
 	}
 	for (; version < STORE_SCHEMA; version++)
-		if (!maria_script(s, maria_own_text(migrations[version])))
+		if (!maria_script(s, migrations[version]))
 			return false;
 	return sql_one(&s->sql, SQL_LIST_LOCK, &first, 1) >= 0 &&
 	    sql_one(&s->sql, MARIA_VERSION_PUT, &ours, 1) >= 0;

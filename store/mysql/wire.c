@@ -68,6 +68,11 @@ step_bind(struct maria_store *s, const struct sql_step *step)
 
 /* --- statements --- */
 
+static const char *const own[] = { /* from MARIA_COMPOUND + 1 on */
+#define TEXT(name, sqlite, pgsql, mysql, ...) mysql,
+	SCHEMA_SQL(TEXT)
+};
+
 /* The text of a statement; of two, for MARIA_COMPOUND. */
 static void
 statement_text(const struct maria_store *s, unsigned name, char *out,
@@ -83,8 +88,7 @@ statement_text(const struct maria_store *s, unsigned name, char *out,
 		snprintf(out, size, "BEGIN NOT ATOMIC %s; %s; END", put,
 		    count);
 	} else
-		snprintf(out, size, "%s",
-		    maria_own_text((enum maria_name)name));
+		snprintf(out, size, "%s", own[name - MARIA_COMPOUND - 1]);
 }
 
 /* The statement, prepared; NULL on failure, told. */
@@ -142,9 +146,9 @@ text_run(struct maria_store *s, const char *sql)
 }
 
 bool
-maria_script(struct maria_store *s, const char *script)
+maria_script(struct maria_store *s, enum maria_name name)
 {
-	char *copy = strdup(script), *text, *rest;
+	char *copy = strdup(own[name - MARIA_COMPOUND - 1]), *text, *rest;
 	bool good = copy != NULL;
 
 	if (copy == NULL)

@@ -29,7 +29,8 @@ static const char *const texts[] = {
 };
 
 /* By the digit of SHAPE. */
-static const enum schema_text widening[] = { WIDEN_1, WIDEN_2, WIDEN_3, WIDEN_4 };
+static const enum schema_text widening[] = { WIDEN_1, WIDEN_2, WIDEN_3,
+	WIDEN_4 };
 
 #define WIDENINGS (sizeof(widening) / sizeof(widening[0]))
 

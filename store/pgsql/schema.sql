@@ -15,7 +15,8 @@ SELECT to_regclass('abichecker_meta') IS NOT NULL,
             AND a.attname IN ('sasl_username', 'ip_address')) = 2),
     (SELECT string_agg(w.n, '')
         FROM (VALUES ('1', 'sasl_username', 100), ('2', 'ip_address', 45),
-            ('3', 'state_code', 4), ('4', 'login_count', 0)) AS w (n, name, size)
+            ('3', 'state_code', 4), ('4', 'login_count', 0))
+            AS w (n, name, size)
         JOIN pg_attribute a ON a.attname = w.name
             AND a.attrelid = to_regclass('postfwd_logins')
         WHERE (a.atttypid IN ('bpchar'::regtype, 'smallint'::regtype)

@@ -57,7 +57,7 @@ name_ask(const struct walk *w, const char *name, const char *at)
 	case STORE_ACCOUNT:
 		redis_account_ask(s, name, "find", time(NULL), NULL, 0);
 		break;
-	default:
+	case STORE_HIT:
 		if (w->count)
 			redis_ask(s, "ZCARD %shits:{%s}", s->prefix, name);
 		else

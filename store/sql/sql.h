@@ -36,7 +36,7 @@ enum sql_dialect { SQL_SQLITE, SQL_PGSQL, SQL_MYSQL };
 enum sql_type {
 	SQL_NULL,
 	SQL_KEY,  /* valid UTF-8, as it is in the table */
-	SQL_TEXT, /* any bytes: a server that will not have them gets it coded */
+	SQL_TEXT, /* any bytes; coded for a server that will not have them */
 	SQL_NUMBER,
 };
 
@@ -181,7 +181,7 @@ bool sql_write(struct sql_store *s, const struct store_row *rows, size_t count);
 /* The list of offenders has changed. False on failure. */
 bool sql_generation_next(struct sql_store *s);
 
-/* What the first one begins with: a new database's lists are not an old one's. */
+/* The first one: a new database's lists are not an old one's. */
 int64_t sql_generation_first(void);
 
 /* --- the operations, see struct store_driver --- */

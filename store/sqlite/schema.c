@@ -42,13 +42,14 @@ static bool
 plugin_begin(struct sqlite_store *s)
 {
 	long count = sqlite_query_number(s, texts[PLUGIN_COUNT]);
+	char why[STORE_ERROR_MAX];
 
 	if (count > s->sql.store.wait_ms * UPGRADE_ROWS_MS) {
-		s->sql.store.failure = STORE_BROKEN;
-		snprintf(s->sql.store.error, sizeof(s->sql.store.error), "%.100s: "
-		    "postfwd_logins of the postfwd plugin is too large to be "
-		    "converted within store.timeout; once: "
+		snprintf(why, sizeof(why), "%.100s: postfwd_logins of the "
+		    "postfwd plugin is too large to be converted within "
+		    "store.timeout; once: "
 		    "abictl -o store.timeout=60s store status", s->path);
+		sql_failed(&s->sql, STORE_BROKEN, why);
 		return false;
 	}
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "

@@ -52,14 +52,15 @@ sqlite_failed(struct sqlite_store *s)
 {
 	int error = sqlite3_system_errno(s->db);
 	int code = sqlite3_errcode(s->db);
+	char why[STORE_ERROR_MAX];
 
 	/* What was noted before is worth more than "not an error". */
 	if (code == SQLITE_OK && s->sql.store.error[0] != '\0')
 		return false;
-	s->sql.store.failure = failure_kind(s, code);
-	snprintf(s->sql.store.error, sizeof(s->sql.store.error), "%.120s: %.70s%s%.50s",
-	    s->path, sqlite3_errmsg(s->db), error != 0 ? ": " : "",
+	snprintf(why, sizeof(why), "%.120s: %.70s%s%.50s", s->path,
+	    sqlite3_errmsg(s->db), error != 0 ? ": " : "",
 	    error != 0 ? strerror(error) : "");
+	sql_failed(&s->sql, failure_kind(s, code), why);
 	return false;
 }
 
@@ -67,9 +68,10 @@ bool
 sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
     const char *what, const char *why)
 {
-	s->sql.store.failure = failure;
-	snprintf(s->sql.store.error, sizeof(s->sql.store.error), "%.150s%s: %.70s",
-	    s->path, what, why);
+	char text[STORE_ERROR_MAX];
+
+	snprintf(text, sizeof(text), "%.150s%s: %.70s", s->path, what, why);
+	sql_failed(&s->sql, failure, text);
 	return false;
 }
 

@@ -37,7 +37,8 @@ statements_run(struct store *store, const char *const *sql, size_t count)
 }
 
 #define SQL(s, ...)                                                           \
-	statements_run(s, (const char *const[]){ __VA_ARGS__ },                      \
+	statements_run(s,                                                     \
+	    (const char *const[]){ __VA_ARGS__ },                             \
 	    COUNT(((const char *const[]){ __VA_ARGS__ })))
 
 /* No table of ours is left, and the connection for SQL is there. */
