@@ -64,6 +64,8 @@ name_ask(const struct walk *w, const char *name, const char *at)
 			redis_ask(s, "ZRANGE %shits:{%s} 0 -1 WITHSCORES",
 			    s->prefix, name);
 		break;
+	default: /* rows that have no part of their own */
+		break;
 	}
 }
 
