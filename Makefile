@@ -223,7 +223,8 @@ DOCS  = README.md LICENSE master.cf.example abichecker.conf.example \
 # Samples for accounts.command.
 SAMPLES = report-account lock-account lock-account-root
 # For systemd; which of them to use is for the administrator to say.
-UNITS_SYSTEMD = abichecker-scan.service abichecker-scan.timer \
+UNITS_SYSTEMD = abichecker-clean.service abichecker-clean.timer \
+	abichecker-scan.service abichecker-scan.timer \
 	abichecker-follow.service
 # An administrator's file is never touched again.
 KEEP  = test -e $(2) || install $(3) $(1) $(2)
