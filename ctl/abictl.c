@@ -37,6 +37,7 @@ enum command_option {
 	OPTION_ALL,
 	OPTION_OVERRIDE,
 	OPTION_BAN,
+	OPTION_INSTANCE,
 	OPTION_CHANGED = 'n',
 };
 
@@ -98,6 +99,12 @@ static const struct command {
 	{ "store", abictl_store, { OPTION_JSON }, "store geocount", "status",
 	    "store status [--json] | purge | copy [--json] FROM TO",
 	    "the database of logins, accounts and offenders" },
+	{ "postfix", abictl_postfix, { OPTION_DRY_RUN, OPTION_INSTANCE }, "",
+	    NULL,
+	    "postfix enable [--dry-run] [--instance DIR] [mx] [submission] "
+	    "[map] | disable [--dry-run] [--instance DIR] | "
+	    "status [--instance DIR]",
+	    "have Postfix consult the filter, or no longer" },
 	{ "selftest", abictl_selftest, { OPTION_JSON }, "", NULL,
 	    "selftest [--json]", "check that everything is in place" },
 };
@@ -204,6 +211,9 @@ option_apply(struct abictl *ctl, int option)
 	case OPTION_ALL:
 		ctl->all = true;
 		return true;
+	case OPTION_INSTANCE:
+		ctl->instance = optarg;
+		return optarg[0] == '/';
 	case OPTION_OVERRIDE:
 		ctl->override = true;
 		return true;
@@ -232,6 +242,7 @@ static const struct option long_options[] = {
 	{ "all", no_argument, NULL, OPTION_ALL },
 	{ "override", no_argument, NULL, OPTION_OVERRIDE },
 	{ "ban", required_argument, NULL, OPTION_BAN },
+	{ "instance", required_argument, NULL, OPTION_INSTANCE },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },
@@ -315,6 +326,8 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	status = sections_verify(&ctl->cfg, c, argc, argv);
 	if (status != EX_OK)
 		return status;
+	if (c->run == abictl_postfix)
+		return EX_OK; /* it stays root, and logs nothing */
 	log_open("abictl", ctl->cfg.log.target,
 	    (enum log_level)ctl->cfg.log.level);
 	map_override(ctl, argc, argv);

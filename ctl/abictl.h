@@ -30,6 +30,7 @@ struct abictl {
 	bool override;  /* blacklist map: over OK lines */
 	bool all;     /* --all */
 	long ban;     /* --ban, seconds, 0 = forever */
+	const char *instance; /* --instance, NULL = not given */
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
@@ -42,6 +43,7 @@ int abictl_command(struct abictl *ctl, int argc, char **argv);
 int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
 int abictl_logins(struct abictl *ctl, int argc, char **argv);
+int abictl_postfix(struct abictl *ctl, int argc, char **argv);
 int abictl_scan(struct abictl *ctl, int argc, char **argv);
 int abictl_store(struct abictl *ctl, int argc, char **argv);
 int abictl_selftest(struct abictl *ctl, int argc, char **argv);

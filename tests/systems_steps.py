@@ -25,8 +25,8 @@ from mailhost import BAD, KEY, LOG, SERVER, STANDINS, USER, run
 from walk import (DOCUMENTS, Row, Walk, both, by_scenario, configured, done, fits, following,
                   logins_are_counted, options, refuses, reload, setting, skipped, typed)
 
-INSTALL, HACKED, LISTS = ("Install into Postfix", "Hacked accounts",
-                          "Stolen accounts on DNS lists")
+INSTALL, BY_HAND, HACKED, LISTS = ("Install into Postfix", "Postfix by hand", "Hacked accounts",
+                                   "Stolen accounts on DNS lists")
 OFFENDERS, MAP = "Find offenders", "The filter, a map, or both"
 SEVERAL = "Move the store to a server"
 LOGS, REFUSED, STOPPED = ("Where the logs go", "Why was this client refused?",
@@ -359,12 +359,14 @@ def last_item(walk, item, name):
     walk.cases.passes(name)
 
 
-def map_block(walk, item, name):
-    command = re.search(r'sudo postconf -e "smtpd_client_restrictions = [^"]*"\n', item.text)[0]
-    both = command.replace("check_client_access $",
-                           "check_client_access hash:/etc/postfix/access, check_client_access $")
-    fill = {command: both} if walk.name == "from-autoblacklisting" else {}
-    typed(fill, first=found_again, then=map_refuses)(walk, item, name)
+def enabled(walk, item, name):
+    """What the block says, or what it says to do where it does not guess."""
+    if walk.name != "new-own-list":
+        walk.type(item.text, name)
+        return
+    text = run("sh", "-c", "! abictl postfix enable mx 2>&1")
+    assert "smtpd_relay_restrictions is empty" in text and "nothing was changed" in text, text
+    walk.follow(BY_HAND)
 
 
 STEPS = (
@@ -376,8 +378,12 @@ STEPS = (
     Row(INSTALL, "sudo abictl check --live 192.0.2.1", typed(then=bad_client_is_refused),
         "then no dry run any more, and a client with a bad score"),
 
-    Row(INSTALL, 'sudo postconf -e "smtpd_recipient_restrictions = permit_mynetworks', last_item,
+    Row(INSTALL, "sudo abictl postfix enable mx --dry-run", enabled,
+        "with a list from before 2.10 it is refused, and done by hand"),
+    Row(BY_HAND, 'sudo postconf -e "smtpd_recipient_restrictions = permit_mynetworks', last_item,
         "where there is a list, only the last item of it"),
+    Row(BY_HAND, "sudo postconf -n | grep", by_scenario({}), "it goes on"),
+    Row(BY_HAND, "sudo postconf -# smtpd_recipient_restrictions", by_scenario({}), "it goes on"),
 
     # Accounts
     Row(HACKED, "sudo geoipupdate", skipped, "needs an account at MaxMind"),
@@ -409,8 +415,8 @@ STEPS = (
     Row(OFFENDERS, "sudo setfacl -m u:abichecker:r", typed({"/var/log/maillog": LOG},
                                                           first=unreadable_log, then=readable_log),
         "Debian's name of the log, with the mode that it has elsewhere"),
-    Row(MAP, "for unit in scan follow", map_block,
-        "there must be an offender; a map in main.cf that can stay, stays"),
+    Row(MAP, "for unit in scan follow", typed(first=found_again, then=map_refuses),
+        "there must be an offender"),
     Row(MAP, "sudo restorecon", skipped, "Debian has no SELinux policy"),
 
     # Several servers
@@ -439,8 +445,8 @@ STEPS = (
     Row(SCRIPT, "sudo postconf -F", typed(then=bad_client_is_refused), "and a look"),
 
     # From postfwd
-    Row(POSTFWD, "Follow [Install](../README.md#install-into-postfix), steps 1, 3 and 5",
-        following((INSTALL, 1, 3, 5), HACKED), "a paragraph"),
+    Row(POSTFWD, "Follow [Install](../README.md#install-into-postfix), step 1 (you",
+        following((INSTALL, 1), HACKED), "a paragraph"),
     Row(POSTFWD, "take postfwd's `check_policy_service` out", by_scenario({
         "from-postfwd": done(postfwd_goes), "from-postfwd-port": following(PORT)}), "a paragraph"),
     Row(POSTFWD, "[store] url = mysql://USER@HOST/DBNAME", old_configuration,
@@ -457,8 +463,8 @@ STEPS = (
         store__password_file="/etc/abichecker/store.password")), "the lines that the text names"),
 
     # From the Abusix daemon
-    Row(ABUSIX, "Follow [Install](../README.md#install-into-postfix), steps 1, 3 and 5",
-        following((INSTALL, 1, 3, 5)), "a paragraph"),
+    Row(ABUSIX, "Follow [Install](../README.md#install-into-postfix), step 1 (you",
+        following((INSTALL, 1)), "a paragraph"),
     Row(ABUSIX, "redis-cli SMEMBERS compromised_accts |", by_scenario({
         "from-abusix": typed(then=found_account), "from-abusix-port": typed(then=found_account)}),
         "not where Redis is the store"),

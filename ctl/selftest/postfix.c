@@ -10,10 +10,6 @@
 #include "ctl/selftest/postfix.h"
 #include "base/suggest.h"
 
-#define PORT_SMTP 25
-#define PORT_SMTPS 465
-#define PORT_SUBMISSION 587
-
 /* How people call a service. */
 static const char *
 label(const struct postfix_service *s, char *out, size_t size)
@@ -181,37 +177,15 @@ any_check(const struct config *cfg, bool users)
 	return false;
 }
 
-/* Is it a service for users: submission, or one with logins of its own? */
-static bool
-is_for_users(const struct instance *in, const struct postfix_service *s)
-{
-	char all[64], own[64];
-	int port = postfix_port(s);
-
-	postfix_value(
-	    &in->conf, NULL, "smtpd_sasl_auth_enable", all, sizeof(all));
-	postfix_value(&in->conf, s, "smtpd_sasl_auth_enable", own, sizeof(own));
-	return port == PORT_SUBMISSION || port == PORT_SMTPS ||
-	       (strcmp(own, "yes") == 0 &&
-		   (strcmp(all, "yes") != 0 || port == PORT_SMTP));
-}
-
-/* Is it what anybody in the world connects to? */
-static bool
-is_for_strangers(const struct postfix_service *s)
-{
-	return postfix_port(s) == PORT_SMTP || strcmp(s->type, "pass") == 0;
-}
-
 /* What a service that should ask and does not is told. */
 static void
 test_audience(const struct instance *in, const struct asker *a,
     const struct config *cfg, bool asks, bool users, bool strangers)
 {
-	bool needs_users = is_for_users(in, a->service) &&
+	bool needs_users = postfix_for_users(&in->conf, a->service) &&
 			   any_check(cfg, true);
 	bool needs_strangers =
-	    is_for_strangers(a->service) &&
+	    postfix_for_strangers(a->service) &&
 	    any_check(cfg, false);
 	char who[160];
 
@@ -253,7 +227,7 @@ test_asker(
 	}
 	postfix_value(
 	    &in->conf, a->service, "smtpd_delay_reject", delay, sizeof(delay));
-	if (users && !late && is_for_users(in, a->service) &&
+	if (users && !late && postfix_for_users(&in->conf, a->service) &&
 	    strcmp(delay, "yes") != 0)
 		say_try(WARN, selftest_subject(in),
 		    selftest_change(in, "-e", "smtpd_delay_reject=yes"),

@@ -9,7 +9,7 @@
 
 #include "config/config.h"
 #include "ctl/selftest/policy_ask.h"
-#include "ctl/selftest/postfix_conf.h"
+#include "ctl/postfix/postfix_conf.h"
 
 #define INSTANCES_MAX 8
 

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "ctl/selftest/postfix_conf.h"
+#include "ctl/postfix/postfix_conf.h"
 
 /* Ends a text at an empty line; what is after that, or "". */
 static char *

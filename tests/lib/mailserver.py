@@ -187,10 +187,11 @@ class Session:
     """An SMTP session in which Postfix takes us for the client we name.
 
     name: the verified name, [UNAVAILABLE] for none. reverse_name: the unverified one, if other.
-    login: the SASL user."""
+    login: the SASL user. host: where Postfix listens."""
 
-    def __init__(self, port, address, name="client.example.net", reverse_name=None, login=None):
-        self._smtp = smtplib.SMTP("127.0.0.1", port, "client.example.net", PATIENCE)
+    def __init__(self, port, address, name="client.example.net", reverse_name=None, login=None,
+                 host="127.0.0.1"):
+        self._smtp = smtplib.SMTP(host, port, "client.example.net", PATIENCE)
         attributes = {"ADDR": f"IPV6:{address}" if ":" in address else address, "NAME": name,
                       "REVERSE_NAME": reverse_name or name, "LOGIN": login or "[UNAVAILABLE]"}
         self._smtp.ehlo()

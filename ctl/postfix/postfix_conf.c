@@ -1,7 +1,7 @@
 /*
  * postfix_conf - what Postfix is configured to do, as postconf(1) tells it.
  */
-#include "ctl/selftest/postfix_conf.h"
+#include "ctl/postfix/postfix_conf.h"
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,16 +16,19 @@
 #define POSTCONF_SECONDS 10
 #define OUTPUT_MAX (1024 * 1024)
 
-/* What postconf prints, for the caller to free; NULL and why not. */
-static char *
-postconf(const char *directory, const char *option, char *error, size_t size)
+char *
+postfix_output(
+    const char *directory, const char *option, char *error, size_t size)
 {
-	const char *argv[] = {"postconf", option, NULL, NULL, NULL};
+	const char *argv[] = {"postconf", NULL, NULL, NULL, NULL};
 	char *out = malloc(OUTPUT_MAX);
+	size_t n = 1;
 
+	if (option != NULL)
+		argv[n++] = option;
 	if (directory[0] != '\0') {
-		argv[2] = "-c";
-		argv[3] = directory;
+		argv[n++] = "-c";
+		argv[n] = directory;
 	}
 	if (out == NULL)
 		snprintf(error, size, "out of memory");
@@ -91,13 +94,13 @@ postfix_read(struct postfix *p, const char *directory, char *error, size_t size)
 
 	memset(p, 0, sizeof(*p));
 	snprintf(p->directory, sizeof(p->directory), "%s", directory);
-	services = postconf(directory, "-M", error, size);
+	services = postfix_output(directory, "-M", error, size);
 	if (services == NULL)
 		return false;
 	postfix_parse(p, services);
 	free(services);
-	p->parameters = postconf(directory, "-x", error, size);
-	p->overrides = postconf(directory, "-Px", error, size);
+	p->parameters = postfix_output(directory, "-x", error, size);
+	p->overrides = postfix_output(directory, "-Px", error, size);
 	return p->parameters != NULL && p->overrides != NULL;
 }
 
@@ -109,9 +112,8 @@ postfix_release(struct postfix *p)
 	p->parameters = p->overrides = NULL;
 }
 
-/* The value after "NAME = " at the beginning of a line. */
-static bool
-line_value(const char *text, const char *name, char *out, size_t size)
+bool
+postfix_line(const char *text, const char *name, char *out, size_t size)
 {
 	size_t n = strlen(name), len;
 	const char *value;
@@ -140,10 +142,10 @@ postfix_value(const struct postfix *p, const struct postfix_service *s,
 	if (s != NULL) {
 		snprintf(
 		    full, sizeof(full), "%s/%s/%s", s->name, s->type, name);
-		if (line_value(p->overrides, full, out, size))
+		if (postfix_line(p->overrides, full, out, size))
 			return true;
 	}
-	return line_value(p->parameters, name, out, size);
+	return postfix_line(p->parameters, name, out, size);
 }
 
 /* --- services --- */
@@ -174,6 +176,25 @@ postfix_port(const struct postfix_service *s)
 {
 	return strcmp(s->type, "inet") == 0 ? port_number(port_part(s->name))
 					    : 0;
+}
+
+bool
+postfix_for_users(const struct postfix *p, const struct postfix_service *s)
+{
+	char all[64], own[64];
+	int port = postfix_port(s);
+
+	postfix_value(p, NULL, "smtpd_sasl_auth_enable", all, sizeof(all));
+	postfix_value(p, s, "smtpd_sasl_auth_enable", own, sizeof(own));
+	return port == PORT_SUBMISSION || port == PORT_SMTPS ||
+	       (strcmp(own, "yes") == 0 &&
+		   (strcmp(all, "yes") != 0 || port == PORT_SMTP));
+}
+
+bool
+postfix_for_strangers(const struct postfix_service *s)
+{
+	return postfix_port(s) == PORT_SMTP || strcmp(s->type, "pass") == 0;
 }
 
 const char *

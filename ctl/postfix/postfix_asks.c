@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ctl/selftest/postfix_conf.h"
+#include "ctl/postfix/postfix_conf.h"
 #include "base/text.h"
 
-#define SEPARATORS ", \t\r\n"
-#define VALUE_MAX 65536 /* bytes of a list */
 #define ITEMS_MAX 100000 /* in all: classes may name each other in a circle */
 
 /* A walk through the restrictions of a service. */
@@ -17,25 +15,24 @@ struct walk {
 	const struct postfix_service *service;
 	struct postfix_ask *asks;
 	size_t count;
-	char classes[VALUE_MAX];
+	char classes[POSTFIX_VALUE_MAX];
 	long items;
 	bool users, strangers; /* who comes as far as here in this list */
 	bool early;	       /* the list is evaluated before MAIL */
 	int depth;	       /* of classes in classes */
 };
 
-/* The next item of a list: a word, or all that is between braces. */
-static size_t
-item(const char **s, const char **start)
+size_t
+postfix_item(const char **s, const char **start)
 {
 	int depth = 0;
 	const char *p;
 
-	*s += strspn(*s, SEPARATORS);
+	*s += strspn(*s, POSTFIX_SEPARATORS);
 	*start = *s;
 	for (p = *s; *p != '\0'; p++) {
 		depth += (*p == '{') - (*p == '}');
-		if (depth <= 0 && strchr(SEPARATORS, *p) != NULL)
+		if (depth <= 0 && strchr(POSTFIX_SEPARATORS, *p) != NULL)
 			break;
 		if (depth == 0 && *p == '}') {
 			p++;
@@ -55,7 +52,7 @@ has_setting(const char *text, size_t n, const char *name)
 
 	for (at = text; at + len <= text + n; at++)
 		if (strncmp(at, name, len) == 0 && at > text &&
-		    strchr(SEPARATORS "{", at[-1]) != NULL)
+		    strchr(POSTFIX_SEPARATORS "{", at[-1]) != NULL)
 			return true;
 	return false;
 }
@@ -70,9 +67,9 @@ walk_ask(struct walk *w, const char *text, size_t n)
 	size_t i;
 
 	if (n > 0 && *word == '{')
-		word += 1 + strspn(word + 1, SEPARATORS);
+		word += 1 + strspn(word + 1, POSTFIX_SEPARATORS);
 	snprintf(target, sizeof(target), "%.*s",
-	    (int)strcspn(word, SEPARATORS "}"), word);
+	    (int)strcspn(word, POSTFIX_SEPARATORS "}"), word);
 	for (i = 0; i < w->count; i++)
 		if (strcmp(w->asks[i].target, target) == 0)
 			break;
@@ -110,16 +107,17 @@ walk_end(struct walk *w, const char *word, size_t n)
 static void
 walk_list(struct walk *w, const char *list)
 {
-	char value[VALUE_MAX], name[POSTFIX_NAME_MAX];
+	char value[POSTFIX_VALUE_MAX], name[POSTFIX_NAME_MAX];
 	const char *start;
 	size_t n;
 
-	while (w->items++ < ITEMS_MAX && (n = item(&list, &start)) > 0) {
+	while (w->items++ < ITEMS_MAX &&
+	       (n = postfix_item(&list, &start)) > 0) {
 		if (is_word(start, n, "check_policy_service")) {
-			n = item(&list, &start);
+			n = postfix_item(&list, &start);
 			walk_ask(w, start, n);
 		} else if (is_word(start, n, "warn_if_reject"))
-			item(&list, &start);
+			postfix_item(&list, &start);
 		else if (text_listed(w->classes, start, n) && w->depth < 8) {
 			snprintf(name, sizeof(name), "%.*s", (int)n, start);
 			postfix_value(
@@ -147,7 +145,7 @@ postfix_asks(const struct postfix *p, const struct postfix_service *s,
 	    {"smtpd_data_restrictions", false},
 	    {"smtpd_end_of_data_restrictions", false}};
 	struct walk w = {.p = p, .service = s, .asks = asks};
-	char value[VALUE_MAX];
+	char value[POSTFIX_VALUE_MAX];
 	size_t i;
 
 	postfix_value(

@@ -15,6 +15,12 @@
 #define POSTFIX_COMMAND_MAX 1024
 #define POSTFIX_TARGET_MAX 256
 #define POSTFIX_ASKS_MAX 32
+#define POSTFIX_VALUE_MAX 65536 /* bytes of a list */
+#define POSTFIX_SEPARATORS ", \t\r\n"
+
+#define PORT_SMTP 25
+#define PORT_SMTPS 465
+#define PORT_SUBMISSION 587
 
 /* A line of master.cf. */
 struct postfix_service {
@@ -55,6 +61,16 @@ void postfix_parse(struct postfix *p, char *services);
 bool postfix_value(const struct postfix *p, const struct postfix_service *s,
     const char *name, char *out, size_t size);
 
+/*
+ * What `postconf [OPTION]' prints of a directory ("": the default one), without
+ * its warnings, for the caller to free; NULL and why not. option may be NULL.
+ */
+char *postfix_output(const char *directory, const char *option, char *error,
+    size_t size);
+
+/* The value after "NAME = " in that, cut to size. False without one. */
+bool postfix_line(const char *text, const char *name, char *out, size_t size);
+
 /* The port of an inet service; 0 = none, or an unknown name. */
 int postfix_port(const struct postfix_service *s);
 
@@ -69,6 +85,19 @@ bool postfix_argument(const struct postfix_service *s, const char *name,
 
 /* Does this service start abichecker, or is it meant to? */
 bool postfix_is_ours(const struct postfix_service *s);
+
+/* Is it a service for users: submission, or one with logins of its own? */
+bool postfix_for_users(const struct postfix *p,
+    const struct postfix_service *s);
+
+/* Is it what anybody in the world connects to? */
+bool postfix_for_strangers(const struct postfix_service *s);
+
+/*
+ * The length of the next item of a list of restrictions: a word, or all that
+ * is between braces. *start is its beginning, *s goes on. 0 at the end.
+ */
+size_t postfix_item(const char **s, const char **start);
 
 /* A check_policy_service that smtpd reaches. */
 struct postfix_ask {
