@@ -118,7 +118,6 @@ many_may_make_the_tables_at_once(void **state)
 	(void)state;
 	admin_close(NULL);
 	cfg.store.timeout = PATIENCE;
-	cfg.store.timeout = 60; /* they wait for each other */
 	assert_int_equal(in_children(50, child_opens), 50);
 	s = store_again();
 	assert_int_equal(login_sum(s, "a"), 50);
