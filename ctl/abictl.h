@@ -89,8 +89,8 @@ void abictl_warn_idle(const struct config *cfg, const char *check,
     const char *action);
 
 /*
- * Removes what is outdated in a store, and notes that this was done. False, with
- * the store's error set, when that fails.
+ * Removes what is outdated in a store, and notes that this was done. False,
+ * with the store's error set, when that fails.
  */
 bool abictl_store_purge(const struct config *cfg, struct store *s, time_t now,
     long *removed);
