@@ -119,7 +119,8 @@ dryrun_each(struct dryrun *d,
 	struct dryrun_offender o;
 	size_t n = 0, i;
 
-	all = calloc(d->listing.block_count + 1, sizeof(struct listing_block *));
+	all = calloc(d->listing.block_count + 1,
+	    sizeof(struct listing_block *));
 	if (all == NULL)
 		return 0;
 	for (b = d->listing.first; b != NULL; b = b->next)

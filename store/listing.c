@@ -204,7 +204,8 @@ hit_put_in(struct listing_group *g, struct listing_hit *h)
 	g->hits = hits;
 	if (g->sorted)
 		i = hits_until(g, h->time);
-	memmove(hits + i + 1, hits + i, (g->count - i) * sizeof(struct listing_hit *));
+	memmove(hits + i + 1, hits + i,
+	    (g->count - i) * sizeof(struct listing_hit *));
 	hits[i] = h;
 	h->counts = true;
 	g->count++;
