@@ -27,7 +27,7 @@ LDFLAGS  =
 PKG_CONFIG = pkg-config
 
 # The filter takes from these what it uses; HTTP and JSON are in ctl/ only.
-FOLDERS  = base config store store/sqlite $(SERVERS) filter
+FOLDERS  = base config store store/sql store/sqlite $(SERVERS) filter
 CONTROL  = logs scan ctl ctl/selftest
 sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
 FILTER   = $(wildcard *.c) $(call sources,$(FOLDERS))
@@ -97,7 +97,7 @@ endif
 
 # The sanitized programs stay in their directory, the others at the top.
 BIN      = $(if $(filter 1,$(SAN)),$(BUILD)/,)
-ALL_CFLAGS = -std=c11 -I. $(WARNINGS) $(HARDEN) $(DEFINES) $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS = -std=c11 -I. -I$(BUILD)/gen $(WARNINGS) $(HARDEN) $(DEFINES) $(CPPFLAGS) $(CFLAGS)
 obj      = $(addprefix $(BUILD)/,$(1:.c=.o))
 parts    = $(filter-out $(MAINS),$(1))
 
@@ -130,14 +130,22 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' | cmp -s - $@ || \
 	 echo '$(CC) $(subst ','\'',$(ALL_CFLAGS))' > $@
 
-$(BUILD)/ctl/%.o: ALL_CFLAGS += $(CURL_CFLAGS)
-$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: ALL_CFLAGS += $(PGSQL_CFLAGS)
-$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: ALL_CFLAGS += $(MYSQL_CFLAGS)
-$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: ALL_CFLAGS += $(REDIS_CFLAGS)
-$(BUILD)/logs/journal.o: ALL_CFLAGS += $(JOURNAL_CFLAGS)
+$(BUILD)/ctl/%.o: private ALL_CFLAGS += $(CURL_CFLAGS)
+$(BUILD)/store/pgsql/%.o $(BUILD)/tests/unit/unit_store_pgsql%o: private ALL_CFLAGS += $(PGSQL_CFLAGS)
+$(BUILD)/store/mysql/%.o $(BUILD)/tests/unit/unit_store_mysql%o: private ALL_CFLAGS += $(MYSQL_CFLAGS)
+$(BUILD)/store/redis/%.o $(BUILD)/tests/unit/unit_store_redis%o: private ALL_CFLAGS += $(REDIS_CFLAGS)
+$(BUILD)/logs/journal.o: private ALL_CFLAGS += $(JOURNAL_CFLAGS)
+
+# Statements and scripts for servers, to be included as NAME.sql.h and NAME.lua.h:
+# the macros NAME_SQL() and NAME_LUA.
+GENERATED = $(patsubst %,$(BUILD)/gen/%.h,$(wildcard store/*/*.sql store/*/*.lua))
+
+$(BUILD)/gen/%.h: % store/sql/texts.awk
+	@mkdir -p $(@D)
+	@awk -f store/sql/texts.awk $< > $@
 
 # Each object's headers are noted beside it.
-$(BUILD)/%.o: %.c $(BUILD)/flags
+$(BUILD)/%.o: %.c $(BUILD)/flags | $(GENERATED)
 	@mkdir -p $(@D)
 	$(QUIET_CC)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -165,9 +173,9 @@ check-systems:
 FUZZ_TIME = 60
 FUZZ_CC   = clang
 FUZZ_FLAGS = -std=c11 -g -O1 -fsanitize=fuzzer-no-link,address,undefined \
-	     -fno-sanitize-recover=all $(DEFINES) -I. $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) $(JOURNAL_CFLAGS)
+	     -fno-sanitize-recover=all $(DEFINES) -I. -I$(BUILD)/gen $(CURL_CFLAGS) $(PGSQL_CFLAGS) $(MYSQL_CFLAGS) $(REDIS_CFLAGS) $(JOURNAL_CFLAGS)
 
-build-fuzz/%.o: %.c
+build-fuzz/%.o: %.c | $(GENERATED)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<
 
@@ -200,7 +208,7 @@ torture: all build/unit_maillog
 demo: all
 	tests/demo.py
 
-lint:
+lint: $(GENERATED)
 	tests/layers.py
 	tests/lint $(SOURCES) $(HEADERS)
 

@@ -19,16 +19,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "filter/geo.h"
-#include "base/backoff.h"
 #include "store/store_use.h"
 #include "base/text.h"
 #include "store/uncounted.h"
 #include "base/hostlist.h"
 
 #define LIST_FILE_MAX (16 * 1024 * 1024)
-#define PURGE_EVERY 3600   /* seconds between the purges of all filters */
-#define PURGE_LOOK 300     /* seconds until a process asks about it again */
-#define PURGE_ROWS 1000    /* looked at by one of them */
 
 /* The lists that the configuration names, as they were read last. */
 static struct {
@@ -313,26 +309,6 @@ login_rate(struct login *l, const char *action, struct text *t)
 	return r == STORE_FOUND ? OUTCOME_NONE : OUTCOME_ERROR;
 }
 
-/* Some old rows go, at most once an hour over all processes. */
-static void
-purge_sometimes(struct login *l)
-{
-	static time_t asked;
-	static struct statedir markers = { .fd = -1 };
-	time_t now = l->req->now;
-	char why[BACKOFF_REASON_MAX];
-
-	if (l->req->passive || (now >= asked && now - asked < PURGE_LOOK))
-		return;
-	asked = now;
-	if (markers.path[0] == '\0')
-		statedir_init(&markers, l->cfg->reputation.cache_dir);
-	if (backoff_until(&markers, BACKOFF_PURGE, now, why, sizeof(why)) != 0)
-		return;
-	backoff_set(&markers, BACKOFF_PURGE, now, now + PURGE_EVERY, "purged");
-	store_use_purge(&l->store, PURGE_ROWS);
-}
-
 /* Over the limit: puts the account on the list, if so wanted. */
 static void
 login_mark(const struct login *l, struct text *t)
@@ -384,8 +360,6 @@ geocount_run(const struct config *cfg, const struct request *req,
 		login_mark(&l, &t);
 		outcome = login_rate(&l, action, &t);
 	}
-	if (outcome != OUTCOME_ERROR)
-		purge_sometimes(&l);
 	return outcome;
 }
 

@@ -20,7 +20,6 @@
 #define BACKOFF_PREFETCH "prefetch" /* the API's blacklist */
 #define BACKOFF_STORE "store-" /* + hash of its URL: the store */
 #define BACKOFF_ZONE "zone-"   /* + hash of its name: a DNS zone */
-#define BACKOFF_PURGE "purge" /* the clean-up of the store has been done */
 #define BACKOFF_RELOAD_DUE "reload-due" /* a reload of Postfix is wanted */
 #define BACKOFF_PREFIX ".rest-"
 

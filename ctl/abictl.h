@@ -84,4 +84,7 @@ bool abictl_talks(const struct abictl *ctl);
 void abictl_warn_idle(const struct config *cfg, const char *check,
     const char *action);
 
+/* Removes what is outdated in the store, if there is one. An exit status. */
+int abictl_store_clean(const struct abictl *ctl);
+
 #endif

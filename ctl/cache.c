@@ -215,7 +215,7 @@ clean(struct abictl *ctl, struct statedir *d)
 	else
 		abictl_say(ctl, "%ld removed, %ld kept", done.removed,
 		    done.kept);
-	return EX_OK;
+	return abictl_store_clean(ctl);
 }
 
 /* --- prefetch --- */

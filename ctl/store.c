@@ -67,6 +67,26 @@ purge(const struct abictl *ctl, struct store *s)
 	return EX_OK;
 }
 
+int
+abictl_store_clean(const struct abictl *ctl)
+{
+	struct store_purge p = store_outdated(&ctl->cfg, time(NULL));
+	char error[STORE_ERROR_MAX];
+	struct store *s = store_get(&ctl->cfg, p.now,
+	    ctl->cfg.store.timeout * 1000, false, error, sizeof(error));
+	int status = EX_OK;
+	long removed;
+
+	if (s == NULL)
+		return abictl_fail(EX_UNAVAILABLE, "%s", error);
+	/* One that nobody has made yet has no such operation. */
+	if (s->driver->purge != NULL &&
+	    s->driver->purge(s, &p, &removed) == STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	store_close();
+	return status;
+}
+
 /* --- copying --- */
 
 /* One end of a copy. */
@@ -209,6 +229,8 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 	if (status == EX_OK)
 		status = end_open(&to, true);
 	for (kind = STORE_LOGIN; status == EX_OK && kind <= STORE_HIT; kind++) {
+		if (kind == STORE_RATE) /* soon over */
+			continue;
 		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
 		if (status == EX_OK && !ctl->json)
 			printf("%-10s %ld\n", kinds[kind], copied);

@@ -3,241 +3,55 @@
  */
 #include "scan/dryrun.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define ARENA_CHUNK (2 * 1024 * 1024 - 64)
-#define HUGE_PAGE (2 * 1024 * 1024)
-#define ROOM 65536     /* of the table, to begin with: growing is slow */
-#define ONES_MANY 4096 /* hits of one block that is not listed */
+#include "store/listing.h"
+
 #define LINE_SHOWN 400 /* bytes of a line that are kept */
+#define FOR_EVER (100000 * 86400L)
 
-/* A distinct hit that still counts. */
-struct hit {
-	uint64_t key; /* hash */
-	time_t time;
-	enum maillog_rule rule;
-	struct hit *next;
-};
-
-/* What is known of a block. */
+/* What the listing does not keep of a block. */
 struct suspect {
-	struct suspect *next;  /* of the same hash */
-	struct suspect *later; /* that came after it */
-	uint64_t hash;
 	size_t number; /* of its coming */
-	bool listed;
 	enum maillog_rule rule;
 	long hits;
-	time_t since, last;
-	struct hit *ones; /* of all rules */
+	time_t last;
 	const char *lines[DRYRUN_LINES];
-	char block[]; /* with NUL */
-};
-
-struct chunk {
-	struct chunk *next;
-	size_t used;
-	char bytes[ARENA_CHUNK];
 };
 
 struct dryrun {
-	const struct rules *rules;
-	struct suspect **table;
-	size_t room, count; /* room: a power of two */
-	struct suspect *first, **last; /* in the order of their coming */
-	struct chunk *arena;
-	struct hit *spare;
+	struct store_rule rules[MAILLOG_RULES];
+	struct store_batch batch; /* without hits: they come one by one */
+	struct listing listing;
 };
-
-/* FNV-1a: the input is hostile, so each table begins with its own offset. */
-static uint64_t
-hash_text(const char *s, uint64_t h)
-{
-	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
-	return h ^ h >> 32;
-}
-
-static void *
-arena_take(struct dryrun *d, size_t size)
-{
-	struct chunk *c = d->arena;
-	void *p;
-
-	size = (size + 15) & ~(size_t)15;
-	if (c == NULL || ARENA_CHUNK - c->used < size) {
-		/* One page fault instead of five hundred, where it works. */
-		c = aligned_alloc(HUGE_PAGE, HUGE_PAGE);
-		if (c == NULL)
-			return NULL;
-		madvise(c, HUGE_PAGE, MADV_HUGEPAGE);
-		c->next = d->arena;
-		c->used = 0;
-		d->arena = c;
-	}
-	p = c->bytes + c->used;
-	c->used += size;
-	return p;
-}
 
 struct dryrun *
 dryrun_new(const struct rules *rules)
 {
 	struct dryrun *d = calloc(1, sizeof(*d));
+	int rule;
 
 	if (d == NULL)
 		return NULL;
-	d->rules = rules;
-	d->last = &d->first;
-	d->room = ROOM;
-	d->table = calloc(d->room, sizeof(struct suspect *));
-	if (d->table == NULL) {
-		free(d);
-		return NULL;
-	}
-	return d;
+	for (rule = 0; rule < MAILLOG_RULES; rule++)
+		d->rules[rule] = (struct store_rule){
+			maillog_rule_name((enum maillog_rule)rule),
+			rules->rule[rule].hits, rules->rule[rule].period };
+	d->batch = (struct store_batch){ .rules = d->rules,
+		.rule_count = MAILLOG_RULES, .ban = FOR_EVER,
+		.ban_max = FOR_EVER };
+	if (listing_begin(&d->listing, &d->batch))
+		return d;
+	dryrun_free(d);
+	return NULL;
 }
 
 void
 dryrun_free(struct dryrun *d)
 {
-	struct chunk *c;
-
-	while ((c = d->arena) != NULL) {
-		d->arena = c->next;
-		free(c);
-	}
-	free(d->table);
+	listing_end(&d->listing);
 	free(d);
-}
-
-static int
-table_grow(struct dryrun *d)
-{
-	size_t room = d->room * 2, i;
-	struct suspect **bigger, *s;
-
-	bigger = calloc(room, sizeof(struct suspect *));
-	if (bigger == NULL)
-		return -1;
-	for (i = 0; i < d->room; i++)
-		while ((s = d->table[i]) != NULL) {
-			d->table[i] = s->next;
-			s->next = bigger[s->hash & (room - 1)];
-			bigger[s->hash & (room - 1)] = s;
-		}
-	free(d->table);
-	d->table = bigger;
-	d->room = room;
-	return 0;
-}
-
-static struct suspect *
-suspect_get(struct dryrun *d, const char *block)
-{
-	uint64_t hash = hash_text(block, (uint64_t)(uintptr_t)d);
-	struct suspect *s;
-	size_t n = strlen(block) + 1;
-
-	for (s = d->table[hash & (d->room - 1)]; s != NULL; s = s->next)
-		if (s->hash == hash && strcmp(s->block, block) == 0)
-			return s;
-	if (d->count >= d->room && table_grow(d) != 0)
-		return NULL;
-	s = arena_take(d, sizeof(*s) + n);
-	if (s == NULL)
-		return NULL;
-	memset(s, 0, sizeof(*s));
-	s->hash = hash;
-	s->number = d->count;
-	memcpy(s->block, block, n);
-	s->next = d->table[hash & (d->room - 1)];
-	d->table[hash & (d->room - 1)] = s;
-	*d->last = s;
-	d->last = &s->later;
-	d->count++;
-	return s;
-}
-
-/* How many of a rule there are in the period up to a time. */
-static long
-ones_within(const struct hit *o, enum maillog_rule rule, time_t end,
-    long period)
-{
-	long n = 0;
-
-	for (; o != NULL; o = o->next)
-		n += o->rule == rule && o->time > end - period &&
-		    o->time <= end;
-	return n;
-}
-
-/* Drops what is far too old to count. */
-static void
-ones_prune(struct dryrun *d, struct hit **at, time_t before)
-{
-	struct hit *o;
-
-	while ((o = *at) != NULL) {
-		if (o->time >= before) {
-			at = &o->next;
-			continue;
-		}
-		*at = o->next;
-		o->next = d->spare;
-		d->spare = o;
-	}
-}
-
-/* Puts a distinct hit down, or moves on the one that there is. */
-static int
-one_put(struct dryrun *d, struct hit **list, const struct scan_hit *hit)
-{
-	uint64_t key = hash_text(hit->key, (uint64_t)(uintptr_t)d + 1);
-	struct hit *o;
-	long n = 0;
-
-	for (o = *list; o != NULL; o = o->next, n++)
-		if (o->key == key && o->rule == hit->rule) {
-			if (hit->time > o->time)
-				o->time = hit->time;
-			return 0;
-		}
-	if (n > ONES_MANY)
-		ones_prune(d, list, hit->time - 2 * RULES_PERIOD_MAX);
-	o = d->spare;
-	if (o != NULL)
-		d->spare = o->next;
-	else if ((o = arena_take(d, sizeof(*o))) == NULL)
-		return -1;
-	*o = (struct hit){ .key = key, .time = hit->time, .rule = hit->rule,
-		.next = *list };
-	*list = o;
-	return 0;
-}
-
-/* The hits that count with this one: see offenders_apply in store.h. */
-static long
-ones_count(struct dryrun *d, struct hit **list, const struct scan_hit *hit,
-    long period)
-{
-	time_t latest = hit->time;
-	const struct hit *o;
-	long until, later;
-
-	if (one_put(d, list, hit) != 0)
-		return -1;
-	for (o = *list; o != NULL; o = o->next)
-		if (o->rule == hit->rule && o->time > latest &&
-		    o->time < hit->time + period)
-			latest = o->time;
-	until = ones_within(*list, hit->rule, hit->time, period);
-	later = ones_within(*list, hit->rule, latest, period);
-	return until > later ? until : later;
 }
 
 /* Keeps the beginning of a line, if it is one of the first. */
@@ -245,85 +59,79 @@ static int
 line_keep(struct dryrun *d, struct suspect *s, const struct maillog_text *line)
 {
 	size_t n = line->len < LINE_SHOWN ? line->len : LINE_SHOWN;
-	char *copy;
 	int i;
 
 	for (i = 0; i < DRYRUN_LINES && s->lines[i] != NULL; i++)
 		;
 	if (i == DRYRUN_LINES)
 		return 0;
-	copy = arena_take(d, n + 1);
-	if (copy == NULL)
-		return -1;
-	memcpy(copy, line->s, n);
-	copy[n] = '\0';
-	s->lines[i] = copy;
-	return 0;
+	s->lines[i] = arena_text(&d->listing.memory, line->s, n);
+	return s->lines[i] != NULL ? 0 : -1;
 }
 
 int
 dryrun_add(struct dryrun *d, const struct scan_hit *hit)
 {
-	struct suspect *s = suspect_get(d, hit->block);
-	long needed = d->rules->rule[hit->rule].hits, n = 1;
+	const struct store_hit h = { .block = hit->block,
+		.rule = d->rules[hit->rule].name, .key = hit->key,
+		.time = hit->time };
+	struct listing_block *b = listing_block(&d->listing, hit->block);
+	struct suspect *s = b != NULL ? b->own : NULL;
+	bool listed;
 
+	if (b != NULL && s == NULL) {
+		s = b->own = arena_take(&d->listing.memory, sizeof(*s));
+		if (s != NULL)
+			s->number = d->listing.block_count;
+	}
 	if (s == NULL || line_keep(d, s, &hit->line) != 0)
 		return -1;
 	s->hits++;
 	if (hit->time > s->last)
 		s->last = hit->time;
-	if (s->listed)
-		return 0;
-	if (needed > 1)
-		n = ones_count(d, &s->ones, hit,
-		    d->rules->rule[hit->rule].period);
-	if (n < 0)
+	listed = b->listed;
+	if (!listing_add(&d->listing, b, &h))
 		return -1;
-	if (n >= needed) {
-		s->listed = true;
+	if (!listed && b->listed)
 		s->rule = hit->rule;
-		s->since = hit->time;
-	}
 	return 0;
 }
 
 static int
-suspect_compare(const void *a, const void *b)
+block_compare(const void *a, const void *b)
 {
-	const struct suspect *x = *(struct suspect *const *)a;
-	const struct suspect *y = *(struct suspect *const *)b;
+	const struct listing_block *x = *(struct listing_block *const *)a;
+	const struct listing_block *y = *(struct listing_block *const *)b;
+	const struct suspect *s = x->own, *t = y->own;
 
 	/* Those of the same second: as they came. */
 	if (x->since != y->since)
 		return x->since < y->since ? -1 : 1;
-	return x->number < y->number ? -1 : x->number > y->number;
+	return s->number < t->number ? -1 : s->number > t->number;
 }
 
 size_t
 dryrun_each(struct dryrun *d,
     void (*fn)(void *arg, const struct dryrun_offender *o), void *arg)
 {
-	struct suspect **all = calloc(d->count + 1, sizeof(struct suspect *));
-	struct suspect *s;
+	struct listing_block **all, *b;
+	const struct suspect *s;
 	struct dryrun_offender o;
-	bool sorted = true;
 	size_t n = 0, i;
 
+	all = calloc(d->listing.block_count + 1, sizeof(*all));
 	if (all == NULL)
 		return 0;
-	for (s = d->first; s != NULL; s = s->later) {
-		if (!s->listed)
-			continue;
-		sorted = sorted && (n == 0 || all[n - 1]->since <= s->since);
-		all[n++] = s;
-	}
-	if (!sorted)
-		qsort(all, n, sizeof(struct suspect *), suspect_compare);
+	for (b = d->listing.first; b != NULL; b = b->next)
+		if (b->listed)
+			all[n++] = b;
+	qsort(all, n, sizeof(*all), block_compare);
 	for (i = 0; i < n; i++) {
-		o = (struct dryrun_offender){ .block = all[i]->block,
-			.rule = all[i]->rule, .hits = all[i]->hits,
-			.since = all[i]->since, .last = all[i]->last };
-		memcpy(o.lines, all[i]->lines, sizeof(o.lines));
+		s = all[i]->own;
+		o = (struct dryrun_offender){ .block = all[i]->name,
+			.rule = s->rule, .hits = s->hits,
+			.since = all[i]->since, .last = s->last };
+		memcpy(o.lines, s->lines, sizeof(o.lines));
 		fn(arg, &o);
 	}
 	free(all);

@@ -1,9 +1,10 @@
 /*
  * store - what is remembered across processes and hosts.
  *
- * Semantic operations, so that an SQL or Redis server can do each of them in
- * one round trip. A driver is one file with one const struct store_driver and
- * one row in store.c; all drivers pass the same test, tests/unit_store.c.
+ * Semantic operations, so that an SQL or Redis server can do those for which a
+ * client waits in one round trip. A driver is a folder with one const struct
+ * store_driver, and a row in store.c; those of SQL share theirs in sql/. All
+ * pass the same test, tests/unit/unit_store.c.
  *
  * Results are found, absent or error, never confused. All times are seconds
  * since the epoch and come from the caller: nothing asks a server's clock.
@@ -155,12 +156,6 @@ enum store_kind {
 	STORE_HIT,
 };
 
-struct store_rate_row {
-	char key[STORE_TEXT_MAX];
-	long taken;
-	time_t until; /* end of the period */
-};
-
 struct store_position_row {
 	char source[STORE_TEXT_MAX];
 	char position[STORE_TEXT_MAX];
@@ -180,7 +175,6 @@ struct store_row {
 		struct store_login_row login;
 		struct store_account account;
 		struct store_offender offender;
-		struct store_rate_row rate;
 		struct store_position_row position;
 		struct store_hit_row hit;
 	} u;
@@ -202,8 +196,6 @@ struct store_purge {
 	time_t hits_before;
 	time_t accounts_before; /* released before */
 	time_t now;             /* rates that have ended */
-	long limit; /* looks only at so many logins, from where it stopped the
-	             * last time; 0 = at everything */
 };
 
 /*
@@ -237,7 +229,7 @@ struct store_driver {
 	    char *error, size_t size);
 	void (*close)(struct store *s);
 
-	/* Records a login and counts. FOUND: the user was known before. */
+	/* Records a login and counts: FOUND. */
 	enum store_result (*login)(struct store *s,
 	    const struct store_login *login, struct store_counts *counts);
 	enum store_result (*forget)(struct store *s, const char *user);
@@ -292,8 +284,9 @@ struct store_driver {
 	/*
 	 * All rows of a kind; unless `of' is "", only this user's (logins,
 	 * accounts) or this block's (offenders, hits). Rows of one user come
-	 * together; offenders that are no longer listed come too. ABSENT:
-	 * there are none.
+	 * together; offenders that are no longer listed come too. Rates do
+	 * not: they are soon over. ABSENT: there are none. While it lasts
+	 * nothing else is asked of the store.
 	 */
 	enum store_result (*iterate)(struct store *s, enum store_kind kind,
 	    const char *of, store_row_fn *fn, void *arg);

@@ -60,34 +60,38 @@ store_tally_begin(struct store_tally *t, const struct store_login *login,
 }
 
 void
-store_tally_row(struct store_tally *t, const char *block, const char *country,
-    time_t when)
+store_tally_group(struct store_tally *t, const struct store_tally_group *g)
 {
 	const struct store_login *l = t->login;
 	struct store_counts *c = t->counts;
 
-	t->known = true;
-	if (strcmp(block, l->block) == 0) {
+	if (g->own) {
 		/* The country stays if it is not known now. */
 		if (l->country[0] == '\0')
-			c->countries += country_new(t, country);
+			c->countries += country_new(t, g->country);
 		return;
 	}
-	if (c->previous[0] == '\0' || when > c->previous_time) {
-		snprintf(c->previous, sizeof(c->previous), "%s", block);
-		c->previous_time = when;
+	if (c->previous[0] == '\0' || g->last > c->previous_time) {
+		snprintf(c->previous, sizeof(c->previous), "%s", g->block);
+		c->previous_time = g->last;
 	}
-	if (when <= l->since)
+	if (g->recent <= 0)
 		return;
-	c->addresses++;
-	c->countries += country_new(t, country);
-	if (country != NULL && strlen(country) == 2 &&
-	    strcmp(country, l->country) != 0)
-		elsewhere_note(c, block, country, when);
+	c->addresses += g->recent;
+	c->countries += country_new(t, g->country);
+	if (g->country != NULL && strlen(g->country) == 2 &&
+	    strcmp(g->country, l->country) != 0)
+		elsewhere_note(c, g->recent_block, g->country, g->recent_last);
 }
 
-enum store_result
-store_tally_end(const struct store_tally *t)
+void
+store_tally_row(struct store_tally *t, const char *block, const char *country,
+    time_t when)
 {
-	return t->known ? STORE_FOUND : STORE_ABSENT;
+	const struct store_tally_group one = { .country = country,
+		.own = strcmp(block, t->login->block) == 0, .block = block,
+		.last = when, .recent = when > t->login->since,
+		.recent_block = block, .recent_last = when };
+
+	store_tally_group(t, &one);
 }

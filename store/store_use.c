@@ -95,18 +95,3 @@ store_use_account_not_ran(struct store_use *u, const char *user)
 	}
 	end(u, s, r, false);
 }
-
-void
-store_use_purge(struct store_use *u, long rows)
-{
-	struct store_purge purge = store_outdated(u->cfg, u->now);
-	struct store *s = begin(u);
-	long removed;
-
-	if (s == NULL)
-		return;
-	purge.limit = rows;
-	if (!s->driver->server)
-		s->wait_ms = 0;
-	s->driver->purge(s, &purge, &removed);
-}

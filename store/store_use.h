@@ -30,10 +30,4 @@ enum store_result store_use_account_ran(struct store_use *u, const char *user);
 /* The command was not run after all: somebody else may try. */
 void store_use_account_not_ran(struct store_use *u, const char *user);
 
-/*
- * Some old rows go, so many at most. It can wait for the next time: that it
- * fails is no failure, and no other writer of a file is waited for.
- */
-void store_use_purge(struct store_use *u, long rows);
-
 #endif

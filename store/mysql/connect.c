@@ -104,14 +104,11 @@ tls_good(struct maria_store *s)
 	my_bool verify;
 
 	/* After a handshake the library leaves it in blocking mode. */
-	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) {
-		maria_failed(s, strerror(errno));
-		return false;
-	}
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0)
+		return maria_failed(s, strerror(errno));
 	if (!tls_wanted(s, &verify) || lib.mysql_get_ssl_cipher(s->db) != NULL)
 		return true;
-	maria_failed(s, "the server does not offer TLS (SSL)");
-	return false;
+	return maria_failed(s, "the server does not offer TLS (SSL)");
 }
 
 /* Options of a new handle. */
@@ -133,7 +130,7 @@ options_set(struct maria_store *s)
 	lib.mysql_options(s->db, MARIADB_OPT_RESTRICTED_AUTH, AUTHENTICATION);
 	/* The same whatever the server's own settings are. */
 	snprintf(set, sizeof(set), "SET time_zone = '+00:00', "
-	    "sql_mode = 'STRICT_ALL_TABLES', autocommit = 1, "
+	    "sql_mode = 'STRICT_ALL_TABLES,PIPES_AS_CONCAT', autocommit = 1, "
 	    "innodb_lock_wait_timeout = %ld, lock_wait_timeout = %ld, "
 	    "wait_timeout = %d"
 	    "/*M!100101 , max_statement_time = %ld.%03ld */"
@@ -168,10 +165,8 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 	my_bool verify;
 
 	s->db = lib.mysql_init(NULL);
-	if (s->db == NULL) {
-		maria_failed(s, "out of memory");
-		return false;
-	}
+	if (s->db == NULL)
+		return maria_failed(s, "out of memory");
 	options_set(s);
 	tls_set(s);
 	lib.mysql_options(s->db, MYSQL_OPT_PROTOCOL, &protocol);
@@ -184,8 +179,8 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 	    DEFAULT_PORT), path, 0);
 	if (connected == NULL) {
 		maria_error(s, NULL);
-		if (s->store.failure != STORE_BUSY)
-			s->store.failure = STORE_BROKEN;
+		if (s->sql.store.failure != STORE_BUSY)
+			s->sql.store.failure = STORE_BROKEN;
 	}
 	guard_end(s);
 	if (connected != NULL && tls_good(s))
@@ -200,16 +195,16 @@ maria_connect(struct maria_store *s)
 	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX];
 	char error[STORE_ERROR_MAX] = "";
 	const char *path = store_url_parameter(&s->url, "socket");
-	int64_t end = s->deadline, left;
+	int64_t end = s->sql.deadline, left;
 	bool connected = false;
 	int i, count;
 
-	s->late = s->broken = s->transaction = false;
+	s->late = s->broken = false;
 	if (path == NULL && s->url.host[0] == '\0')
 		path = DEFAULT_SOCKET;
 	if (path != NULL)
 		return connect_to(s, NULL, path);
-	count = resolve_host(s->url.host, s->deadline - clock_ms(),
+	count = resolve_host(s->url.host, s->sql.deadline - clock_ms(),
 	    addresses, error, sizeof(error));
 	if (count == 0)
 		maria_failed(s, error);
@@ -218,11 +213,11 @@ maria_connect(struct maria_store *s)
 		if (left <= 0)
 			break;
 		/* One that is silent leaves time for the others. */
-		s->deadline = end - left + left / (count - i);
+		s->sql.deadline = end - left + left / (count - i);
 		s->late = s->broken = false;
 		connected = connect_to(s, addresses[i], NULL);
 	}
-	s->deadline = end;
+	s->sql.deadline = end;
 	return connected;
 }
 
@@ -244,6 +239,4 @@ maria_disconnect(struct maria_store *s)
 			lib.mysql_stmt_close(s->prepared[i]);
 			s->prepared[i] = NULL;
 		}
-	s->reading = NULL;
-	s->transaction = false;
 }

@@ -17,20 +17,20 @@
 #define ER_CHECK_CONSTRAINT_VIOLATED 3819
 #endif
 
-enum store_result
+bool
 maria_failed(struct maria_store *s, const char *why)
 {
-	size_t where = strcspn(s->where, "?");
+	size_t where = strcspn(s->sql.where, "?");
 	char shown[STORE_ERROR_MAX];
 
 	text_printable(shown, sizeof(shown), why);
 	/* The parameters would hide what is wrong. */
 	if (where > 100)
 		where = 100;
-	snprintf(s->store.error, sizeof(s->store.error), "%.*s: %.150s",
-	    (int)where, s->where, shown);
-	s->store.failure = STORE_BROKEN;
-	return STORE_ERROR;
+	snprintf(s->sql.store.error, sizeof(s->sql.store.error), "%.*s: %.150s",
+	    (int)where, s->sql.where, shown);
+	s->sql.store.failure = STORE_BROKEN;
+	return false;
 }
 
 /*
@@ -93,7 +93,7 @@ maria_error(struct maria_store *s, MYSQL_STMT *st)
 	s->code = st != NULL ? lib.mysql_stmt_errno(st) :
 			       lib.mysql_errno(s->db);
 	why = st != NULL ? lib.mysql_stmt_error(st) : lib.mysql_error(s->db);
-	if (s->late || (s->guard != 0 && clock_ms() >= s->deadline)) {
+	if (s->late || (s->guard != 0 && clock_ms() >= s->sql.deadline)) {
 		s->late = true;
 		why = "no answer within store.timeout";
 	}
@@ -105,5 +105,5 @@ maria_error(struct maria_store *s, MYSQL_STMT *st)
 	    (s->code >= CER_MIN_ERROR && s->code <= CER_MAX_ERROR))
 		s->broken = true;
 	maria_failed(s, why);
-	s->store.failure = failure_of(s);
+	s->sql.store.failure = failure_of(s);
 }

@@ -39,7 +39,7 @@ maria_load(char *error, size_t size)
 void
 maria_guard(struct maria_store *s, int fd)
 {
-	int64_t left = s->deadline - clock_ms();
+	int64_t left = s->sql.deadline - clock_ms();
 
 	s->guard = fork();
 	if (s->guard < 0) /* rather not than for ever */
@@ -68,7 +68,7 @@ maria_wait(struct maria_store *s, int status)
 	if (status & MYSQL_WAIT_EXCEPT)
 		p.events |= POLLPRI;
 	do {
-		left = s->deadline - clock_ms();
+		left = s->sql.deadline - clock_ms();
 		rc = left > 0 && !s->late ? poll(&p, 1, (int)left) : 0;
 	} while (rc < 0 && errno == EINTR);
 	if (rc <= 0) {

@@ -76,51 +76,32 @@ maria_open(const struct config *cfg, const char *url, long wait_ms,
 		snprintf(error, size, "out of memory");
 		return NULL;
 	}
-	s->store.driver = &store_mysql;
-	s->store.wait_ms = wait_ms;
+	s->sql.store.driver = &store_mysql;
+	s->sql.connection = &maria_connection;
+	s->sql.store.wait_ms = wait_ms;
 	s->timeout = cfg->store.timeout > 0 ? cfg->store.timeout : 1;
 	s->lock_ms = store_lock_limit(cfg, wait_ms);
-	store_url_text(url, s->where, sizeof(s->where));
+	store_url_text(url, s->sql.where, sizeof(s->sql.where));
 	wrong = store_url_parse(url, &s->url);
 	if (wrong == NULL)
 		wrong = url_check(&s->url, text, sizeof(text));
 	if (wrong != NULL)
-		snprintf(s->store.error, sizeof(s->store.error),
+		snprintf(s->sql.store.error, sizeof(s->sql.store.error),
 		    "store.url: %s", wrong);
-	else if (store_url_password(&s->url, cfg, s->store.error,
-		     sizeof(s->store.error)) &&
-	    maria_load(s->store.error, sizeof(s->store.error)) &&
-	    maria_begin(s)) {
+	else if (store_url_password(&s->url, cfg, s->sql.store.error,
+		     sizeof(s->sql.store.error)) &&
+	    maria_load(s->sql.store.error, sizeof(s->sql.store.error)) &&
+	    sql_begin(&s->sql)) {
 		if (maria_schema_prepare(s, create))
-			return &s->store;
+			return &s->sql.store;
 		/* That keeps everybody out. */
-		if (s->store.failure != STORE_NOT_YET)
-			s->store.failure = STORE_BROKEN;
+		if (s->sql.store.failure != STORE_NOT_YET)
+			s->sql.store.failure = STORE_BROKEN;
 	}
-	snprintf(error, size, "%s", s->store.error);
-	*failure = s->store.failure;
-	maria_close(&s->store);
+	snprintf(error, size, "%s", s->sql.store.error);
+	*failure = s->sql.store.failure;
+	maria_close(&s->sql.store);
 	return NULL;
-}
-
-enum store_result
-maria_status(struct store *store, struct store_status *status)
-{
-	/* In the order of the columns. */
-	static const enum store_kind kinds[] = { STORE_LOGIN, STORE_ACCOUNT,
-		STORE_OFFENDER, STORE_RATE, STORE_POSITION, STORE_HIT };
-	struct maria_store *s = (struct maria_store *)store;
-	size_t i;
-
-	if (!maria_begin(s) || !maria_query(s, STATUS) ||
-	    maria_fetch_only(s) != 1)
-		return STORE_ERROR;
-	status->schema = strtol(s->row[0].text, NULL, 10);
-	status->bytes = s->row[1].null ? -1 : s->row[1].number;
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		status->rows[kinds[i]] = s->row[2 + i].number;
-	snprintf(status->where, sizeof(status->where), "%s", s->where);
-	return STORE_FOUND;
 }
 
 const struct store_driver store_mysql = {
@@ -128,21 +109,5 @@ const struct store_driver store_mysql = {
 	.server = true,
 	.open = maria_open,
 	.close = maria_close,
-	.login = maria_login,
-	.forget = maria_forget,
-	.rate_take = maria_rate_take,
-	.account_add = maria_account_add,
-	.account_find = maria_account_find,
-	.account_release = maria_account_release,
-	.account_ran = maria_account_ran,
-	.offenders_apply = maria_offenders_apply,
-	.position = maria_position,
-	.generation = maria_generation,
-	.offender_add = maria_offender_add,
-	.offender_remove = maria_offender_remove,
-	.offenders_expire = maria_offenders_expire,
-	.purge = maria_purge,
-	.iterate = maria_iterate,
-	.restore = maria_restore,
-	.status = maria_status,
+	SQL_OPERATIONS,
 };

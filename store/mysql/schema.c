@@ -24,74 +24,67 @@
 
 /* What a row of the plugin is worth, a guess: it must fit into the time. */
 #define UPGRADE_ROWS_MS 15 /* rows in a millisecond */
-
-#define LOGINS(kind, name)                                                    \
-	"CREATE " kind " IF NOT EXISTS " name " ("                            \
-	"sasl_username VARBINARY(100) NOT NULL, "                             \
-	"ip_address VARBINARY(45) NOT NULL, "                                 \
-	"state_code VARCHAR(4) CHARACTER SET ascii COLLATE ascii_bin, "       \
-	"login_count BIGINT NOT NULL, "                                       \
-	"last_login DATETIME NOT NULL, " /* UTC */                            \
-	"PRIMARY KEY (sasl_username, ip_address)) ENGINE=InnoDB"
-
-/* Each may have been done already. */
-static const char *const version_1[] = {
-	"CREATE TABLE IF NOT EXISTS abichecker_meta ("
-	"name VARBINARY(64) NOT NULL PRIMARY KEY, "
-	"value VARBINARY(255) NOT NULL) ENGINE=InnoDB",
-	LOGINS("TABLE", "postfwd_logins"),
-	"CREATE TABLE IF NOT EXISTS abichecker_rates ("
-	"name VARBINARY(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL, "
-	"until BIGINT NOT NULL, KEY (until)) ENGINE=InnoDB",
-	"CREATE TABLE IF NOT EXISTS abichecker_accounts ("
-	"sasl_username VARBINARY(100) NOT NULL PRIMARY KEY, "
-	"since BIGINT NOT NULL, released BIGINT NOT NULL, "
-	"command_ran TINYINT NOT NULL, found_by VARBINARY(31) NOT NULL, "
-	"address VARBINARY(45) NOT NULL, reason VARBINARY(255) NOT NULL) "
-	"ENGINE=InnoDB",
-	"CREATE TABLE IF NOT EXISTS abichecker_hits ("
-	"block VARBINARY(49) NOT NULL, rule VARBINARY(31) NOT NULL, "
-	"name VARBINARY(255) NOT NULL, time BIGINT NOT NULL, "
-	"PRIMARY KEY (block, rule, name), KEY (time)) ENGINE=InnoDB",
-	"CREATE TABLE IF NOT EXISTS abichecker_offenders ("
-	"block VARBINARY(49) NOT NULL PRIMARY KEY, "
-	"rule VARBINARY(31) NOT NULL, note VARBINARY(255) NOT NULL, "
-	"hits BIGINT NOT NULL, times BIGINT NOT NULL, since BIGINT NOT NULL, "
-	"last BIGINT NOT NULL, expires BIGINT NOT NULL, "
-	"listed TINYINT NOT NULL, KEY (listed, expires)) ENGINE=InnoDB",
-	"CREATE TABLE IF NOT EXISTS abichecker_positions ("
-	"source VARBINARY(255) NOT NULL PRIMARY KEY, "
-	"position VARBINARY(255) NOT NULL, moves BIGINT NOT NULL DEFAULT 0) "
-	"ENGINE=InnoDB",
-	"DROP TABLE IF EXISTS abichecker_upgrade", /* has done its work */
-	NULL,
-};
+#define PLUGIN_OURS 5 /* of PLUGIN_LOOK, when it is our table */
 
 /* Step N makes version N + 1 of the schema of version N. */
-static const char *const *const migrations[STORE_SCHEMA] = { version_1 };
+static const enum maria_name migrations[STORE_SCHEMA] = { MARIA_SCHEMA_1 };
 
 _Static_assert(STORE_USER_MAX == 101 && ADDRESS_TEXT_MAX == 46 &&
 	STORE_RULE_MAX == 32 && STORE_BLOCK_MAX == 50 &&
 	STORE_TEXT_MAX == 256, "columns must be as long as our texts");
 
+/* --- queries of one row --- */
+
+#define ROW_NUMBERS 2
+
+struct row {
+	char text[24];
+	int64_t number[ROW_NUMBERS];
+	size_t columns;
+};
+
+static bool
+row_take(void *arg, const char *const *columns)
+{
+	struct row *r = arg;
+	size_t i;
+
+	snprintf(r->text, sizeof(r->text), "%s",
+	    columns[0] != NULL ? columns[0] : "");
+	for (i = 0; i < r->columns; i++)
+		r->number[i] = sql_integer(columns[i]);
+	return true;
+}
+
+/* 1, 0 there is none, -1 on failure. */
+static int
+row_get(struct maria_store *s, unsigned name, const struct sql_value *value,
+    size_t columns, struct row *r)
+{
+	const struct sql_rows rows = { columns, row_take, r };
+
+	r->columns = columns;
+	return sql_query(&s->sql, name, value, value != NULL, &rows);
+}
+
 /* The version that is there, 0 = none; -1 on failure, told. */
 static long
 version_read(struct maria_store *s)
 {
+	const struct sql_value name = sql_key("schema");
+	struct row r;
 	long version;
-	int rc;
+	int found = row_get(s, SQL_META_GET, &name, 1, &r);
 
-	maria_text(s, "schema");
-	if (!maria_query(s, META_GET)) {
+	if (found < 0) {
 		if (s->broken || s->code != ER_NO_SUCH_TABLE)
 			return -1;
-		s->store.error[0] = '\0';
+		s->sql.store.error[0] = '\0';
 		return 0;
 	}
-	rc = maria_fetch_only(s);
-	if (rc <= 0)
-		return rc;
-	if (text_number(s->row[0].text, 1, STORE_SCHEMA, &version))
+	if (found == 0)
+		return 0;
+	if (text_number(r.text, 1, STORE_SCHEMA, &version))
 		return version;
 	maria_failed(s, "the schema is of a later version of abichecker, "
 	    "or not ours");
@@ -102,184 +95,141 @@ version_read(struct maria_store *s)
 static bool
 lock_take(struct maria_store *s)
 {
-	int64_t left = s->deadline - clock_ms();
+	int64_t left = s->sql.deadline - clock_ms();
+	const struct sql_value wait = sql_number(left > 0 ?
+	    (left + 999) / 1000 : 0);
+	struct row r;
 
-	maria_number(s, left > 0 ? (left + 999) / 1000 : 0);
-	if (!maria_query(s, LOCK_TAKE) || maria_fetch_only(s) != 1)
+	if (row_get(s, MARIA_LOCK_TAKE, &wait, 1, &r) != 1)
 		return false;
-	if (s->row[0].number == 1)
-		return true;
-	maria_failed(s, "another process is changing the schema");
-	return false;
+	return r.number[0] == 1 ||
+	    maria_failed(s, "another process is changing the schema");
 }
 
 static void
 lock_drop(struct maria_store *s)
 {
-	if (!s->broken && maria_query(s, LOCK_DROP))
-		maria_fetch_only(s);
+	struct row r;
+
+	if (!s->broken)
+		row_get(s, MARIA_LOCK_DROP, NULL, 1, &r);
 }
 
 /* --- the plugin's table --- */
 
-/* A number that a query gives; -1 on failure. */
-static int64_t
-number_read(struct maria_store *s, enum maria_statement which)
-{
-	return maria_query(s, which) && maria_fetch_only(s) == 1 ?
-	    s->row[0].number : -1;
-}
+#define LOGIN_COLUMNS 5
 
-/* A row of the plugin, with our key of its user. */
-struct login {
-	char user[STORE_USER_MAX];
-	char block[ADDRESS_TEXT_MAX];
-	char country[8];
-	int64_t count, last;
+/* Rows of the plugin, with our keys of their users. */
+struct merging {
+	struct maria_store *s;
+	char users[SQL_ROWS][STORE_USER_MAX];
+	char texts[SQL_ROWS][LOGIN_COLUMNS][ADDRESS_TEXT_MAX];
+	struct sql_value values[SQL_ROWS * LOGIN_COLUMNS];
+	size_t count;
+	bool good;
 };
 
 static void
-bind_login(struct maria_store *s, const void *arg, size_t n)
+merging_flush(struct merging *m)
 {
-	const struct login *l = (const struct login *)arg + n;
+	size_t i;
 
-	maria_text(s, l->user);
-	maria_text(s, l->block);
-	if (l->country[0] != '\0')
-		maria_text(s, l->country);
+	if (m->count == SQL_ROWS)
+		m->good = m->good && sql_one(&m->s->sql,
+		    SQL_LOGIN_MERGE + SQL_MANY, m->values,
+		    SQL_ROWS * LOGIN_COLUMNS) >= 0;
 	else
-		maria_null(s);
-	maria_number(s, l->count);
-	maria_number(s, l->last);
+		for (i = 0; m->good && i < m->count; i++)
+			m->good = sql_one(&m->s->sql, SQL_LOGIN_MERGE,
+			    m->values + i * LOGIN_COLUMNS, LOGIN_COLUMNS) >= 0;
+	m->count = 0;
 }
 
-/*
- * Reads up to MARIA_ROWS of the plugin's rows. How many, -1 on failure.
- */
-static int
-logins_read(struct maria_store *s, struct login *rows)
+static bool
+login_take(void *arg, const char *const *columns)
 {
-	struct login *l;
-	int n, rc;
+	struct merging *m = arg;
+	struct sql_value *v = &m->values[m->count * LOGIN_COLUMNS];
+	char *text;
+	size_t i;
 
-	for (n = 0; n < MARIA_ROWS; n++) {
-		rc = maria_fetch(s);
-		if (rc < 0)
-			return -1;
-		if (rc == 0)
-			return n;
-		l = &rows[n];
-		store_user(s->row[0].text, l->user, sizeof(l->user));
-		maria_copy(s, 1, l->block, sizeof(l->block));
-		maria_copy(s, 2, l->country, sizeof(l->country));
-		l->count = s->row[3].number;
-		l->last = s->row[4].number;
+	store_user(columns[0], m->users[m->count], STORE_USER_MAX);
+	v[0] = sql_key(m->users[m->count]);
+	for (i = 1; i < LOGIN_COLUMNS; i++) {
+		text = m->texts[m->count][i];
+		snprintf(text, ADDRESS_TEXT_MAX, "%s",
+		    columns[i] != NULL ? columns[i] : "");
+		v[i] = sql_key(text);
 	}
-	return n;
+	if (v[2].text[0] == '\0')
+		v[2] = sql_null();
+	if (++m->count == SQL_ROWS)
+		merging_flush(m);
+	return m->good;
 }
 
 /* Merges the rows of a user and address into abichecker_upgrade. */
 static bool
 logins_merge(struct maria_store *s)
 {
-	struct login *rows = calloc(MARIA_ROWS, sizeof(*rows));
-	MYSQL_STMT *reading;
-	bool good = rows != NULL && maria_query(s, PLUGIN_ROWS);
-	int n = MARIA_ROWS;
+	struct merging *m = calloc(1, sizeof(*m));
+	const struct sql_rows rows = { LOGIN_COLUMNS, login_take, m };
+	bool good;
 
-	while (good && n == MARIA_ROWS && s->reading != NULL) {
-		n = logins_read(s, rows);
-		/* The rest is with the server, as long as we want. */
-		reading = s->reading;
-		good = n >= 0 && maria_write_many(s, PLUGIN_PUT,
-		    PLUGIN_PUT_MANY, (size_t)n, bind_login, rows);
-		s->reading = reading;
-	}
-	free(rows);
+	if (m == NULL)
+		return maria_failed(s, "out of memory");
+	m->s = s;
+	m->good = true;
+	good = sql_query(&s->sql, MARIA_PLUGIN_ROWS, NULL, 0, &rows) >= 0;
+	if (good)
+		merging_flush(m);
+	good = good && m->good;
+	free(m);
 	return good;
 }
 
 /* Under LOCK TABLES. */
 static bool
-plugin_replace(struct maria_store *s)
-{
-	return maria_text_run(s, "DELETE FROM abichecker_upgrade") &&
-	    logins_merge(s) &&
-	    maria_text_run(s, "DELETE FROM postfwd_logins") &&
-	    maria_text_run(s, "INSERT INTO postfwd_logins (sasl_username, "
-		"ip_address, state_code, login_count, last_login) "
-		"SELECT sasl_username, ip_address, state_code, login_count, "
-		"last_login FROM abichecker_upgrade") &&
-	    maria_text_run(s, "COMMIT") &&
-	    maria_text_run(s, "ALTER TABLE postfwd_logins "
-		"MODIFY sasl_username VARBINARY(100) NOT NULL, "
-		"MODIFY ip_address VARBINARY(45) NOT NULL, "
-		"MODIFY login_count BIGINT NOT NULL, "
-		"MODIFY last_login DATETIME NOT NULL, "
-		"ADD PRIMARY KEY (sasl_username, ip_address)");
-}
-
-/*
- * Its texts to UTF-8, so that bytes stay what they are from here on, and to an
- * engine with transactions.
- */
-#define PLUGIN_PREPARE                                                        \
-	"ALTER TABLE postfwd_logins "                                         \
-	"MODIFY sasl_username VARCHAR(100) CHARACTER SET utf8mb4, "           \
-	"MODIFY ip_address VARCHAR(45) CHARACTER SET utf8mb4, "               \
-	"MODIFY state_code VARCHAR(4) CHARACTER SET utf8mb4, "                \
-	"MODIFY last_login DATETIME NULL, ENGINE=InnoDB"
-
-static bool
 plugin_upgrade(struct maria_store *s)
 {
-	int64_t count = number_read(s, PLUGIN_COUNT);
+	struct row r;
 	bool good;
 
-	if (count < 0)
+	if (row_get(s, MARIA_PLUGIN_COUNT, NULL, 1, &r) != 1)
 		return false;
-	if (count > s->store.wait_ms * UPGRADE_ROWS_MS) {
-		maria_failed(s, "postfwd_logins of the postfwd plugin is too "
-		    "large to be converted within store.timeout; once: "
+	if (r.number[0] > s->sql.store.wait_ms * UPGRADE_ROWS_MS)
+		return maria_failed(s, "postfwd_logins of the postfwd plugin "
+		    "is too large to be converted within store.timeout; once: "
 		    "abictl -o store.timeout=60s store status");
-		return false;
-	}
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
-	    "%lld rows", s->where, (long long)count);
-	good = maria_text_run(s, LOGINS("TABLE", "abichecker_upgrade")) &&
-	    maria_text_run(s, "SET autocommit = 0"
-		"/*M!100101 , @limit = @@max_statement_time, "
-		"max_statement_time = 600 */") &&
-	    maria_text_run(s, "LOCK TABLES postfwd_logins WRITE, "
-		"abichecker_upgrade WRITE") &&
-	    maria_text_run(s, PLUGIN_PREPARE) && plugin_replace(s);
-	if (s->broken)
-		return false;
+	    "%lld rows", s->sql.where, (long long)r.number[0]);
+	good = maria_script(s, MARIA_PLUGIN_BEGIN) &&
+	    logins_merge(s) &&
+	    maria_script(s, MARIA_PLUGIN_END);
 	/* What went wrong is told already. */
-	if (!good)
+	if (!good && !s->broken)
 		maria_disconnect(s);
-	return good && maria_text_run(s, "UNLOCK TABLES") &&
-	    maria_text_run(s, "SET autocommit = 1"
-		"/*M!100101 , max_statement_time = @limit */");
+	return good;
 }
 
 static bool
 plugin_read(struct maria_store *s)
 {
-	s->store.logins_only = true;
-	return maria_text_run(s,
-		   LOGINS("TEMPORARY TABLE", "abichecker_upgrade")) &&
-	    logins_merge(s);
+	s->sql.store.logins_only = true;
+	return maria_script(s, MARIA_PLUGIN_READ) &&
+	    logins_merge(s) &&
+	    maria_script(s, MARIA_PLUGIN_HIDE);
 }
 
 /* Is postfwd_logins there, but not as we make it? 1, 0, -1 on failure. */
 static int
 plugin_found(struct maria_store *s)
 {
-	if (!maria_query(s, PLUGIN_LOOK) || maria_fetch_only(s) != 1)
+	struct row r;
+
+	if (row_get(s, MARIA_PLUGIN_LOOK, NULL, 2, &r) != 1)
 		return -1;
-	/* Two columns of the key, three types. */
-	return s->row[0].number > 0 && s->row[1].number != 5;
+	return r.number[0] > 0 && r.number[1] != PLUGIN_OURS;
 }
 
 /* --- making and migrating --- */
@@ -288,8 +238,8 @@ plugin_found(struct maria_store *s)
 static bool
 migrate(struct maria_store *s, long version)
 {
-	const char *const *step;
-	char text[24];
+	const struct sql_value first = sql_number(sql_generation_first());
+	struct sql_value ours = sql_number(STORE_SCHEMA);
 	int found;
 
 	if (version == 0) {
@@ -298,15 +248,10 @@ migrate(struct maria_store *s, long version)
 			return false;
 	}
 	for (; version < STORE_SCHEMA; version++)
-		for (step = migrations[version]; *step != NULL; step++)
-			if (!maria_text_run(s, *step))
-				return false;
-	if (maria_run(s, GENERATION_LOCK) < 0)
-		return false;
-	snprintf(text, sizeof(text), "%ld", version);
-	maria_text(s, "schema");
-	maria_text(s, text);
-	return maria_run(s, META_PUT) >= 0;
+		if (!maria_script(s, migrations[version]))
+			return false;
+	return sql_one(&s->sql, SQL_LIST_LOCK, &first, 1) >= 0 &&
+	    sql_one(&s->sql, MARIA_VERSION_PUT, &ours, 1) >= 0;
 }
 
 bool
@@ -326,7 +271,7 @@ maria_schema_prepare(struct maria_store *s, bool create)
 			return plugin_read(s);
 		maria_failed(s, "there are no tables of abichecker yet");
 		if (found == 0)
-			s->store.failure = STORE_NOT_YET;
+			s->sql.store.failure = STORE_NOT_YET;
 		return false;
 	}
 	if (!lock_take(s))

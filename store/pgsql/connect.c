@@ -148,7 +148,7 @@ connect_wait(struct pgsql_store *s, PostgresPollingStatusType want)
 {
 	struct pollfd p = { .fd = pq.PQsocket(s->conn),
 		.events = want == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-	int64_t left = s->deadline - clock_ms();
+	int64_t left = s->sql.deadline - clock_ms();
 
 	if (left <= 0)
 		return false;
@@ -185,7 +185,7 @@ connect_failed(struct pgsql_store *s)
 	    (int)(end - c), c);
 	pgsql_failed(s, shown);
 	if (strcmp(s->state, PGSQL_TOO_MANY) == 0)
-		s->store.failure = STORE_BUSY;
+		s->sql.store.failure = STORE_BUSY;
 }
 
 /* Goes through what libpq does to connect. */
@@ -266,7 +266,7 @@ static bool
 host_connect(struct pgsql_store *s, const char *host, const char *port)
 {
 	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], error[STORE_ERROR_MAX];
-	int64_t end = s->deadline, left = end - clock_ms();
+	int64_t end = s->sql.deadline, left = end - clock_ms();
 	int count, i;
 
 	if (host[0] == '/' || host[0] == '\0' ||
@@ -277,7 +277,7 @@ host_connect(struct pgsql_store *s, const char *host, const char *port)
 	if (count == 0)
 		pgsql_failed(s, error);
 	for (i = 0; i < count; i++) {
-		s->deadline = share(end, count - i);
+		s->sql.deadline = share(end, count - i);
 		if (address_connect(s, host, addresses[i], port))
 			return true;
 	}
@@ -302,7 +302,7 @@ static bool
 hosts_connect(struct pgsql_store *s, const char *hosts, const char *ports)
 {
 	char host[256], port[16];
-	int64_t end = s->deadline;
+	int64_t end = s->sql.deadline;
 	bool connected = false;
 	int count = 1, i;
 	const char *c;
@@ -312,10 +312,10 @@ hosts_connect(struct pgsql_store *s, const char *hosts, const char *ports)
 	for (i = 0; i < count && !connected; i++) {
 		list_nth(hosts, i, host, sizeof(host));
 		list_nth(ports, i, port, sizeof(port));
-		s->deadline = share(end, count - i);
+		s->sql.deadline = share(end, count - i);
 		connected = host_connect(s, host, port);
 	}
-	s->deadline = end;
+	s->sql.deadline = end;
 	return connected;
 }
 

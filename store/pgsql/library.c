@@ -1,10 +1,6 @@
 /*
- * store_pgsql_library - loading libpq, what it says when something is wrong.
+ * store_pgsql_library - loading libpq.
  */
-#include <stdio.h>
-#include <string.h>
-
-#include "base/text.h"
 #include "base/library.h"
 #include "store/pgsql/pgsql.h"
 
@@ -23,25 +19,6 @@ pgsql_load(char *error, size_t size)
 	return pq.PQfinish != NULL ||
 	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
 		error, size);
-}
-
-enum store_result
-pgsql_failed(struct pgsql_store *s, const char *what)
-{
-	char line[STORE_ERROR_MAX * 2], *c;
-	size_t n;
-
-	/* libpq has no words for what should not be. */
-	snprintf(line, sizeof(line), "%s", what[0] != '\0' ? what :
-	    PGSQL_UNEXPECTED);
-	for (c = line; (c = strpbrk(c, "\n\t")) != NULL; c++)
-		*c = ' ';
-	n = strlen(line);
-	while (n > 0 && line[n - 1] == ' ')
-		line[--n] = '\0';
-	text_printable(s->store.error, sizeof(s->store.error), line);
-	s->store.failure = STORE_BROKEN;
-	return STORE_ERROR;
 }
 
 void

@@ -1,8 +1,7 @@
 /*
  * store_pgsql - a store that several hosts share: PostgreSQL, 11 or later.
  *
- * Every operation is one round trip and one transaction; what has to be judged
- * is judged in the statement, so that no lock outlives it. The default
+ * An operation of a filter is one round trip and one transaction. The default
  * isolation does: an upsert waits for the row that somebody else writes and
  * then sees it. Who changes offenders takes turns at an advisory lock.
  *
@@ -18,24 +17,6 @@
 #include "store/pgsql/pgsql.h"
 
 extern const struct store_driver store_pgsql;
-
-enum store_result
-pgsql_status(struct store *store, struct store_status *status)
-{
-	struct pgsql_store *s = (struct pgsql_store *)store;
-	PGresult *r = pgsql_shaped(s, pgsql_one(s, PG_STATUS, NULL), 1, 8);
-	int kind;
-
-	if (r == NULL)
-		return STORE_ERROR;
-	for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++)
-		status->rows[kind] = (long)pgsql_number(r, 0, kind);
-	status->schema = (long)pgsql_number(r, 0, STORE_HIT + 1);
-	status->bytes = pgsql_number(r, 0, STORE_HIT + 2);
-	snprintf(status->where, sizeof(status->where), "%s", s->where);
-	pq.PQclear(r);
-	return STORE_FOUND;
-}
 
 static void
 pgsql_close(struct store *store)
@@ -55,7 +36,7 @@ pgsql_prepare(struct pgsql_store *s, const struct config *cfg, const char *url)
 	const char *prepare;
 	char text[STORE_ERROR_MAX];
 
-	store_url_text(url, s->where, sizeof(s->where));
+	store_url_text(url, s->sql.where, sizeof(s->sql.where));
 	unknown = wrong == NULL ? pgsql_url_check(&s->url) : NULL;
 	prepare = store_url_parameter(&s->url, "prepare");
 	s->unprepared = prepare != NULL && strcmp(prepare, "no") == 0;
@@ -71,8 +52,7 @@ pgsql_prepare(struct pgsql_store *s, const struct config *cfg, const char *url)
 	else if (pgsql_load(text, sizeof(text)) &&
 	    store_url_password(&s->url, cfg, text, sizeof(text)))
 		return true;
-	pgsql_failed(s, text);
-	return false;
+	return pgsql_failed(s, text);
 }
 
 static struct store *
@@ -86,22 +66,20 @@ pgsql_open(const struct config *cfg, const char *url, long wait_ms,
 		snprintf(error, size, "out of memory");
 		return NULL;
 	}
-	s->store.driver = &store_pgsql;
-	s->store.wait_ms = wait_ms;
+	s->sql.store.driver = &store_pgsql;
+	s->sql.connection = &pgsql_connection;
+	s->sql.store.wait_ms = wait_ms;
 	s->timeout_ms = cfg->store.timeout * 1000;
 	s->lock_ms = store_lock_limit(cfg, wait_ms);
-	s->create = create;
-	s->opening = true;
-	s->deadline = clock_ms() + wait_ms;
-	if (pgsql_prepare(s, cfg, url) && pgsql_schema(s)) {
-		s->opening = false;
-		return &s->store;
-	}
-	snprintf(error, size, "%s", s->store.error);
+	s->sql.deadline = clock_ms() + wait_ms;
+	if (pgsql_prepare(s, cfg, url) && pgsql_connection.ready(&s->sql) &&
+	    pgsql_schema(s, create))
+		return &s->sql.store;
+	snprintf(error, size, "%s", s->sql.store.error);
 	/* What keeps it from being opened keeps everybody out. */
-	*failure = s->store.failure == STORE_NOT_YET ? STORE_NOT_YET :
+	*failure = s->sql.store.failure == STORE_NOT_YET ? STORE_NOT_YET :
 	    strcmp(s->state, PGSQL_TOO_MANY) == 0 ? STORE_BUSY : STORE_BROKEN;
-	pgsql_close(&s->store);
+	pgsql_close(&s->sql.store);
 	return NULL;
 }
 
@@ -110,21 +88,5 @@ const struct store_driver store_pgsql = {
 	.server = true,
 	.open = pgsql_open,
 	.close = pgsql_close,
-	.login = pgsql_login,
-	.forget = pgsql_forget,
-	.rate_take = pgsql_rate_take,
-	.account_add = pgsql_account_add,
-	.account_find = pgsql_account_find,
-	.account_release = pgsql_account_release,
-	.account_ran = pgsql_account_ran,
-	.offenders_apply = pgsql_offenders_apply,
-	.position = pgsql_position,
-	.generation = pgsql_generation,
-	.offender_add = pgsql_offender_add,
-	.offender_remove = pgsql_offender_remove,
-	.offenders_expire = pgsql_offenders_expire,
-	.purge = pgsql_purge,
-	.iterate = pgsql_iterate,
-	.restore = pgsql_restore,
-	.status = pgsql_status,
+	SQL_OPERATIONS,
 };

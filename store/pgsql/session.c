@@ -9,6 +9,7 @@
  */
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
@@ -17,52 +18,69 @@
 
 enum prepared { PREPARED_NOT, PREPARED_QUEUED, PREPARED };
 
-#define TRIES 5 /* at what failed because of others */
+#define STEPS_MAX 48 /* of a script */
 
 /* --- sending --- */
+
+/* The parameters of a statement; all travel as text. */
+struct arguments {
+	const char *value[SQL_VALUES]; /* NULL is SQL's */
+	char buf[SQL_COLUMNS * 4 * STORE_TEXT_MAX];
+};
+
+static void
+arguments_make(struct arguments *a, const struct sql_step *step)
+{
+	const struct sql_value *v = step->values;
+	size_t i, used = 0;
+	char *at;
+
+	for (i = 0; i < step->count; i++, v++) {
+		at = a->buf + used;
+		a->value[i] = v->type == SQL_NULL ? NULL :
+		    v->type == SQL_KEY ? v->text : at;
+		if (v->type == SQL_TEXT)
+			used += sql_code(v->text, at, sizeof(a->buf) - used);
+		else if (v->type == SQL_NUMBER)
+			used += (size_t)snprintf(at, sizeof(a->buf) - used,
+			    "%lld", (long long)v->number) + 1;
+	}
+}
 
 /*
  * The name of a prepared statement tells its text too: a pooler may give us a
  * session in which another version of this program has prepared its own.
  */
 static void
-statement_name(enum pgsql_statement which, char *out, size_t size)
+statement_name(unsigned name, const char *text, char *out, size_t size)
 {
-	static uint32_t hashes[PG_STATEMENTS];
-	const char *text = pgsql_statements[which];
+	static uint32_t hashes[SQL_PREPARED];
 
-	if (hashes[which] == 0)
-		hashes[which] = array_hash(ARRAY_HASH, text, strlen(text));
-	snprintf(out, size, "abichecker_%u_%08x", (unsigned)which,
-	    (unsigned)hashes[which]);
-}
-
-/* Those of a connection's beginning need not be kept. */
-static bool
-statement_is_kept(const struct pgsql_store *s, enum pgsql_statement which)
-{
-	return !s->unprepared && which != PG_SESSION && which != PG_SHAPE &&
-	    which != PG_VERSION && which != PG_HELD;
+	if (hashes[name] == 0)
+		hashes[name] = array_hash(ARRAY_HASH, text, strlen(text));
+	snprintf(out, size, "abichecker_%u_%08x", name, (unsigned)hashes[name]);
 }
 
 static bool
-statement_send(struct pgsql_store *s, enum pgsql_statement which,
-    const struct pgsql_args *a)
+statement_send(struct pgsql_store *s, const struct sql_step *step)
 {
-	const char *sql = pgsql_statements[which];
-	char name[48];
+	char name[48], text[SQL_TEXT_MAX];
+	int count = (int)step->count;
+	struct arguments a;
 
-	if (!statement_is_kept(s, which))
-		return pq.PQsendQueryParams(s->conn, sql, a->count, NULL,
-			   a->value, NULL, NULL, 0) == 1;
-	statement_name(which, name, sizeof(name));
-	if (s->prepared[which] == PREPARED_NOT) {
-		if (pq.PQsendPrepare(s->conn, name, sql, a->count, NULL) != 1)
+	arguments_make(&a, step);
+	sql_text(SQL_PGSQL, step->name, text, sizeof(text));
+	if (s->unprepared)
+		return pq.PQsendQueryParams(s->conn, text, count, NULL,
+			   a.value, NULL, NULL, 0) == 1;
+	statement_name(step->name, text, name, sizeof(name));
+	if (s->prepared[step->name] == PREPARED_NOT) {
+		if (pq.PQsendPrepare(s->conn, name, text, count, NULL) != 1)
 			return false;
-		s->prepared[which] = PREPARED_QUEUED;
-		s->queue[s->queued++] = which;
+		s->prepared[step->name] = PREPARED_QUEUED;
+		s->queue[s->queued++] = step->name;
 	}
-	return pq.PQsendQueryPrepared(s->conn, name, a->count, a->value, NULL,
+	return pq.PQsendQueryPrepared(s->conn, name, count, a.value, NULL,
 		   NULL, 0) == 1;
 }
 
@@ -82,68 +100,16 @@ answer_wait(struct pgsql_store *s)
 			break;
 		if (!pq.PQisBusy(s->conn))
 			return true;
-		left = s->deadline - clock_ms();
-		if (left <= 0) {
-			pgsql_failed(s, "no answer within store.timeout");
-			return false;
-		}
+		left = s->sql.deadline - clock_ms();
+		if (left <= 0)
+			return pgsql_failed(s,
+			    "no answer within store.timeout");
 		p.events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0));
 		if (poll(&p, 1, (int)left) > 0 && (p.revents & ~POLLOUT) != 0 &&
 		    !pq.PQconsumeInput(s->conn))
 			break;
 	}
-	pgsql_failed(s, pq.PQerrorMessage(s->conn));
-	return false;
-}
-
-/*
- * What follows from an SQLSTATE, by how it begins. All that is not here was
- * refused: no permission, read-only, disk full, no such table or column.
- */
-static const struct {
-	const char *state;
-	enum store_failure failure;
-} failures[] = {
-	{ "08", STORE_BROKEN },    /* of the connection */
-	{ "57P", STORE_BROKEN },   /* the server ends or begins */
-	{ "25P", STORE_BROKEN },   /* a transaction that we know nothing of */
-	{ "40", STORE_BUSY },      /* a deadlock, or not serializable */
-	{ "55P03", STORE_BUSY },   /* a lock of others, beyond lock_timeout */
-	{ PGSQL_TOO_MANY, STORE_BUSY },
-	{ "57014", STORE_BUSY },   /* somebody has cancelled it */
-	{ "21", STORE_BAD_DATA },  /* more rows than one */
-	{ "22", STORE_BAD_DATA },  /* a value that does not fit */
-	{ "23", STORE_BAD_DATA },  /* a constraint */
-	{ "27", STORE_BAD_DATA },  /* a trigger */
-	{ "44", STORE_BAD_DATA },  /* the condition of a view */
-	{ "54", STORE_BAD_DATA },  /* too long for an index */
-	{ "P0", STORE_BAD_DATA },  /* a trigger's own error */
-};
-
-static enum store_failure
-failure_of(const char *state)
-{
-	size_t i;
-
-	if (state[0] == '\0') /* not an answer of a server */
-		return STORE_BROKEN;
-	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
-		if (strncmp(state, failures[i].state,
-			strlen(failures[i].state)) == 0)
-			return failures[i].failure;
-	return STORE_REFUSED;
-}
-
-/* Keeps what the server said of a failure. */
-static void
-failure_note(struct pgsql_store *s, const PGresult *r)
-{
-	const char *text = pq.PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-	const char *state = pq.PQresultErrorField(r, PG_DIAG_SQLSTATE);
-
-	snprintf(s->state, sizeof(s->state), "%s", state != NULL ? state : "");
-	pgsql_failed(s, text != NULL ? text : "error without a message");
-	s->store.failure = failure_of(s->state);
+	return pgsql_failed(s, pq.PQerrorMessage(s->conn));
 }
 
 /* Is it one of the kinds of answer to what we send? */
@@ -163,7 +129,7 @@ answer_take(struct pgsql_store *s, PGresult *r, size_t *seen, size_t wanted,
 	ExecStatusType status = pq.PQresultStatus(r);
 
 	if (status == PGRES_FATAL_ERROR) {
-		failure_note(s, r);
+		pgsql_failed_with(s, r);
 		pq.PQclear(r);
 		return false;
 	}
@@ -207,8 +173,8 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 		if (r == NULL)
 			continue;
 		nothing = 0;
-		if (s->per_result)
-			s->deadline = clock_ms() + s->store.wait_ms;
+		if (s->sql.transaction) /* many rows: each has its time */
+			s->sql.deadline = clock_ms() + s->sql.store.wait_ms;
 		status = pq.PQresultStatus(r);
 		if (!answer_is_known(status)) { /* would come for ever */
 			pq.PQclear(r);
@@ -238,32 +204,27 @@ queue_end(struct pgsql_store *s)
 	s->queued = s->answered = 0;
 }
 
-/* Sends all and receives all. sql: texts instead of our own statements. */
+/*
+ * Sends all and receives all: texts, or steps if sql is NULL. The result of
+ * the last one, for pq.PQclear(); NULL on failure.
+ */
 static PGresult *
-exchange(struct pgsql_store *s, const char *const *sql, size_t count,
-    size_t wanted, pgsql_fill_fn *fill, void *arg)
+exchange(struct pgsql_store *s, const char *const *sql,
+    const struct sql_step *steps, size_t count)
 {
-	enum pgsql_statement which;
-	struct pgsql_args args;
 	PGresult *r = NULL;
 	bool good = true;
 	size_t i;
 
 	s->state[0] = '\0';
-	for (i = 0; good && i < count; i++) {
-		if (sql != NULL) {
-			good = pq.PQsendQueryParams(s->conn, sql[i], 0, NULL,
-				   NULL, NULL, NULL, 0) == 1;
-			continue;
-		}
-		pgsql_args_init(&args);
-		which = fill(arg, i, &args);
-		good = statement_send(s, which, &args);
-	}
+	for (i = 0; good && i < count; i++)
+		good = sql == NULL ? statement_send(s, &steps[i]) :
+		    pq.PQsendQueryParams(s->conn, sql[i], 0, NULL, NULL, NULL,
+			NULL, 0) == 1;
 	if (!good || pq.PQpipelineSync(s->conn) != 1) {
 		pgsql_failed(s, pq.PQerrorMessage(s->conn));
 		pgsql_drop(s);
-	} else if (!answers_receive(s, wanted, &r)) {
+	} else if (!answers_receive(s, count - 1, &r)) {
 		pq.PQclear(r);
 		r = NULL;
 	} else if (r == NULL) { /* fewer answers than statements */
@@ -274,46 +235,66 @@ exchange(struct pgsql_store *s, const char *const *sql, size_t count,
 	return r;
 }
 
+bool
+pgsql_plain(struct pgsql_store *s, const char *const *sql, size_t count)
+{
+	PGresult *r = exchange(s, sql, NULL, count);
+
+	pq.PQclear(r);
+	return r != NULL;
+}
+
+bool
+pgsql_script(struct pgsql_store *s, const char *script)
+{
+	const char *steps[STEPS_MAX];
+	char *copy = strdup(script), *rest;
+	size_t count = 0;
+	bool good;
+
+	if (copy == NULL)
+		return pgsql_failed(s, "out of memory");
+	for (steps[0] = strtok_r(copy, ";", &rest);
+	     steps[count] != NULL && ++count < STEPS_MAX;)
+		steps[count] = strtok_r(NULL, ";", &rest);
+	good = pgsql_plain(s, steps, count);
+	free(copy);
+	return good;
+}
+
+PGresult *
+pgsql_query(struct pgsql_store *s, const char *sql, int columns)
+{
+	PGresult *r = exchange(s, &sql, NULL, 1);
+
+	if (r == NULL || pq.PQnfields(r) == columns)
+		return r;
+	pgsql_failed(s, PGSQL_UNEXPECTED);
+	pq.PQclear(r);
+	return NULL;
+}
+
+const char *
+pgsql_cell(const PGresult *r, int row, int column)
+{
+	const char *value = pq.PQgetvalue(r, row, column);
+
+	return value != NULL ? value : "";
+}
+
 /*
- * Does the last failure come from others, so that the same may succeed now?
- * Nothing was done: the transaction is rolled back.
+ * Has somebody one of the filter's tables for himself, or waits for that and
+ * keeps others from it: DDL, a backup, LOCK TABLE?
  */
-static bool
-worth_another_try(struct pgsql_store *s)
-{
-	if (s->conn == NULL || clock_ms() >= s->deadline)
-		return false;
-	if (strcmp(s->state, "26000") == 0 || strcmp(s->state, "42P05") == 0 ||
-	    strcmp(s->state, "0A000") == 0) {
-		/* Statements are not as we prepared them, or are not there. */
-		if (s->unprepared)
-			return false;
-		s->unprepared = true;
-		return true;
-	}
-	/* Could not be serialized; a deadlock. */
-	return strcmp(s->state, "40001") == 0 || strcmp(s->state, "40P01") == 0;
-}
-
-static enum pgsql_statement
-session_fill(void *arg, size_t i, struct pgsql_args *a)
-{
-	const struct pgsql_store *s = arg;
-
-	(void)i;
-	pgsql_add_number(a, s->timeout_ms);
-	pgsql_add_number(a, s->lock_ms);
-	return PG_SESSION;
-}
-
-static enum pgsql_statement
-held_fill(void *arg, size_t i, struct pgsql_args *a)
-{
-	(void)arg;
-	(void)i;
-	(void)a;
-	return PG_HELD;
-}
+static const char held[] =
+    "SELECT EXISTS (SELECT 1 FROM pg_locks l "
+    "WHERE l.locktype = 'relation' AND l.database = (SELECT oid "
+    "FROM pg_database WHERE datname = current_database()) "
+    "AND l.relation IN (to_regclass('postfwd_logins')::oid, "
+    "to_regclass('abichecker_accounts')::oid, "
+    "to_regclass('abichecker_rates')::oid) "
+    "AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', "
+    "'ExclusiveLock', 'AccessExclusiveLock'))";
 
 /*
  * The lock that we have waited for was not to be had: of a row, by this request
@@ -322,15 +303,13 @@ held_fill(void *arg, size_t i, struct pgsql_args *a)
 static void
 lock_judge(struct pgsql_store *s)
 {
-	char error[STORE_ERROR_MAX];
-	PGresult *r;
+	struct store first = s->sql.store;
+	PGresult *r = pgsql_query(s, held, 1);
 
-	memcpy(error, s->store.error, sizeof(error));
-	r = exchange(s, NULL, 1, 0, held_fill, NULL);
-	s->store.failure = r == NULL || pgsql_bool(r, 0, 0) ? STORE_BROKEN :
-							      STORE_BUSY;
+	s->sql.store = first;
+	s->sql.store.failure = r == NULL || pgsql_cell(r, 0, 0)[0] == 't' ?
+	    STORE_BROKEN : STORE_BUSY;
 	pq.PQclear(r);
-	memcpy(s->store.error, error, sizeof(error));
 }
 
 /* Has the server closed the connection while we did not look? */
@@ -347,104 +326,154 @@ connection_is_dead(struct pgsql_store *s)
 	return pq.PQstatus(s->conn) != CONNECTION_OK;
 }
 
+/* What we count on, whatever the server's own settings are. */
+static bool
+session_begin(struct pgsql_store *s)
+{
+	char sql[512];
+	const char *const text = sql;
+
+	snprintf(sql, sizeof(sql),
+	    "SELECT set_config('statement_timeout', '%ld', false), "
+	    "set_config('idle_in_transaction_session_timeout', '%ld', false), "
+	    "set_config('lock_timeout', '%ld', false), "
+	    "set_config('default_transaction_isolation', 'read committed', "
+	    "false), set_config('DateStyle', 'ISO', false), "
+	    "set_config('TimeZone', 'UTC', false)",
+	    s->timeout_ms, s->timeout_ms, s->lock_ms);
+	return pgsql_plain(s, &text, 1);
+}
+
 bool
 pgsql_connected(struct pgsql_store *s)
 {
-	PGresult *r;
-
 	if (s->conn != NULL && !connection_is_dead(s))
 		return true;
 	pgsql_drop(s);
 	/* What it had merged is gone: only the plugin's own rows are there. */
-	if (s->store.logins_only)
+	if (s->sql.store.logins_only)
 		pgsql_failed(s, "the connection was lost");
-	if (s->store.logins_only || !pgsql_connect(s))
+	if (s->sql.store.logins_only || !pgsql_connect(s))
 		return false;
-	r = exchange(s, NULL, 1, 0, session_fill, s);
-	if (r == NULL) {
-		pgsql_drop(s);
-		s->store.failure = STORE_BROKEN;
+	if (session_begin(s))
+		return true;
+	pgsql_drop(s);
+	s->sql.store.failure = STORE_BROKEN;
+	return false;
+}
+
+/* --- the connection of store_sql --- */
+
+static bool
+pgsql_ready(struct sql_store *sql)
+{
+	struct pgsql_store *s = (struct pgsql_store *)sql;
+
+	if (sql->store.wait_ms > 0)
+		return pgsql_connected(s);
+	pgsql_failed(s, "no time left");
+	sql->store.failure = STORE_BUSY;
+	return false;
+}
+
+/* Hands on the rows of a result. False: it is not as it should be. */
+static bool
+rows_take(struct pgsql_store *s, const PGresult *r, const struct sql_rows *rows)
+{
+	const char *columns[SQL_COLUMNS];
+	size_t i;
+	int row;
+
+	if ((size_t)pq.PQnfields(r) != rows->columns)
+		return pgsql_failed(s, PGSQL_UNEXPECTED);
+	for (row = 0; row < pq.PQntuples(r); row++) {
+		for (i = 0; i < rows->columns; i++)
+			columns[i] = pq.PQgetisnull(r, row, (int)i) ? NULL :
+			    pq.PQgetvalue(r, row, (int)i);
+		if (!rows->fn(rows->arg, columns))
+			break;
 	}
+	return true;
+}
+
+static int64_t
+pgsql_run(struct sql_store *sql, const struct sql_step *steps, size_t count,
+    const struct sql_rows *rows)
+{
+	struct pgsql_store *s = (struct pgsql_store *)sql;
+	PGresult *r = exchange(s, NULL, steps, count);
+	int64_t changed = -1;
+
+	if (r != NULL && (rows->columns == 0 || rows_take(s, r, rows)))
+		changed = sql_integer(pq.PQcmdTuples(r));
 	pq.PQclear(r);
-	return s->conn != NULL;
-}
-
-static void
-operation_begin(struct pgsql_store *s)
-{
-	s->store.error[0] = '\0';
-	s->store.failure = STORE_BROKEN;
-	if (!s->opening)
-		s->deadline = clock_ms() + s->store.wait_ms;
-}
-
-PGresult *
-pgsql_run(struct pgsql_store *s, size_t count, size_t wanted,
-    pgsql_fill_fn *fill, void *arg)
-{
-	PGresult *r;
-	int i = 0;
-
-	operation_begin(s);
-	if (s->store.wait_ms <= 0) {
-		pgsql_failed(s, "no time left");
-		s->store.failure = STORE_BUSY;
-		return NULL;
-	}
-	if (!pgsql_connected(s))
-		return NULL;
-	do
-		r = exchange(s, NULL, count, wanted, fill, arg);
-	while (r == NULL && ++i < TRIES && worth_another_try(s));
-	if (r == NULL && s->conn != NULL && strcmp(s->state, "55P03") == 0)
+	if (s->conn != NULL && !sql->transaction &&
+	    strcmp(s->state, "55P03") == 0)
 		lock_judge(s);
-	return r;
+	return changed;
 }
 
-bool
-pgsql_plain(struct pgsql_store *s, const char *const *sql, size_t count)
+static bool
+pgsql_begin(struct sql_store *sql)
 {
-	PGresult *r = exchange(s, sql, count, 0, NULL, NULL);
+	struct pgsql_store *s = (struct pgsql_store *)sql;
+	const struct sql_step lock = { .name = SQL_LIST_LOCK };
+	const char *const begin = "BEGIN";
+	PGresult *r;
 
+	if (!pgsql_plain(s, &begin, 1))
+		return false;
+	r = exchange(s, NULL, &lock, 1);
 	pq.PQclear(r);
+	if (r == NULL)
+		sql->connection->end(sql, false);
 	return r != NULL;
 }
 
-/* One statement, or two with the lock before it. */
-struct single {
-	enum pgsql_statement which;
-	const struct pgsql_args *args;
-	bool locked;
-};
-
-static enum pgsql_statement
-single_fill(void *arg, size_t i, struct pgsql_args *a)
+static bool
+pgsql_end(struct sql_store *sql, bool commit)
 {
-	const struct single *one = arg;
+	struct pgsql_store *s = (struct pgsql_store *)sql;
+	const char *const end = commit ? "COMMIT" : "ROLLBACK";
+	struct store first = sql->store;
+	char state[sizeof(s->state)];
 
-	if (i == 0 && one->locked)
-		return PG_LOCK;
-	if (one->args != NULL) {
-		a->count = one->args->count;
-		memcpy(a->value, one->args->value, sizeof(a->value));
+	if (commit)
+		return pgsql_plain(s, &end, 1);
+	memcpy(state, s->state, sizeof(state));
+	if (s->conn != NULL && !pgsql_plain(s, &end, 1))
+		pgsql_drop(s);
+	/* What went wrong first is worth telling. */
+	memcpy(s->state, state, sizeof(state));
+	sql->store = first;
+	return true;
+}
+
+static bool
+pgsql_transient(struct sql_store *sql)
+{
+	struct pgsql_store *s = (struct pgsql_store *)sql;
+
+	if (s->conn == NULL || clock_ms() >= sql->deadline)
+		return false;
+	if (strcmp(s->state, "26000") == 0 || strcmp(s->state, "42P05") == 0 ||
+	    strcmp(s->state, "0A000") == 0) {
+		/* Statements are not as we prepared them, or are not there. */
+		if (s->unprepared)
+			return false;
+		s->unprepared = true;
+		return true;
 	}
-	return one->which;
+	/* Could not be serialized; a deadlock. */
+	return strcmp(s->state, "40001") == 0 || strcmp(s->state, "40P01") == 0;
 }
 
-PGresult *
-pgsql_one(struct pgsql_store *s, enum pgsql_statement which,
-    const struct pgsql_args *args)
-{
-	struct single one = { which, args, false };
-
-	return pgsql_run(s, 1, 0, single_fill, &one);
-}
-
-PGresult *
-pgsql_locked(struct pgsql_store *s, enum pgsql_statement which,
-    const struct pgsql_args *args)
-{
-	struct single one = { which, args, true };
-
-	return pgsql_run(s, 2, 1, single_fill, &one);
-}
+const struct sql_connection pgsql_connection = {
+	.dialect = SQL_PGSQL,
+	.page = 1000, /* libpq keeps all of a result */
+	.ready = pgsql_ready,
+	.run = pgsql_run,
+	.begin = pgsql_begin,
+	.end = pgsql_end,
+	.transient = pgsql_transient,
+};

@@ -4,19 +4,20 @@
 #ifndef STORE_REDIS_LIBRARY_H
 #define STORE_REDIS_LIBRARY_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #if defined(__has_include) && !__has_include(<hiredis/hiredis.h>)
 #include <hiredis.h>
 #else
 #include <hiredis/hiredis.h>
 #endif
 
-#include "store/redis/redis.h"
-
 /* Every function of the library that we call. */
 #define FUNCTIONS(F)                                                          \
-	F(redisReaderCreateWithFunctions) F(redisReaderFree)                  \
-	F(redisReaderFeed) F(redisReaderGetReply)                             \
-	F(redisFormatCommandArgv) F(redisFreeCommand)
+	F(redisReaderCreate) F(redisReaderFree) F(redisReaderFeed)            \
+	F(redisReaderGetReply) F(freeReplyObject)                             \
+	F(redisvFormatCommand) F(redisFreeCommand)
 
 struct redis_library {
 #define POINTER(name) __typeof__(name) *name;
@@ -25,5 +26,8 @@ struct redis_library {
 };
 
 extern struct redis_library redis_library; /* redis_load() fills it */
+
+/* Loads hiredis, once. False: why in error. */
+bool redis_load(char *error, size_t size);
 
 #endif

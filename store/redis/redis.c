@@ -2,10 +2,11 @@
  * store_redis - one memory for several hosts on a Redis or Valkey server.
  *
  * redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss:// for TLS, and
- * ?socket=PATH for a unix socket. Each operation is one script, so it happens
- * as a whole or not at all, in one round trip. The scripts reach keys that
- * they find in other keys: a cluster is not supported, a server with replicas
- * is. What ends has an expiry, by the filter's time and not by the server's.
+ * ?socket=PATH for a unix socket. What mail waits for is one script (*.lua), so
+ * it happens as a whole or not at all, in one round trip; what changes the rest
+ * is a transaction. Both reach keys that they find in other keys: a cluster is
+ * not supported, a server with replicas is. What ends has an expiry, by the
+ * filter's time and not by the server's.
  *
  * All keys begin with store.prefix, but for the set of the Abusix daemon:
  *
@@ -24,8 +25,6 @@
  *	hits                 blocks by their oldest hit
  *	positions            hash, source: position
  *	generation           of the list of offenders
- *	purge                where a purge of logins stopped
- *	batch:NAME           of a large command, on its way
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +44,8 @@ redis_close(struct store *store)
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_disconnect(s);
-	redis_reader_free(&s->reader);
+	redis_reply_drop(s);
+	redis_reply_begin(s, 0);
 	redis_commands_free(&s->out);
 	explicit_bzero(&s->url, sizeof(s->url));
 	free(s);

@@ -2,120 +2,28 @@
  * store_redis - what the files of the Redis driver share; nobody else's.
  *
  * The protocol, RESP2, is hiredis's work: its reader and its command writer.
- * The connection is our own, see store_redis_wire.c.
+ * The connection is our own, see wire.c.
  */
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
 
+#include "store/redis/library.h"
 #include "store/store.h"
 
-/* --- replies --- */
-
-enum redis_type {
-	REDIS_NIL,
-	REDIS_INTEGER,
-	REDIS_TEXT,
-	REDIS_ERROR, /* its text is the server's */
-};
-
-struct redis_item {
-	enum redis_type type;
-	int64_t number;
-	size_t at, len; /* of a text */
-};
-
-struct redisReader; /* hiredis's */
-
-/*
- * Reads replies: one value, or an array of values. A length or number that a
- * reply announces makes nothing grow, only what has come does.
- */
-struct redis_reader {
-	struct redisReader *parser; /* NULL = nothing was read yet */
-	size_t limit, fed;          /* bytes of a reply, at most and so far */
-	struct redis_item *items;
-	size_t count, room;
-	char *text; /* of the items, with NUL each */
-	size_t len, size;
-	bool array;
-};
-
-enum redis_progress {
-	REDIS_WRONG, /* not a reply, or one over the limit, or no memory */
-	REDIS_MORE,  /* more bytes are needed */
-	REDIS_WHOLE, /* it is in items */
-};
-
-/* Loads hiredis, once. False: why in error. */
-bool redis_load(char *error, size_t size);
-
-/* Forgets the last reply and awaits one of at most `limit` bytes. */
-void redis_reader_begin(struct redis_reader *r, size_t limit);
-
-/* How many bytes may still come. */
-size_t redis_reader_room(const struct redis_reader *r);
-
-/*
- * Reads on, in n more bytes; 0: in what is there. Not beyond the end of the
- * reply. After REDIS_WRONG, redis_reader_drop().
- */
-enum redis_progress redis_reader_feed(struct redis_reader *r,
-    const char *bytes, size_t n);
-
-/* Bytes after the reply. */
-size_t redis_reader_rest(const struct redis_reader *r);
-
-/* Forgets all bytes, for a new connection; the last reply is kept. */
-void redis_reader_drop(struct redis_reader *r);
-
-/* Item i as text with NUL: "" if it is none, or not there. */
-const char *redis_text(const struct redis_reader *r, size_t i);
-
-/* Item i as a number, also when it is one in a text; else 0. */
-int64_t redis_number(const struct redis_reader *r, size_t i);
-
-void redis_reader_free(struct redis_reader *r);
-
-/* --- TLS, by OpenSSL, loaded when it is needed first --- */
-
-struct redis_tls;
-
-#define REDIS_WANT_READ (-1)
-#define REDIS_WANT_WRITE (-2)
-#define REDIS_FAILED (-3)
-
-/* NULL, and why in error. Takes parameters ca_file, cert_file, key_file. */
-struct redis_tls *redis_tls_open(const struct store_url *u, int fd,
-    char *error, size_t size);
-
-/* Of bytes done, 0 at the end, or one of the above; why in error. */
-long redis_tls_handshake(struct redis_tls *t, char *error, size_t size);
-long redis_tls_read(struct redis_tls *t, char *buf, size_t n, char *error,
-    size_t size);
-long redis_tls_write(struct redis_tls *t, const char *buf, size_t n,
-    char *error, size_t size);
-
-void redis_tls_close(struct redis_tls *t);
-
-/* --- the connection --- */
-
-#define REDIS_LITTLE 16384U       /* bytes of an ordinary reply, at most */
-#define REDIS_MUCH (32U << 20)    /* of one with rows */
+#define REDIS_LITTLE 16384U    /* bytes of an ordinary reply, at most */
+#define REDIS_MUCH (32U << 20) /* of one with rows */
+#define REDIS_ITEM 64U /* bytes of a reply that an item takes, at least */
 #define REDIS_PREFIX_MAX 64
-#define REDIS_KEY_MAX 512
 #define REDIS_DAY 86400L
 #define REDIS_MANY 500
-#define REDIS_COMMANDS 3 /* in one round trip */
+#define REDIS_ACCOUNTS "compromised_accts" /* the Abusix daemon's set */
 
 /* Commands that are being made, to be sent together. */
 struct redis_commands {
-	char *text; /* of all words, with NUL each */
-	size_t len, size;
-	size_t *lens; /* of the words, without NUL */
-	size_t count, room;
-	size_t words[REDIS_COMMANDS]; /* of each command */
-	size_t commands;
-	bool failed; /* no memory, or too many */
+	char *bytes;
+	size_t len, size, count;
+	bool failed; /* no memory */
+	bool sent;   /* the next one begins anew */
 };
 
 struct redis_store {
@@ -123,15 +31,28 @@ struct redis_store {
 	struct store_url url;
 	char where[160]; /* the server, for messages */
 	char prefix[REDIS_PREFIX_MAX];
-	long number;    /* of the database */
-	long window;    /* of logins, seconds */
-	long many;      /* blocks of a user that are not looked at one by one */
-	int fd;         /* -1: not connected */
+	long number; /* of the database */
+	long window; /* of logins, seconds */
+	long many;   /* blocks of a user that are not looked at one by one */
+	int fd;      /* -1: not connected */
 	struct redis_tls *tls;
 	int64_t deadline; /* of the round trip at hand, clock_ms() */
-	struct redis_reader reader;
 	struct redis_commands out;
+	size_t awaited;  /* replies */
+	size_t queued;   /* commands of the transaction */
+	bool together;   /* what comes belongs to what was asked before: never
+	                  * on another connection */
+	bool queueing;   /* between MULTI and EXEC */
+	bool lost;       /* the transaction: a part of it was not taken */
+	bool ending;     /* EXEC was said: no array says that it is not done */
+	struct redisReader *parser; /* hiredis's; NULL = nothing was read yet */
+	struct redisReply *reply;   /* the last one */
+	size_t limit, fed; /* bytes that may come for it, and have */
+	size_t items;      /* that it has announced */
+	time_t latest;     /* login of the user who is being restored */
 };
+
+/* --- the connection: wire.c --- */
 
 /* Notes what has gone wrong, as a broken store. STORE_ERROR. */
 enum store_result redis_failed(struct redis_store *s, const char *fmt, ...)
@@ -147,53 +68,84 @@ void redis_disconnect(struct redis_store *s);
 bool redis_stale(const struct redis_store *s);
 
 /* Sends bytes within the deadline. False: noted, and disconnected. */
-bool redis_send(struct redis_store *s, const char *bytes, size_t n);
+bool redis_send(struct redis_store *s, char *bytes, size_t n);
 
 /*
- * Awaits one reply in s->reader within the deadline. False: noted, and
- * disconnected. An error of the server is a reply.
+ * Awaits one reply of at most `limit` bytes within the deadline. False: noted,
+ * and disconnected. An error of the server is a reply.
  */
 bool redis_receive(struct redis_store *s, size_t limit);
 
-/* --- commands --- */
+/* --- TLS, by OpenSSL, loaded when it is needed first: tls.c --- */
 
-/* A script, run by the hash of its text. */
+enum redis_step {
+	REDIS_CONNECT,
+	REDIS_READ,
+	REDIS_WRITE,
+};
+
+#define REDIS_WANT_READ (-1)
+#define REDIS_WANT_WRITE (-2)
+#define REDIS_FAILED (-3)
+
+/* NULL, and why in error. Takes parameters ca_file, cert_file, key_file. */
+struct redis_tls *redis_tls_open(const struct store_url *u, int fd,
+    char *error, size_t size);
+void redis_tls_close(struct redis_tls *t);
+
+/* Of bytes done, 0 at the end, or one of the above; why in error. */
+long redis_tls_step(struct redis_tls *t, enum redis_step step, void *bytes,
+    size_t n, char *error, size_t size);
+
+/* --- replies: reply.c --- */
+
+/* Forgets the last reply and awaits one; at most `limit` bytes may come. */
+void redis_reply_begin(struct redis_store *s, size_t limit);
+
+/*
+ * Reads on, in n more bytes; 0: in what is there. False: not a reply, or one
+ * over the limit, or no memory. s->reply is not NULL when it is whole.
+ */
+bool redis_reply_feed(struct redis_store *s, const char *bytes, size_t n);
+
+/* Bytes after the reply. */
+size_t redis_reply_rest(const struct redis_store *s);
+
+/* Forgets all bytes, for a new connection; the last reply is kept. */
+void redis_reply_drop(struct redis_store *s);
+
+/*
+ * Is it of these types? `i' is an integer, `t' a text or nil, `s' a status,
+ * and `[' an array whose items the rest is about: there `a' is an array, and
+ * `*' whatever follows.
+ */
+bool redis_reply_fits(const struct redisReply *r, const char *types);
+
+/* Is the reply an error of the server, or one in it? Then it is noted. */
+bool redis_reply_failed(struct redis_store *s);
+
+/* Item i of an array, or the reply itself: as text, "" if it is none. */
+const char *redis_text(const struct redisReply *r, size_t i);
+
+/* The same as a number, also when it is one in a text; else 0. */
+int64_t redis_number(const struct redisReply *r, size_t i);
+
+/* Item i if it is an array, else an empty one. */
+const struct redisReply *redis_array(const struct redisReply *r, size_t i);
+
+/* --- asking: session.c --- */
+
+/* A script, run by the hash of its text: see redis_hash(). */
 struct redis_script {
 	const char *text;
 	char hash[41]; /* "" = not computed yet */
 };
 
-/* Forgets what was being made. */
-void redis_command_begin(struct redis_store *s);
+const char *redis_hash(struct redis_script *script);
 
-/* Begins a command, after those that are there; its words follow. */
-void redis_command(struct redis_store *s);
-void redis_word(struct redis_store *s, const char *text);
-void redis_word_number(struct redis_store *s, int64_t number);
-
-/* Begins a call of a script with so many keys; they and arguments follow. */
-void redis_script(struct redis_store *s, struct redis_script *script,
-    size_t keys);
-
-/*
- * Sends what was made, within the deadline; it stays. script (may be NULL): the
- * first command carries its text in place of its hash. False: noted, and
- * disconnected if it was the connection's fault.
- */
-bool redis_commands_send(struct redis_store *s,
+/* Has the server know a script; redis_call() does so when it is needed. */
+bool redis_script_load(struct redis_store *s,
     const struct redis_script *script);
-
-/* Wipes and frees. */
-void redis_commands_free(struct redis_commands *c);
-
-/* A word of the prefix and what follows it. */
-void redis_key(struct redis_store *s, const char *name);
-
-/* The same for a user: PREFIX{USER}:NAME */
-void redis_user_key(struct redis_store *s, const char *user, const char *name);
-
-/* Is the reply an error of the server? Then it is noted. */
-bool redis_reply_failed(struct redis_store *s);
 
 /*
  * Connects, says who we are and looks at the schema, which it writes if there
@@ -202,32 +154,47 @@ bool redis_reply_failed(struct redis_store *s);
 bool redis_session(struct redis_store *s, bool create);
 
 /*
- * One round trip: the script that was begun, with all its words. False: noted.
- * The reply is in s->reader: an array of items of these types, `i' an integer,
- * `t' a text or nil, `*' whatever follows; "" = one integer and no array.
+ * Makes a command, after those that are there; words are divided by the blanks
+ * of fmt alone. Within a transaction, they are sent now and then.
  */
-bool redis_call(struct redis_store *s, struct redis_script *script,
-    size_t limit, const char *types);
+void redis_ask(struct redis_store *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
-/* The same for a script that returns one number; -1 on failure. */
-int64_t redis_call_number(struct redis_store *s, struct redis_script *script);
-
-/* What a command is about, when it may be too much for one. */
-struct redis_items {
-	const void *items;
-	size_t count;
-	void (*put)(struct redis_store *s, const void *items, size_t i);
-};
-
-#define REDIS_INLINE 500 /* items in one command */
+/* Wipes and frees. */
+void redis_commands_free(struct redis_commands *c);
 
 /*
- * Lays more items than REDIS_INLINE down in a list on the server, for a script
- * that takes all of them at once; what is not fetched goes after a minute.
- * `key`: of the list, also when it was not needed. False: noted.
+ * One round trip: sends what was asked; then each reply is to be taken. False:
+ * noted, and for redis_next() disconnected if others were to come.
  */
-bool redis_upload(struct redis_store *s, const struct redis_items *items,
-    char *key, size_t size);
+bool redis_trip(struct redis_store *s);
+bool redis_next(struct redis_store *s, size_t limit, const char *types);
+
+/* The same for one command; script, if not NULL, is what it calls. */
+bool redis_call(struct redis_store *s, const struct redis_script *script,
+    const char *types);
+
+/* The same for one that says how much it has changed: FOUND or ABSENT. */
+enum store_result redis_change(struct redis_store *s,
+    const struct redis_script *script);
+
+/*
+ * A transaction that holds if nobody changes meanwhile what it watches:
+ * redis_watch() takes the reply of the WATCH that was asked first and leaves
+ * the others to be taken; more may be asked. Then redis_unwatch(); or
+ * redis_multi(), commands, and redis_exec(), which is 1, or 0: somebody has
+ * changed it, try again; or -1, noted.
+ */
+bool redis_watch(struct redis_store *s);
+bool redis_unwatch(struct redis_store *s);
+void redis_multi(struct redis_store *s);
+int redis_exec(struct redis_store *s);
+
+/*
+ * For operations of many round trips: counts one. False, and noted, when a
+ * server does not come to an end.
+ */
+bool redis_goes_on(struct redis_store *s, long *trips);
 
 /* Seconds until `end` and a day, at least a day, at most ten years. */
 long redis_keep(time_t end, time_t now);
@@ -267,12 +234,18 @@ enum store_result redis_status(struct store *store,
 
 /* --- shared by them --- */
 
-#define REDIS_ACCOUNTS "compromised_accts" /* the Abusix daemon's set */
+#define REDIS_RELEASED_KEEP (365 * REDIS_DAY)
 
-/* An account from the items at i: since, released, ran, check, ... */
-void redis_account_items(const struct redis_reader *r, size_t i,
+/* Asks for an account of the set, see account.lua; and what it has found. */
+extern struct redis_script redis_account_script;
+void redis_account_ask(struct redis_store *s, const char *user,
+    const char *what, time_t now, const struct store_account *a,
+    time_t expired);
+bool redis_account_read(const struct redisReply *r, const char *user,
     struct store_account *a);
-#define REDIS_ACCOUNT_ITEMS 6
+
+/* Reads a number and the character after it. */
+bool redis_number_take(const char **text, char after, long *out);
 
 /* An offender as it is kept: numbers, the length of the rule, both texts. */
 void redis_offender_pack(const struct store_offender *o, char *out,
@@ -281,30 +254,11 @@ bool redis_offender_unpack(const char *block, const char *text,
     struct store_offender *o);
 #define REDIS_OFFENDER_MAX 512
 
-/* The same of the rule and the key of a hit. */
-void redis_hit_pack(const char *rule, const char *key, char *out,
-    size_t size);
+/* A hit from its name, "LENGTH:RULE:KEY"; rule has STORE_RULE_MAX bytes. */
+bool redis_hit_unpack(const char *name, char *rule, const char **key);
 
-/*
- * A script with functions that read and write offenders before it; it is put
- * together when first used. Its first keys are redis_offender_keys().
- */
-struct redis_long_script {
-	struct redis_script script;
-	char text[8192];
-};
-
-struct redis_script *redis_script_offenders(struct redis_long_script *l,
-    const char *body);
-void redis_offender_keys(struct redis_store *s);
-
-/* A word: where the generation begins in a store that has none. */
-void redis_seed(struct redis_store *s);
-
-/*
- * For operations of many round trips: counts one. False, and noted, when a
- * server does not come to an end.
- */
-bool redis_goes_on(struct redis_store *s, long *trips);
+/* Within a transaction: writes an offender; another generation. */
+void redis_offender_put(struct redis_store *s, const struct store_offender *o);
+void redis_generation_next(struct redis_store *s);
 
 #endif

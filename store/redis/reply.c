@@ -1,49 +1,18 @@
 /*
- * store_redis_reply - reading what a Redis server says, with hiredis's reader.
+ * store_redis_reply - reading what a Redis server says, with hiredis's reader,
+ * and what its errors mean.
  *
- * hiredis takes the protocol apart and calls us with what it has found, and we
- * refuse what no script of ours returns: an array in an array, more items than
- * the bytes of a reply can hold, a type of RESP3. hiredis's own replies are
- * not used: they allocate as many items as an array announces.
+ * hiredis takes the protocol apart and makes the replies. Before it does, we
+ * refuse what nothing of ours is answered with: arrays in arrays in arrays,
+ * more items than the bytes of a reply can hold (it allocates as many as are
+ * announced), a type of RESP3, a text that does not end where it should.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
-#include "store/redis/redis.h"
-#include "store/redis/library.h"
 #include "base/text.h"
+#include "store/redis/redis.h"
 
-#define ROOM 4096 /* bytes of texts to begin with, and when idle */
-
-/* --- what hiredis calls; NULL = refused --- */
-
-/* Another item; NULL: no memory. */
-static struct redis_item *
-item_new(struct redis_reader *r, enum redis_type type)
-{
-	struct redis_item *items = array_room(r->items, &r->room, r->count + 1,
-	    sizeof(*items), 16);
-
-	if (items == NULL)
-		return NULL;
-	r->items = items;
-	memset(&r->items[r->count], 0, sizeof(r->items[0]));
-	r->items[r->count].type = type;
-	return &r->items[r->count++];
-}
-
-/* Room for n more bytes of text. */
-static bool
-text_room(struct redis_reader *r, size_t n)
-{
-	char *text = array_room(r->text, &r->size, r->len + n, 1, ROOM);
-
-	if (text == NULL)
-		return false;
-	r->text = text;
-	return true;
-}
+static redisReplyObjectFunctions ours, theirs;
 
 /* hiredis passes over what ends a string, whatever it is. */
 static bool
@@ -56,199 +25,240 @@ text_ends(const redisReader *parser, const char *end)
 static void *
 text_create(const redisReadTask *task, char *text, size_t n)
 {
-	struct redis_reader *r = task->privdata;
-	struct redis_item *item;
+	const struct redis_store *s = task->privdata;
 
-	if (task->type != REDIS_REPLY_STRING &&
-	    task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_ERROR)
+	if ((task->type != REDIS_REPLY_STRING &&
+		task->type != REDIS_REPLY_STATUS &&
+		task->type != REDIS_REPLY_ERROR) ||
+	    n > s->limit || !text_ends(s->parser, text + n))
 		return NULL;
-	if (n > r->limit || !text_ends(r->parser, text + n) ||
-	    !text_room(r, n + 1))
-		return NULL;
-	item = item_new(r,
-	    task->type == REDIS_REPLY_ERROR ? REDIS_ERROR : REDIS_TEXT);
-	if (item == NULL)
-		return NULL;
-	item->at = r->len;
-	item->len = n;
-	memcpy(r->text + r->len, text, n);
-	r->text[r->len + n] = '\0';
-	r->len += n + 1;
-	return r;
+	return theirs.createString(task, text, n);
 }
 
-/* The head of an array. */
-static void *
-array_begin(const redisReadTask *task, size_t n)
-{
-	struct redis_reader *r = task->privdata;
-
-	/* Items, too, take memory: they are not many of next to nothing. */
-	if (task->type != REDIS_REPLY_ARRAY || task->parent != NULL ||
-	    n > r->limit / sizeof(struct redis_item))
-		return NULL;
-	r->array = true;
-	return r;
-}
+#if HIREDIS_MAJOR > 0
+typedef size_t items_count;
+#else
+typedef int items_count;
+#endif
 
 static void *
-integer_create(const redisReadTask *task, long long number)
+array_create(const redisReadTask *task, items_count n)
 {
-	struct redis_reader *r = task->privdata;
-	struct redis_item *item = item_new(r, REDIS_INTEGER);
+	struct redis_store *s = task->privdata;
+	const size_t most = s->limit / REDIS_ITEM;
 
-	if (item == NULL)
+	if (task->type != REDIS_REPLY_ARRAY ||
+	    (task->parent != NULL && task->parent->parent != NULL) ||
+	    (size_t)n > most || s->items + (size_t)n > most)
 		return NULL;
-	item->number = number;
-	return r;
+	s->items += (size_t)n;
+	return theirs.createArray(task, n);
 }
 
 static void *
 nil_create(const redisReadTask *task)
 {
-	struct redis_reader *r = task->privdata;
+	const struct redis_store *s = task->privdata;
 
 	if (task->type != REDIS_REPLY_STRING &&
-	    (task->type != REDIS_REPLY_ARRAY || task->parent != NULL))
+	    (task->type != REDIS_REPLY_ARRAY || task->parent != NULL ||
+		!s->ending))
 		return NULL;
-	return item_new(r, REDIS_NIL) != NULL ? r : NULL;
+	return theirs.createNil(task);
 }
-
-/* What we have made is part of the reader. */
-static void
-nothing_free(void *object)
-{
-	(void)object;
-}
-
-#if HIREDIS_MAJOR > 0
-#define array_create array_begin
-
-static void *
-double_refuse(const redisReadTask *task, double number, char *text, size_t n)
-{
-	(void)task;
-	(void)number;
-	(void)text;
-	(void)n;
-	return NULL;
-}
-
-static void *
-bool_refuse(const redisReadTask *task, int value)
-{
-	(void)task;
-	(void)value;
-	return NULL;
-}
-#else
-static void *
-array_create(const redisReadTask *task, int n)
-{
-	return n < 0 ? NULL : array_begin(task, (size_t)n);
-}
-#endif
-
-static redisReplyObjectFunctions functions = {
-	.createString = text_create,
-	.createArray = array_create,
-	.createInteger = integer_create,
-	.createNil = nil_create,
-#if HIREDIS_MAJOR > 0
-	.createDouble = double_refuse,
-	.createBool = bool_refuse,
-#endif
-	.freeObject = nothing_free,
-};
 
 /* --- reading --- */
 
 void
-redis_reader_begin(struct redis_reader *r, size_t limit)
+redis_reply_begin(struct redis_store *s, size_t limit)
 {
-	/* Memory of a large reply is not kept by idle filters. */
-	if (r->size > 16 * ROOM || r->room > 16 * ROOM / sizeof(r->items[0])) {
-		free(r->text);
-		free(r->items);
-		r->text = NULL;
-		r->items = NULL;
-		r->size = r->room = 0;
-	}
-	r->limit = limit;
-	r->fed = redis_reader_rest(r);
-	r->count = r->len = 0;
-	r->array = false;
+	if (s->reply != NULL)
+		redis_library.freeReplyObject(s->reply);
+	s->reply = NULL;
+	s->limit = limit;
+	s->fed = s->items = 0;
 }
 
-size_t
-redis_reader_room(const struct redis_reader *r)
-{
-	return r->fed < r->limit ? r->limit - r->fed : 0;
-}
-
-enum redis_progress
-redis_reader_feed(struct redis_reader *r, const char *bytes, size_t n)
+bool
+redis_reply_feed(struct redis_store *s, const char *bytes, size_t n)
 {
 	void *whole = NULL;
 
-	if (n > redis_reader_room(r))
-		return REDIS_WRONG;
-	if (r->parser == NULL)
-		r->parser =
-		    redis_library.redisReaderCreateWithFunctions(&functions);
-	if (r->parser == NULL)
-		return REDIS_WRONG;
-	r->parser->privdata = r;
-	r->fed += n;
-	if (n > 0 && redis_library.redisReaderFeed(r->parser, bytes, n) !=
-	    REDIS_OK)
-		return REDIS_WRONG;
-	if (redis_library.redisReaderGetReply(r->parser, &whole) != REDIS_OK)
-		return REDIS_WRONG;
-	return whole != NULL ? REDIS_WHOLE : REDIS_MORE;
+	if (s->parser == NULL) {
+		s->parser = redis_library.redisReaderCreate();
+		if (s->parser == NULL)
+			return false;
+		theirs = ours = *s->parser->fn;
+		ours.createString = text_create;
+		ours.createArray = array_create;
+		ours.createNil = nil_create;
+		s->parser->fn = &ours;
+	}
+	s->parser->privdata = s;
+	s->fed += n;
+	if (n > 0 &&
+	    redis_library.redisReaderFeed(s->parser, bytes, n) != REDIS_OK)
+		return false;
+	if (redis_library.redisReaderGetReply(s->parser, &whole) != REDIS_OK)
+		return false;
+	s->reply = whole;
+	return true;
 }
 
 size_t
-redis_reader_rest(const struct redis_reader *r)
+redis_reply_rest(const struct redis_store *s)
 {
-	return r->parser != NULL ? r->parser->len - r->parser->pos : 0;
+	return s->parser != NULL ? s->parser->len - s->parser->pos : 0;
+}
+
+void
+redis_reply_drop(struct redis_store *s)
+{
+	if (s->parser != NULL)
+		redis_library.redisReaderFree(s->parser);
+	s->parser = NULL;
+}
+
+static bool
+type_fits(int type, char wanted)
+{
+	switch (wanted) {
+	case 'i':
+		return type == REDIS_REPLY_INTEGER;
+	case 's':
+		return type == REDIS_REPLY_STATUS;
+	case 'a':
+		return type == REDIS_REPLY_ARRAY;
+	default:
+		return type == REDIS_REPLY_STRING || type == REDIS_REPLY_NIL;
+	}
+}
+
+bool
+redis_reply_fits(const redisReply *r, const char *types)
+{
+	size_t i;
+
+	if (types[0] != '[')
+		return type_fits(r->type, types[0]);
+	if (r->type != REDIS_REPLY_ARRAY)
+		return false;
+	types++;
+	for (i = 0; i < r->elements && types[i] != '*' && types[i] != '\0'; i++)
+		if (!type_fits(r->element[i]->type, types[i]))
+			return false;
+	return types[i] == '*' || (types[i] == '\0' && i == r->elements);
+}
+
+/* Item i, or a reply that is no array; NULL: not there. */
+static const redisReply *
+item(const redisReply *r, size_t i)
+{
+	if (r->type != REDIS_REPLY_ARRAY)
+		return r;
+	return i < r->elements ? r->element[i] : NULL;
 }
 
 const char *
-redis_text(const struct redis_reader *r, size_t i)
+redis_text(const redisReply *r, size_t i)
 {
-	if (i >= r->count || (r->items[i].type != REDIS_TEXT &&
-				 r->items[i].type != REDIS_ERROR))
-		return "";
-	return r->text + r->items[i].at;
+	const redisReply *found = item(r, i);
+
+	return found != NULL && (found->type == REDIS_REPLY_STRING ||
+	    found->type == REDIS_REPLY_ERROR) ? found->str : "";
 }
 
 int64_t
-redis_number(const struct redis_reader *r, size_t i)
+redis_number(const redisReply *r, size_t i)
 {
+	const redisReply *found = item(r, i);
 	long n = 0;
 
-	if (i >= r->count)
-		return 0;
-	if (r->items[i].type == REDIS_INTEGER)
-		return r->items[i].number;
+	if (found != NULL && found->type == REDIS_REPLY_INTEGER)
+		return found->integer;
 	text_number(redis_text(r, i), INT64_MIN, INT64_MAX, &n);
 	return n;
 }
 
-void
-redis_reader_drop(struct redis_reader *r)
+const redisReply *
+redis_array(const redisReply *r, size_t i)
 {
-	if (r->parser != NULL)
-		redis_library.redisReaderFree(r->parser);
-	r->parser = NULL;
+	static const redisReply none = { .type = REDIS_REPLY_ARRAY };
+	const redisReply *found = item(r, i);
+
+	return found != NULL && found->type == REDIS_REPLY_ARRAY ? found :
+								   &none;
 }
 
-void
-redis_reader_free(struct redis_reader *r)
+/* --- errors of the server --- */
+
+/*
+ * What follows from an error of the server, by a word in it: the first row
+ * holds whose word is there. All other errors are refusals: no memory, no
+ * permission, read-only, a disk that cannot be written.
+ */
+static const struct {
+	const char *word;
+	enum store_failure failure;
+} failures[] = {
+	{ "BUSY", STORE_BUSY }, /* somebody's script goes on for long */
+	{ "TRYAGAIN", STORE_BUSY },
+	{ "max number of clients", STORE_BUSY },
+	{ "LOADING", STORE_BROKEN }, /* nobody gets in, for a while */
+	{ "NOAUTH", STORE_BROKEN },
+	{ "WRONGPASS", STORE_BROKEN },
+	{ "OOM", STORE_REFUSED },
+	{ "READONLY", STORE_REFUSED },
+	{ "MISCONF", STORE_REFUSED },
+	{ "NOREPLICAS", STORE_REFUSED },
+	{ "MASTERDOWN", STORE_REFUSED },
+	{ "NOPERM", STORE_REFUSED },
+	/* Not what a key of ours holds: a command says so, or our script. */
+	{ "WRONGTYPE", STORE_BAD_DATA },
+	{ "user_script", STORE_BAD_DATA },
+};
+
+/* Is the word there, and not within another? Older servers put more before. */
+static bool
+word_is_there(const char *text, const char *word)
 {
-	redis_reader_drop(r);
-	free(r->text);
-	free(r->items);
-	memset(r, 0, sizeof(*r));
+	const char *at;
+
+	for (at = strstr(text, word); at != NULL; at = strstr(at + 1, word))
+		if ((at == text || strchr(" -@", at[-1]) != NULL) &&
+		    strchr(" :,.", at[strlen(word)]) != NULL)
+			return true;
+	return false;
+}
+
+static enum store_failure
+failure_of(const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (word_is_there(text, failures[i].word))
+			return failures[i].failure;
+	return STORE_REFUSED;
+}
+
+bool
+redis_reply_failed(struct redis_store *s)
+{
+	const redisReply *r = s->reply;
+	const char *text;
+	size_t i;
+
+	for (i = 0; r->type == REDIS_REPLY_ARRAY && i < r->elements; i++)
+		if (r->element[i]->type == REDIS_REPLY_ERROR)
+			break;
+	if (r->type == REDIS_REPLY_ARRAY ? i == r->elements :
+					   r->type != REDIS_REPLY_ERROR)
+		return false;
+	text = redis_text(r, i);
+	redis_failed(s, "%.160s%s", text, strncmp(text, "MOVED ", 6) == 0 ||
+		strncmp(text, "CROSSSLOT ", 10) == 0 ?
+	    " (a cluster is not supported)" : "");
+	s->store.failure = failure_of(text);
+	return true;
 }

@@ -59,7 +59,8 @@ redis_disconnect(struct redis_store *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
-	redis_reader_drop(&s->reader);
+	s->together = s->queueing = false;
+	redis_reply_drop(s);
 }
 
 /* Fails for good: whatever comes on this connection has lost its meaning. */
@@ -98,7 +99,7 @@ redis_stale(const struct redis_store *s)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
 
-	return s->fd < 0 || redis_reader_rest(&s->reader) > 0 ||
+	return s->fd < 0 || redis_reply_rest(s) > 0 ||
 	    poll(&p, 1, 0) != 0;
 }
 
@@ -176,32 +177,55 @@ tcp_connect(struct redis_store *s)
 	return s->fd >= 0 || broken(s, "connect", strerror(why));
 }
 
-/* Waits for what TLS wants. False when it will not come. */
-static bool
-tls_await(struct redis_store *s, long want, const char *what,
-    const char *error)
+/*
+ * Moves some bytes, or, when that cannot be done now, waits until it can: then
+ * 0. -1: noted, and disconnected.
+ */
+static ssize_t
+step(struct redis_store *s, enum redis_step step, void *bytes, size_t n)
 {
-	if (want != REDIS_WANT_READ && want != REDIS_WANT_WRITE)
-		return broken(s, what, want == 0 ?
-		    "the server has closed the connection" : error);
-	return await(s->fd, want == REDIS_WANT_READ ? POLLIN : POLLOUT,
-		   s->deadline) == 0 ||
-	    broken(s, what, strerror(errno));
+	const char *what = s->tls != NULL ? "TLS" :
+	    step == REDIS_READ ? "reply" : "send";
+	char error[STORE_ERROR_MAX] = "the server has closed the connection";
+	long done;
+
+	if (s->tls != NULL)
+		done = redis_tls_step(s->tls, step, bytes, n, error,
+		    sizeof(error));
+	else {
+		done = step == REDIS_READ ? recv(s->fd, bytes, n, 0) :
+		    send(s->fd, bytes, n, MSG_NOSIGNAL);
+		if (done < 0 && (errno == EAGAIN || errno == EINTR))
+			done = step == REDIS_READ ? REDIS_WANT_READ :
+						    REDIS_WANT_WRITE;
+		else if (done < 0)
+			snprintf(error, sizeof(error), "%s", strerror(errno));
+	}
+	if (done > 0)
+		return done;
+	if (done == REDIS_WANT_READ || done == REDIS_WANT_WRITE) {
+		if (await(s->fd, done == REDIS_WANT_READ ? POLLIN : POLLOUT,
+			s->deadline) == 0)
+			return 0;
+		snprintf(error, sizeof(error), "%s", strerror(errno));
+	}
+	broken(s, what, error);
+	return -1;
 }
 
 static bool
 tls_begin(struct redis_store *s)
 {
 	char error[STORE_ERROR_MAX] = "";
-	long n;
+	ssize_t done;
 
 	s->tls = redis_tls_open(&s->url, s->fd, error, sizeof(error));
 	if (s->tls == NULL)
 		return broken(s, "TLS", error);
-	while ((n = redis_tls_handshake(s->tls, error, sizeof(error))) <= 0)
-		if (!tls_await(s, n, "TLS", error))
-			return false;
-	return true;
+	do
+		done = step(s, REDIS_CONNECT, NULL, 0);
+	while (done == 0);
+	return done > 0;
 }
 
 bool
@@ -218,82 +242,38 @@ redis_connect(struct redis_store *s)
 /* --- bytes --- */
 
 bool
-redis_send(struct redis_store *s, const char *bytes, size_t n)
+redis_send(struct redis_store *s, char *bytes, size_t n)
 {
-	char error[STORE_ERROR_MAX] = "";
 	ssize_t done;
 
-	while (n > 0) {
-		if (s->tls != NULL) {
-			done = redis_tls_write(s->tls, bytes, n, error,
-			    sizeof(error));
-			if (done <= 0 && !tls_await(s, done, "TLS", error))
-				return false;
-		} else {
-			done = send(s->fd, bytes, n, MSG_NOSIGNAL);
-			if (done < 0 && errno != EAGAIN && errno != EINTR)
-				return broken(s, "send", strerror(errno));
-			if (done < 0 &&
-			    await(s->fd, POLLOUT, s->deadline) != 0)
-				return broken(s, "send", strerror(errno));
-		}
-		if (done > 0) {
-			bytes += done;
-			n -= (size_t)done;
-		}
+	for (; n > 0; bytes += done, n -= (size_t)done) {
+		done = step(s, REDIS_WRITE, bytes, n);
+		if (done < 0)
+			return false;
 	}
 	return true;
-}
-
-/* Reads some of what there is; nothing: waits for it. False: no more. */
-static bool
-some(struct redis_store *s, char *to, size_t size, size_t *n)
-{
-	char error[STORE_ERROR_MAX] = "";
-	ssize_t got;
-
-	*n = 0;
-	if (s->tls != NULL) {
-		got = redis_tls_read(s->tls, to, size, error, sizeof(error));
-		if (got <= 0)
-			return tls_await(s, got, "TLS", error);
-	} else {
-		got = recv(s->fd, to, size, 0);
-		if (got == 0)
-			return broken(s, "reply",
-			    "the server has closed the connection");
-		if (got < 0 && errno != EAGAIN && errno != EINTR)
-			return broken(s, "reply", strerror(errno));
-		if (got < 0)
-			return await(s->fd, POLLIN, s->deadline) == 0 ||
-			    broken(s, "reply", strerror(errno));
-	}
-	*n = (size_t)got;
-	/* A server that goes on for ever, too, comes to an end. */
-	return clock_ms() < s->deadline ||
-	    broken(s, "reply", strerror(ETIMEDOUT));
 }
 
 bool
 redis_receive(struct redis_store *s, size_t limit)
 {
 	char bytes[PIECE];
-	size_t n = 0, room;
+	ssize_t n = 0;
+	size_t room;
 
-	redis_reader_begin(&s->reader, limit);
-	for (;;) {
-		switch (redis_reader_feed(&s->reader, bytes, n)) {
-		case REDIS_WHOLE:
+	redis_reply_begin(s, limit);
+	while (redis_reply_feed(s, bytes, (size_t)n)) {
+		if (s->reply != NULL)
 			return true;
-		case REDIS_MORE:
-			break;
-		default:
-			return broken(s, "reply", "not of the protocol");
-		}
-		room = redis_reader_room(&s->reader);
+		room = limit - s->fed;
 		if (room == 0)
 			return broken(s, "reply", "longer than it may be");
-		if (!some(s, bytes, room < PIECE ? room : PIECE, &n))
+		n = step(s, REDIS_READ, bytes, room < PIECE ? room : PIECE);
+		if (n < 0)
 			return false;
+		/* A server that goes on for ever, too, comes to an end. */
+		if (clock_ms() >= s->deadline)
+			return broken(s, "reply", strerror(ETIMEDOUT));
 	}
+	return broken(s, "reply", "not of the protocol");
 }

@@ -5,12 +5,26 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "store/sqlite/schema.sql.h"
 #include "store/sqlite/sqlite.h"
 
 #define UPGRADE_ROWS_MS 50 /* of the plugin that are converted, a guess */
 
+enum schema_text {
+#define NAME(name, ...) name,
+	SCHEMA_SQL(NAME)
+};
+
+static const char *const texts[] = {
+#define TEXT(name, sqlite, ...) [name] = sqlite,
+	SCHEMA_SQL(TEXT)
+};
+
+/* Step N makes version N + 1 of the schema of version N. */
+static const enum schema_text migrations[STORE_SCHEMA] = { SCHEMA_1 };
+
 static bool
-plain_run(struct sqlite_store *s, const char *sql)
+text_run(struct sqlite_store *s, const char *sql)
 {
 	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
@@ -20,28 +34,28 @@ static bool
 plugin_found(struct sqlite_store *s)
 {
 	return sqlite_query_number(s, "PRAGMA user_version") == 0 &&
-	    sqlite_query_number(s, sqlite_plugin_look) == 5;
+	    sqlite_query_number(s, texts[PLUGIN_LOOK]) == 5;
 }
 
 /* In a transaction, with the rest of the migration still to come. */
 static bool
 plugin_begin(struct sqlite_store *s)
 {
-	long count = sqlite_query_number(s,
-	    "SELECT count(*) FROM postfwd_logins");
+	long count = sqlite_query_number(s, texts[PLUGIN_COUNT]);
+	char why[STORE_ERROR_MAX];
 
-	if (count > s->store.wait_ms * UPGRADE_ROWS_MS) {
-		s->store.failure = STORE_BROKEN;
-		snprintf(s->store.error, sizeof(s->store.error), "%.100s: "
-		    "postfwd_logins of the postfwd plugin is too large to be "
-		    "converted within store.timeout; once: "
+	if (count > s->sql.store.wait_ms * UPGRADE_ROWS_MS) {
+		snprintf(why, sizeof(why), "%.100s: postfwd_logins of the "
+		    "postfwd plugin is too large to be converted within "
+		    "store.timeout; once: "
 		    "abictl -o store.timeout=60s store status", s->path);
+		sql_failed(&s->sql, STORE_BROKEN, why);
 		return false;
 	}
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
 	    "%ld rows", s->path, count);
-	return count >= 0 && plain_run(s, sqlite_plugin_merge) &&
-	    plain_run(s, sqlite_plugin_drop);
+	return count >= 0 && text_run(s, texts[PLUGIN_MERGE]) &&
+	    text_run(s, texts[PLUGIN_DROP]);
 }
 
 /* In a transaction: from the version that is there to ours. */
@@ -55,17 +69,18 @@ migrate(struct sqlite_store *s)
 	if (plugin)
 		good = plugin_begin(s);
 	for (; good && version < STORE_SCHEMA; version++)
-		good = plain_run(s, sqlite_migrations[version]);
+		good = text_run(s, texts[migrations[version]]);
 	if (plugin)
-		good = good && plain_run(s, sqlite_plugin_keep);
+		good = good && text_run(s, texts[PLUGIN_KEEP]);
 	snprintf(set, sizeof(set), "PRAGMA user_version = %d", STORE_SCHEMA);
-	return good && version == STORE_SCHEMA && plain_run(s, set);
+	return good && version == STORE_SCHEMA && text_run(s, set);
 }
 
 bool
 sqlite_schema_prepare(struct sqlite_store *s, bool create)
 {
 	char why[96];
+	bool good;
 	long version = sqlite_query_number(s, "PRAGMA user_version");
 
 	if (version < 0 || version > STORE_SCHEMA) {
@@ -73,24 +88,18 @@ sqlite_schema_prepare(struct sqlite_store *s, bool create)
 		    "of abichecker, or not ours", version);
 		return sqlite_refuse(s, STORE_BROKEN, "", why);
 	}
-	/* A view or trigger could compute for ever. */
-	if (sqlite_query_number(s, "SELECT count(*) FROM sqlite_schema "
-		"WHERE type = 'trigger' OR (type = 'view' AND "
-		"(name LIKE 'postfwd_logins' OR name LIKE 'abichecker%'))") > 0)
+	if (sqlite_query_number(s, texts[SCHEMA_ODD]) > 0)
 		return sqlite_refuse(s, STORE_BROKEN, "",
 		    "has triggers, or views instead of our tables");
 	if (version == STORE_SCHEMA)
 		return true;
 	if (!create && plugin_found(s)) {
-		s->store.logins_only = true;
-		if (plain_run(s, sqlite_plugin_merge))
-			return true;
-		sqlite_failed(s);
-		return false;
+		s->sql.store.logins_only = true;
+		return text_run(s, texts[PLUGIN_MERGE]) || sqlite_failed(s);
 	}
-	if (sqlite_begin(s) == STORE_ERROR)
+	if (!sqlite_begin(&s->sql))
 		return false;
 	/* Somebody else may have been first. */
-	return sqlite_end(s, migrate(s) ? STORE_FOUND : STORE_ERROR) !=
-	    STORE_ERROR;
+	good = migrate(s) || sqlite_failed(s);
+	return sqlite_end(&s->sql, good);
 }

@@ -1,7 +1,8 @@
 /*
- * store_sqlite_session - statements and transactions, errors and times.
+ * store_sqlite_session - statements and transactions, and their errors.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +11,6 @@
 #include "base/lock.h"
 #include "store/sqlite/sqlite.h"
 
-#define RANGE_END "\xff" /* after every text that is UTF-8 */
 #define WAL_PAGES 1000      /* a checkpoint each so many pages ... */
 #define WAL_WINDOW 8        /* ... by who writes the first few of them ... */
 #define WAL_ROWS 100        /* ... or so many rows at once */
@@ -28,7 +28,7 @@ failure_kind(const struct sqlite_store *s, int code)
 		return STORE_BUSY;
 	case SQLITE_BUSY: /* not by our own lock: sqlite3(1), say */
 	case SQLITE_LOCKED:
-		return clock_ms() - s->asked < s->store.wait_ms / 2 ?
+		return clock_ms() - s->asked < s->sql.store.wait_ms / 2 ?
 		    STORE_BUSY : STORE_BROKEN;
 	case SQLITE_CONSTRAINT:
 	case SQLITE_MISMATCH:
@@ -47,88 +47,151 @@ failure_kind(const struct sqlite_store *s, int code)
 	}
 }
 
-enum store_result
+bool
 sqlite_failed(struct sqlite_store *s)
 {
 	int error = sqlite3_system_errno(s->db);
 	int code = sqlite3_errcode(s->db);
+	char why[STORE_ERROR_MAX];
 
 	/* What was noted before is worth more than "not an error". */
-	if (code == SQLITE_OK && s->store.error[0] != '\0')
-		return STORE_ERROR;
-	s->store.failure = failure_kind(s, code);
-	snprintf(s->store.error, sizeof(s->store.error), "%.120s: %.70s%s%.50s",
-	    s->path, sqlite3_errmsg(s->db), error != 0 ? ": " : "",
+	if (code == SQLITE_OK && s->sql.store.error[0] != '\0')
+		return false;
+	snprintf(why, sizeof(why), "%.120s: %.70s%s%.50s", s->path,
+	    sqlite3_errmsg(s->db), error != 0 ? ": " : "",
 	    error != 0 ? strerror(error) : "");
-	return STORE_ERROR;
+	sql_failed(&s->sql, failure_kind(s, code), why);
+	return false;
 }
 
 bool
 sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
     const char *what, const char *why)
 {
-	s->store.failure = failure;
-	snprintf(s->store.error, sizeof(s->store.error), "%.150s%s: %.70s",
-	    s->path, what, why);
+	char text[STORE_ERROR_MAX];
+
+	snprintf(text, sizeof(text), "%.150s%s: %.70s", s->path, what, why);
+	sql_failed(&s->sql, failure, text);
 	return false;
 }
 
 /* --- statements --- */
 
-/* The statement, ready to be bound; NULL when it cannot be prepared. */
-sqlite3_stmt *
-sqlite_statement(struct sqlite_store *s, enum statement which)
+static const char *
+statement_text(unsigned name, char *out, size_t size)
 {
-	sqlite3_stmt **st = &s->prepared[which];
+	switch (name) {
+	case BEGIN_WRITE:
+		return "BEGIN IMMEDIATE";
+	case COMMIT:
+		return "COMMIT";
+	case ROLLBACK:
+		return "ROLLBACK";
+	default:
+		sql_text(SQL_SQLITE, name, out, size);
+		return out;
+	}
+}
+
+/* The statement, ready to be bound; NULL when it cannot be prepared. */
+static sqlite3_stmt *
+statement(struct sqlite_store *s, unsigned name)
+{
+	sqlite3_stmt **st = &s->prepared[name];
+	char text[SQL_TEXT_MAX];
 
 	s->asked = clock_ms();
-	if (*st == NULL &&
-	    sqlite3_prepare_v3(s->db, sqlite_statements[which], -1,
-		SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
-		return NULL;
+	if (*st == NULL)
+		sqlite3_prepare_v3(s->db, statement_text(name, text,
+		    sizeof(text)), -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
 	return *st;
 }
 
-void
-sqlite_bind_text(sqlite3_stmt *st, int n, const char *text)
+/* Runs one without parameters and rows. */
+static bool
+plain_run(struct sqlite_store *s, enum sqlite_name name)
 {
-	sqlite3_bind_text(st, n, text, -1, SQLITE_STATIC);
+	sqlite3_stmt *st = statement(s, name);
+
+	if (st == NULL)
+		return false;
+	sqlite3_step(st);
+	return sqlite3_reset(st) == SQLITE_OK;
 }
 
-void
-sqlite_bind_range(sqlite3_stmt *st, const char *of)
+static void
+step_bind(sqlite3_stmt *st, const struct sql_step *step)
 {
-	sqlite_bind_text(st, 1, of);
-	sqlite_bind_text(st, 2, of[0] != '\0' ? of : RANGE_END);
+	int i, count = sqlite3_bind_parameter_count(st); /* that it needs */
+	const struct sql_value *v = step->values;
+
+	for (i = 1; i <= count && i <= (int)step->count; i++, v++)
+		if (v->type == SQL_NUMBER)
+			sqlite3_bind_int64(st, i, v->number);
+		else if (v->type == SQL_NULL)
+			sqlite3_bind_null(st, i);
+		else
+			sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
 }
 
-/* Copies a column, "" for NULL. */
-void
-sqlite_column_copy(sqlite3_stmt *st, int n, char *out, size_t size)
+/* The rows that it has changed, -1 on failure. */
+static int64_t
+step_run(struct sqlite_store *s, const struct sql_step *step,
+    const struct sql_rows *rows)
 {
-	const unsigned char *text = sqlite3_column_text(st, n);
+	sqlite3_stmt *st = statement(s, step->name);
+	const char *columns[SQL_COLUMNS];
+	int i, count;
 
-	snprintf(out, size, "%s", text != NULL ? (const char *)text : "");
+	if (st == NULL)
+		return -1;
+	count = sqlite3_column_count(st);
+	step_bind(st, step);
+	while (sqlite3_step(st) == SQLITE_ROW) {
+		for (i = 0; i < count && i < SQL_COLUMNS; i++)
+			columns[i] = (const char *)sqlite3_column_text(st, i);
+		if (rows == NULL || !rows->fn(rows->arg, columns))
+			break;
+	}
+	if (sqlite3_reset(st) != SQLITE_OK)
+		return -1;
+	return sqlite3_changes(s->db);
 }
 
-/*
- * Runs a bound statement that gives no rows. False on failure; the message is
- * then in the connection.
- */
-bool
-sqlite_run(sqlite3_stmt *st)
+/* Is there one that writes? -1: one cannot be prepared. */
+static int
+steps_write(struct sqlite_store *s, const struct sql_step *steps, size_t count)
 {
-	int rc = sqlite3_step(st);
+	sqlite3_stmt *st;
+	size_t i;
 
-	return sqlite3_reset(st) == SQLITE_OK && rc == SQLITE_DONE;
+	for (i = 0; i < count; i++) {
+		st = statement(s, steps[i].name);
+		if (st == NULL || !sqlite3_stmt_readonly(st))
+			return st == NULL ? -1 : 1;
+	}
+	return 0;
 }
 
-bool
-sqlite_run_plain(struct sqlite_store *s, enum statement which)
+static int64_t
+sqlite_run(struct sql_store *sql, const struct sql_step *steps, size_t count,
+    const struct sql_rows *rows)
 {
-	sqlite3_stmt *st = sqlite_statement(s, which);
+	struct sqlite_store *s = (struct sqlite_store *)sql;
+	int writes = sql->transaction ? 0 : steps_write(s, steps, count);
+	int64_t changed = writes < 0 ? -1 : 0;
+	size_t i;
 
-	return st != NULL && sqlite_run(st);
+	if (writes > 0 && !sqlite_begin(sql))
+		return -1;
+	for (i = 0; changed >= 0 && i < count; i++)
+		changed = step_run(s, &steps[i],
+		    i + 1 == count && rows->columns > 0 ? rows : NULL);
+	if (changed < 0)
+		sqlite_failed(s);
+	if (writes > 0 && !sqlite_end(sql, changed >= 0))
+		return -1;
+	return changed;
 }
 
 /* --- transactions: our own lock makes writers wait in turn --- */
@@ -151,7 +214,7 @@ still_there(struct sqlite_store *s)
 bool
 sqlite_turn_take(struct sqlite_store *s)
 {
-	if (lock_turn(s->lock_fd, s->store.wait_ms) == 0)
+	if (lock_turn(s->lock_fd, s->sql.store.wait_ms) == 0)
 		return true;
 	if (errno == EAGAIN)
 		return sqlite_refuse(s, STORE_BUSY, "",
@@ -161,22 +224,23 @@ sqlite_turn_take(struct sqlite_store *s)
 	    strerror(errno));
 }
 
-enum store_result
-sqlite_begin(struct sqlite_store *s)
+bool
+sqlite_begin(struct sql_store *sql)
 {
-	s->store.error[0] = '\0';
-	s->deadline = clock_ms() + s->store.wait_ms;
+	struct sqlite_store *s = (struct sqlite_store *)sql;
+
+	s->sql.store.error[0] = '\0';
 	if (!sqlite_turn_take(s))
-		return STORE_ERROR;
+		return false;
 	s->changes = sqlite3_total_changes(s->db);
 	if (!still_there(s))
 		sqlite_refuse(s, STORE_BROKEN, "", "was replaced or removed");
-	else if (sqlite_run_plain(s, BEGIN_WRITE))
-		return STORE_FOUND;
+	else if (plain_run(s, BEGIN_WRITE))
+		return true;
 	else
 		sqlite_failed(s);
 	lock_turn_end(s->lock_fd);
-	return STORE_ERROR;
+	return false;
 }
 
 /*
@@ -204,17 +268,15 @@ sqlite_wal_written(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
-/* Ends a transaction; an error rolls it back and stays an error. */
-enum store_result
-sqlite_end(struct sqlite_store *s, enum store_result result)
+bool
+sqlite_end(struct sql_store *sql, bool commit)
 {
-	if (result != STORE_ERROR && !sqlite_run_plain(s, COMMIT))
-		result = STORE_ERROR;
-	if (result == STORE_ERROR) {
-		sqlite_failed(s);
-		if (!sqlite3_get_autocommit(s->db))
-			sqlite_run_plain(s, ROLLBACK);
-	}
+	struct sqlite_store *s = (struct sqlite_store *)sql;
+
+	if (commit && !plain_run(s, COMMIT))
+		commit = sqlite_failed(s);
+	if (!commit && !sqlite3_get_autocommit(s->db))
+		plain_run(s, ROLLBACK);
 	if (s->wal_pages >= WAL_PAGES_MAX)
 		checkpoint(s);
 	lock_turn_end(s->lock_fd);
@@ -222,87 +284,33 @@ sqlite_end(struct sqlite_store *s, enum store_result result)
 	    (s->wal_pages % WAL_PAGES < WAL_WINDOW ||
 		sqlite3_total_changes(s->db) - s->changes >= WAL_ROWS))
 		checkpoint(s);
-	return result;
+	return commit;
 }
 
-/*
- * One writing statement with text and number parameters, in a transaction of
- * its own. FOUND when it changed something.
- */
-enum store_result
-sqlite_write_one(struct sqlite_store *s, enum statement which, const char *text,
-    int64_t number)
+/* There is nobody to talk to. */
+static bool
+sqlite_ready(struct sql_store *sql)
 {
-	sqlite3_stmt *st;
-	enum store_result result = STORE_ERROR;
-
-	if (sqlite_begin(s) == STORE_ERROR)
-		return STORE_ERROR;
-	st = sqlite_statement(s, which);
-	if (st != NULL) {
-		if (text != NULL)
-			sqlite_bind_text(st, 1, text);
-		if (sqlite3_bind_parameter_count(st) > (text != NULL))
-			sqlite3_bind_int64(st, 1 + (text != NULL), number);
-		if (sqlite_run(st))
-			result = sqlite3_changes(s->db) > 0 ? STORE_FOUND :
-							      STORE_ABSENT;
-	}
-	return sqlite_end(s, result);
+	(void)sql;
+	return true;
 }
 
-/* --- times of logins --- */
-
-void
-sqlite_stamp(time_t t, char *out)
+static bool
+sqlite_transient(struct sql_store *sql)
 {
-	struct tm tm;
-
-	gmtime_r(&t, &tm);
-	strftime(out, STAMP_MAX, "%Y-%m-%d %H:%M:%S", &tm);
+	(void)sql;
+	return false; /* whoever waited has waited as long as it could */
 }
 
-time_t
-sqlite_stamp_parse(const char *text)
-{
-	struct tm tm = { 0 };
-
-	if (strptime(text, "%Y-%m-%d %H:%M:%S", &tm) == NULL)
-		return 0;
-	return timegm(&tm);
-}
-
-enum store_result
-sqlite_text_get(struct sqlite_store *s, enum statement which, const char *name,
-    char *out, size_t size)
-{
-	sqlite3_stmt *st = sqlite_statement(s, which);
-	int rc;
-
-	out[0] = '\0';
-	if (st == NULL)
-		return STORE_ERROR;
-	sqlite_bind_text(st, 1, name);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
-		sqlite_column_copy(st, 0, out, size);
-	if (sqlite3_reset(st) != SQLITE_OK)
-		return STORE_ERROR;
-	return rc == SQLITE_ROW ? STORE_FOUND : STORE_ABSENT;
-}
-
-bool
-sqlite_text_put(struct sqlite_store *s, enum statement which, const char *name,
-    const char *value)
-{
-	sqlite3_stmt *st = sqlite_statement(s, which);
-
-	if (st == NULL)
-		return false;
-	sqlite_bind_text(st, 1, name);
-	sqlite_bind_text(st, 2, value);
-	return sqlite_run(st);
-}
+const struct sql_connection sqlite_connection = {
+	.dialect = SQL_SQLITE,
+	.page = LONG_MAX, /* it is all here */
+	.ready = sqlite_ready,
+	.run = sqlite_run,
+	.begin = sqlite_begin,
+	.end = sqlite_end,
+	.transient = sqlite_transient,
+};
 
 long
 sqlite_query_number(struct sqlite_store *s, const char *sql)

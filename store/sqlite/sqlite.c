@@ -23,33 +23,6 @@
 
 extern const struct store_driver store_sqlite;
 
-static enum store_result
-sqlite_status(struct store *store, struct store_status *status)
-{
-	static const char *const counts[] = {
-		[STORE_LOGIN] = "SELECT count(*) FROM postfwd_logins",
-		[STORE_ACCOUNT] = "SELECT count(*) FROM abichecker_accounts",
-		[STORE_OFFENDER] = "SELECT count(*) FROM abichecker_offenders "
-		    "WHERE listed",
-		[STORE_RATE] = "SELECT count(*) FROM abichecker_rates",
-		[STORE_POSITION] = "SELECT count(*) FROM abichecker_positions",
-		[STORE_HIT] = "SELECT count(*) FROM abichecker_hits",
-	};
-	struct sqlite_store *s = (struct sqlite_store *)store;
-	int kind;
-
-	status->schema = sqlite_query_number(s, "PRAGMA user_version");
-	status->bytes = sqlite_query_number(s, "PRAGMA page_count") *
-	    sqlite_query_number(s, "PRAGMA page_size");
-	snprintf(status->where, sizeof(status->where), "%.250s", s->path);
-	for (kind = STORE_LOGIN; kind <= STORE_HIT; kind++) {
-		status->rows[kind] = sqlite_query_number(s, counts[kind]);
-		if (status->rows[kind] < 0)
-			return sqlite_failed(s);
-	}
-	return STORE_FOUND;
-}
-
 /* --- opening and closing --- */
 
 static void
@@ -73,7 +46,7 @@ busy(void *arg, int count)
 	const struct sqlite_store *s = arg;
 
 	(void)count;
-	if (clock_ms() >= s->deadline)
+	if (clock_ms() >= s->sql.deadline)
 		return 0;
 	sqlite3_sleep(1);
 	return 1;
@@ -129,7 +102,8 @@ wal_is_on(struct sqlite_store *s)
 	    SQLITE_OK)
 		return false;
 	if (sqlite3_step(st) == SQLITE_ROW)
-		sqlite_column_copy(st, 0, mode, sizeof(mode));
+		sql_copy(&s->sql, (const char *)sqlite3_column_text(st, 0),
+		    mode, sizeof(mode));
 	sqlite3_finalize(st);
 	return strcmp(mode, "wal") == 0;
 }
@@ -203,22 +177,24 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 		snprintf(error, size, "out of memory");
 		return NULL;
 	}
-	s->store.driver = &store_sqlite;
+	s->sql.store.driver = &store_sqlite;
+	s->sql.connection = &sqlite_connection;
 	(void)cfg; /* everything is in the URL */
-	s->store.wait_ms = wait_ms;
+	s->sql.store.wait_ms = wait_ms;
 	s->asked = clock_ms();
-	s->deadline = s->asked + wait_ms;
+	s->sql.deadline = s->asked + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
+	snprintf(s->sql.where, sizeof(s->sql.where), "%.250s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
 		sqlite_refuse(s, STORE_BROKEN, "",
 		    "not the absolute path of a file");
 	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
 	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0)
-		return &s->store;
-	snprintf(error, size, "%s", s->store.error);
-	*failure = s->store.failure;
-	sqlite_close(&s->store);
+		return &s->sql.store;
+	snprintf(error, size, "%s", s->sql.store.error);
+	*failure = s->sql.store.failure;
+	sqlite_close(&s->sql.store);
 	return NULL;
 }
 
@@ -226,21 +202,5 @@ const struct store_driver store_sqlite = {
 	.scheme = "sqlite",
 	.open = sqlite_open,
 	.close = sqlite_close,
-	.login = sqlite_login,
-	.forget = sqlite_forget,
-	.rate_take = sqlite_rate_take,
-	.account_add = sqlite_account_add,
-	.account_find = sqlite_account_find,
-	.account_release = sqlite_account_release,
-	.account_ran = sqlite_account_ran,
-	.offenders_apply = sqlite_offenders_apply,
-	.position = sqlite_position,
-	.generation = sqlite_generation,
-	.offender_add = sqlite_offender_add,
-	.offender_remove = sqlite_offender_remove,
-	.offenders_expire = sqlite_offenders_expire,
-	.purge = sqlite_purge,
-	.iterate = sqlite_iterate,
-	.restore = sqlite_restore,
-	.status = sqlite_status,
+	SQL_OPERATIONS,
 };

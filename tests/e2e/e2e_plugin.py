@@ -163,7 +163,7 @@ class Plugin:
             result = site.abictl("store", "copy", from_.conf, site.conf)
             self.assertEqual((result.returncode, result.stderr), (OK, ""))
             self.assertEqual(dict(line.split() for line in result.stdout.splitlines()), {
-                "logins": "3", "accounts": "0", "offenders": "0", "rates": "0", "positions": "0",
+                "logins": "3", "accounts": "0", "offenders": "0", "positions": "0",
                 "hits": "0"})
             self.assertEqual(self.rows(site), MERGED)
         self.assertEqual(self.old_rows(), before)

@@ -97,7 +97,7 @@ operate(struct store *s, int which)
 {
 	const struct store_login l = { .user = "a", .block = "192.0.2.1",
 		.country = "GB", .now = 1800000000, .since = 1799900000 };
-	const struct store_purge p = { .now = 1800000000, .limit = 1000 };
+	const struct store_purge p = { .now = 1800000000 };
 	struct store_counts c;
 	struct store_account a;
 	struct store_status status;

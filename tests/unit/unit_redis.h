@@ -130,24 +130,29 @@ static inline const char *
 redis_say(struct store *store, ...)
 {
 	struct redis_store *s = (struct redis_store *)store;
-	static char said[1024];
+	static char said[1024], words[8192];
+	size_t n = 0, count = 0;
 	const char *word;
+	char head[24];
 	va_list ap;
 
-	redis_command_begin(s);
-	redis_command(s);
 	va_start(ap, store);
-	while ((word = va_arg(ap, const char *)) != NULL)
-		redis_word(s, word);
+	while ((word = va_arg(ap, const char *)) != NULL) {
+		n += (size_t)snprintf(words + n, sizeof(words) - n,
+		    "$%zu\r\n%s\r\n", strlen(word), word);
+		count++;
+	}
 	va_end(ap);
 	s->deadline = 1LL << 60;
-	if (!redis_commands_send(s, NULL) || !redis_receive(s, REDIS_MUCH))
+	if (!redis_send(s, head, (size_t)snprintf(head, sizeof(head),
+	    "*%zu\r\n", count)) || !redis_send(s, words, n) ||
+	    !redis_receive(s, REDIS_MUCH))
 		fail_msg("%s", s->store.error);
-	if (s->reader.count > 0 && s->reader.items[0].type == REDIS_INTEGER)
+	if (s->reply->type == REDIS_REPLY_INTEGER)
 		snprintf(said, sizeof(said), "%lld",
-		    (long long)redis_number(&s->reader, 0));
+		    (long long)redis_number(s->reply, 0));
 	else
-		snprintf(said, sizeof(said), "%s", redis_text(&s->reader, 0));
+		snprintf(said, sizeof(said), "%s", redis_text(s->reply, 0));
 	return said;
 }
 

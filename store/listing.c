@@ -1,0 +1,440 @@
+/*
+ * listing - when is a block listed: the one place that counts hits.
+ */
+#include "store/listing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/array.h"
+
+#define COUNT_MAX 1000000000000L
+#define TIME_MAX 253402300799L /* the end of year 9999 */
+#define TABLE_MIN 1024         /* a power of two */
+
+/* --- tables; the input is hostile, so each begins with its own hash --- */
+
+static uint32_t
+hash_text(const struct listing *l, const char *text)
+{
+	return array_hash(l->seed, text, strlen(text));
+}
+
+static bool
+blocks_grow(struct listing *l)
+{
+	size_t room = l->block_room > 0 ? l->block_room * 2 : TABLE_MIN;
+	struct listing_block **larger = calloc(room, sizeof(*larger)), *b;
+
+	if (larger == NULL)
+		return false;
+	for (b = l->first; b != NULL; b = b->next) {
+		b->chain = larger[b->hash & (room - 1)];
+		larger[b->hash & (room - 1)] = b;
+	}
+	free(l->blocks);
+	l->blocks = larger;
+	l->block_room = room;
+	return true;
+}
+
+static bool
+hits_grow(struct listing *l)
+{
+	size_t room = l->hit_room > 0 ? l->hit_room * 2 : TABLE_MIN;
+	struct listing_hit **larger = calloc(room, sizeof(*larger)), *h;
+	const struct listing_block *b;
+
+	if (larger == NULL)
+		return false;
+	for (b = l->first; b != NULL; b = b->next)
+		for (h = b->first; h != NULL; h = h->next) {
+			h->chain = larger[h->hash & (room - 1)];
+			larger[h->hash & (room - 1)] = h;
+		}
+	free(l->hits);
+	l->hits = larger;
+	l->hit_room = room;
+	return true;
+}
+
+static struct listing_block *
+block_find(const struct listing *l, const char *name, uint32_t hash)
+{
+	struct listing_block *b = NULL;
+
+	if (l->block_room > 0)
+		b = l->blocks[hash & (l->block_room - 1)];
+	while (b != NULL && (b->hash != hash || strcmp(b->name, name) != 0))
+		b = b->chain;
+	return b;
+}
+
+struct listing_block *
+listing_block(struct listing *l, const char *name)
+{
+	uint32_t hash = hash_text(l, name);
+	struct listing_block *b = block_find(l, name, hash);
+	size_t n = strlen(name) + 1;
+
+	if (b != NULL)
+		return b;
+	if (l->block_count >= l->block_room && !blocks_grow(l))
+		return NULL;
+	b = arena_take(&l->memory, sizeof(*b) + n);
+	if (b == NULL)
+		return NULL;
+	memcpy(b->name, name, n);
+	b->rule = b->note = "";
+	b->hash = hash;
+	b->chain = l->blocks[hash & (l->block_room - 1)];
+	l->blocks[hash & (l->block_room - 1)] = b;
+	*l->last = b;
+	l->last = &b->next;
+	l->block_count++;
+	return b;
+}
+
+static struct listing_group *
+group_get(struct listing *l, struct listing_block *b,
+    const struct store_rule *rule)
+{
+	struct listing_group *g;
+
+	for (g = b->groups; g != NULL; g = g->next)
+		if (g->rule == rule)
+			return g;
+	g = arena_take(&l->memory, sizeof(*g));
+	if (g == NULL)
+		return NULL;
+	g->block = b;
+	g->rule = rule;
+	g->sorted = true;
+	g->next = b->groups;
+	b->groups = g;
+	return g;
+}
+
+/* The hit of a key, a new one, or one that is spent, does not count. */
+static struct listing_hit *
+hit_get(struct listing *l, struct listing_group *g, const char *key)
+{
+	uint32_t hash = hash_text(l, key);
+	struct listing_hit *h = NULL;
+	size_t n = strlen(key) + 1;
+
+	hash = array_hash(hash ^ g->block->hash, &g->rule, sizeof(g->rule));
+	if (l->hit_room > 0)
+		h = l->hits[hash & (l->hit_room - 1)];
+	for (; h != NULL; h = h->chain)
+		if (h->hash == hash && h->group == g &&
+		    strcmp(h->key, key) == 0)
+			return h;
+	if (l->hit_count >= l->hit_room && !hits_grow(l))
+		return NULL;
+	h = arena_take(&l->memory, sizeof(*h) + n);
+	if (h == NULL)
+		return NULL;
+	memcpy(h->key, key, n);
+	h->group = g;
+	h->hash = hash;
+	h->chain = l->hits[hash & (l->hit_room - 1)];
+	l->hits[hash & (l->hit_room - 1)] = h;
+	h->next = g->block->first;
+	g->block->first = h;
+	l->hit_count++;
+	return h;
+}
+
+/* --- the hits of a group by time --- */
+
+static int
+time_compare(const void *a, const void *b)
+{
+	const struct listing_hit *x = *(struct listing_hit *const *)a;
+	const struct listing_hit *y = *(struct listing_hit *const *)b;
+
+	return x->time < y->time ? -1 : x->time > y->time;
+}
+
+/* How many there are up to a time. */
+static size_t
+hits_until(const struct listing_group *g, time_t end)
+{
+	size_t from = 0, to = g->count, middle;
+
+	if (to > 0 && g->hits[to - 1]->time <= end)
+		return to;
+	while (from < to) {
+		middle = from + (to - from) / 2;
+		if (g->hits[middle]->time <= end)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from;
+}
+
+static void
+hit_take_out(struct listing_group *g, const struct listing_hit *h)
+{
+	size_t i = hits_until(g, h->time - 1);
+
+	while (g->hits[i] != h)
+		i++;
+	g->count--;
+	memmove(g->hits + i, g->hits + i + 1,
+	    (g->count - i) * sizeof(g->hits[0]));
+}
+
+/* Has a hit count; not at its place, if the group is not sorted. */
+static bool
+hit_put_in(struct listing_group *g, struct listing_hit *h)
+{
+	struct listing_hit **hits = array_room(g->hits, &g->room, g->count + 1,
+	    sizeof(*hits), 2);
+	size_t i = g->count;
+
+	if (hits == NULL)
+		return false;
+	g->hits = hits;
+	if (g->sorted)
+		i = hits_until(g, h->time);
+	memmove(hits + i + 1, hits + i, (g->count - i) * sizeof(hits[0]));
+	hits[i] = h;
+	h->counts = true;
+	g->count++;
+	return true;
+}
+
+/* Puts a distinct hit down, or moves on the one that there is. */
+static bool
+hit_note(struct listing *l, struct listing_group *g, const struct store_hit *n)
+{
+	struct listing_hit *h = hit_get(l, g, n->key);
+
+	if (h == NULL)
+		return false;
+	if (!g->sorted && g->count > 0)
+		qsort(g->hits, g->count, sizeof(g->hits[0]), time_compare);
+	g->sorted = true;
+	if (h->counts && h->time >= n->time)
+		return true;
+	if (h->counts)
+		hit_take_out(g, h);
+	h->time = n->time;
+	h->write = true;
+	return hit_put_in(g, h);
+}
+
+/*
+ * The distinct hits that count with one at this time: in the period up to it,
+ * or up to the latest in the period after it, whichever are more.
+ */
+static long
+hits_count(const struct listing_group *g, time_t time)
+{
+	const long period = g->rule->period;
+	size_t until = hits_until(g, time), later;
+	size_t to_this = until - hits_until(g, time - period);
+	time_t latest = time;
+
+	later = hits_until(g, time + period - 1);
+	if (later > until)
+		latest = g->hits[later - 1]->time;
+	later -= hits_until(g, latest - period);
+	return (long)(later > to_this ? later : to_this);
+}
+
+/* --- what is known --- */
+
+bool
+listing_begin(struct listing *l, const struct store_batch *batch)
+{
+	size_t i;
+
+	memset(l, 0, sizeof(*l));
+	l->batch = batch;
+	l->last = &l->first;
+	if (getrandom(&l->seed, sizeof(l->seed), GRND_NONBLOCK) < 0)
+		l->seed = ARRAY_HASH;
+	for (i = 0; i < batch->hit_count; i++)
+		if (listing_block(l, batch->hits[i].block) == NULL)
+			return false;
+	return true;
+}
+
+void
+listing_end(struct listing *l)
+{
+	struct listing_block *b;
+	struct listing_group *g;
+
+	for (b = l->first; b != NULL; b = b->next)
+		for (g = b->groups; g != NULL; g = g->next)
+			free(g->hits);
+	arena_free(&l->memory);
+	free(l->blocks);
+	free(l->hits);
+	memset(l, 0, sizeof(*l));
+}
+
+/* A number that no sum or difference of ours can overflow. */
+static int64_t
+within(int64_t value, int64_t max)
+{
+	return value < 0 ? 0 : value > max ? max : value;
+}
+
+bool
+listing_know(struct listing *l, const struct store_offender *o)
+{
+	struct listing_block *b = block_find(l, o->block,
+	    hash_text(l, o->block));
+
+	if (b == NULL)
+		return true;
+	b->rule = arena_text(&l->memory, o->rule, strlen(o->rule));
+	b->note = arena_text(&l->memory, o->note, strlen(o->note));
+	b->hits = within(o->hits, COUNT_MAX);
+	b->times = within(o->times, COUNT_MAX);
+	b->since = within(o->since, TIME_MAX);
+	b->last = within(o->last, TIME_MAX);
+	b->expires = within(o->expires, TIME_MAX);
+	b->listed = o->listed;
+	return b->rule != NULL && b->note != NULL;
+}
+
+static const struct store_rule *
+rule_find(const struct store_batch *b, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < b->rule_count; i++)
+		if (b->rules[i].name == name)
+			return &b->rules[i];
+	for (i = 0; i < b->rule_count; i++)
+		if (strcmp(b->rules[i].name, name) == 0)
+			return &b->rules[i];
+	return NULL;
+}
+
+bool
+listing_know_hit(struct listing *l, const struct store_hit *known)
+{
+	const struct store_rule *rule = rule_find(l->batch, known->rule);
+	struct listing_block *b = block_find(l, known->block,
+	    hash_text(l, known->block));
+	struct listing_group *g;
+	struct listing_hit *h;
+
+	if (rule == NULL || b == NULL)
+		return true;
+	if (l->known++ >= LISTING_KNOWN_MAX ||
+	    (g = group_get(l, b, rule)) == NULL ||
+	    (h = hit_get(l, g, known->key)) == NULL)
+		return false;
+	g->sorted = false;
+	if (!h->counts || known->time > h->time)
+		h->time = within(known->time, TIME_MAX);
+	return h->counts || hit_put_in(g, h);
+}
+
+/* --- counting --- */
+
+/* The ban after so many listings. */
+static long
+ban_length(const struct store_batch *b, long times)
+{
+	long ban = b->ban;
+
+	for (; times > 1 && ban < b->ban_max && ban > 0; times--)
+		ban *= 2;
+	return ban > b->ban_max ? b->ban_max : ban;
+}
+
+/* Its hits have done their work. */
+static void
+hits_spend(struct listing_block *b)
+{
+	struct listing_group *g;
+	size_t i;
+
+	b->forget = true;
+	for (g = b->groups; g != NULL; g = g->next) {
+		for (i = 0; i < g->count; i++)
+			g->hits[i]->counts = g->hits[i]->write = false;
+		g->count = 0;
+	}
+}
+
+bool
+listing_add(struct listing *l, struct listing_block *b,
+    const struct store_hit *h)
+{
+	const struct store_rule *rule = rule_find(l->batch, h->rule);
+	struct listing_group *g;
+	long hits = 1, ban;
+
+	if (rule == NULL || (b->listed && b->expires == 0))
+		return true; /* not ours, or by hand and for ever */
+	if (b->listed && b->expires > h->time)
+		b->hits++;
+	else {
+		if (rule->hits > 1) {
+			g = group_get(l, b, rule);
+			if (g == NULL || !hit_note(l, g, h))
+				return false;
+			hits = hits_count(g, h->time);
+		}
+		if (hits < rule->hits)
+			return true;
+		hits_spend(b);
+		b->listed = true;
+		b->times++;
+		b->hits = hits;
+		b->since = h->time;
+		b->rule = rule->name;
+		b->note = "";
+	}
+	if (h->time > b->last)
+		b->last = h->time;
+	ban = ban_length(l->batch, b->times);
+	if (b->last + ban > b->expires)
+		b->expires = b->last + ban;
+	b->write = l->changed = true;
+	return true;
+}
+
+bool
+listing_count(struct listing *l)
+{
+	const struct store_batch *batch = l->batch;
+	struct listing_block *b = NULL;
+	size_t i;
+
+	for (i = 0; i < batch->hit_count; i++) {
+		if (b == NULL || strcmp(b->name, batch->hits[i].block) != 0)
+			b = listing_block(l, batch->hits[i].block);
+		if (b == NULL || !listing_add(l, b, &batch->hits[i]))
+			return false;
+	}
+	return true;
+}
+
+void
+listing_offender(const struct listing_block *b, struct store_offender *o)
+{
+	memset(o, 0, sizeof(*o));
+	snprintf(o->block, sizeof(o->block), "%s", b->name);
+	snprintf(o->rule, sizeof(o->rule), "%s", b->rule);
+	snprintf(o->note, sizeof(o->note), "%s", b->note);
+	o->hits = b->hits;
+	o->times = b->times;
+	o->since = b->since;
+	o->last = b->last;
+	o->expires = b->expires;
+	o->listed = b->listed;
+}

@@ -1,0 +1,37 @@
+/*
+ * store_sql_kinds - how rows of store.h are kept in tables.
+ */
+#ifndef STORE_SQL_KINDS_H
+#define STORE_SQL_KINDS_H
+
+#include "store/sql/sql.h"
+
+#define SQL_CHUNK 256 /* rows that are written at once */
+
+enum sql_kept {
+	SQL_KEPT_KEY,     /* SQL_KEY */
+	SQL_KEPT_TEXT,    /* SQL_TEXT */
+	SQL_KEPT_COUNTRY, /* NULL = not known */
+	SQL_KEPT_LOGINS,  /* numbers */
+	SQL_KEPT_COUNT,
+	SQL_KEPT_TIME,
+	SQL_KEPT_BOOL,
+	SQL_KEPT_STAMP,   /* a time as people read it */
+};
+
+struct sql_column {
+	enum sql_kept kept;
+	size_t offset, size; /* in struct store_row */
+};
+
+/* A kind of row, and its statements. */
+struct sql_kind {
+	const struct sql_column *columns; /* NULL: it is not copied */
+	size_t count;
+	size_t keys; /* the first so many columns are the key */
+	enum sql_name all, of, restore; /* of: SQL_NAMES = there is none */
+};
+
+extern const struct sql_kind sql_kinds[]; /* by enum store_kind */
+
+#endif

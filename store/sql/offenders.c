@@ -1,0 +1,407 @@
+/*
+ * store_sql_offenders - hits, offenders and log positions in SQL.
+ *
+ * Whoever changes offenders has a transaction that no two have at once.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "store/listing.h"
+#include "store/sql/kinds.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define GENERATIONS 1000000000000 /* a list begins with one of so many */
+
+int64_t
+sql_generation_first(void)
+{
+	uint64_t random = 0;
+
+	(void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	return (int64_t)(random % GENERATIONS) + 1;
+}
+
+bool
+sql_generation_next(struct sql_store *s)
+{
+	const struct sql_value first = sql_number(sql_generation_first());
+
+	return sql_one(s, SQL_GENERATION_NEXT, &first, 1) >= 0;
+}
+
+/* --- reading one text --- */
+
+struct found {
+	const struct sql_store *s;
+	char *out;
+	size_t size;
+};
+
+static bool
+text_take(void *arg, const char *const *columns)
+{
+	const struct found *f = arg;
+
+	sql_copy(f->s, columns[0], f->out, f->size);
+	return true;
+}
+
+/* The text that a statement finds; *out is "" without one. */
+static enum store_result
+text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
+    char *out, size_t size)
+{
+	struct found f = { s, out, size };
+	const struct sql_rows rows = { 1, text_take, &f };
+	int found;
+
+	out[0] = '\0';
+	found = sql_query(s, name, value, 1, &rows);
+	return found < 0 ? STORE_ERROR : found > 0 ? STORE_FOUND : STORE_ABSENT;
+}
+
+enum store_result
+sql_position(struct store *store, const char *source, char *position,
+    size_t size)
+{
+	struct sql_store *s = (struct sql_store *)store;
+	const struct sql_value value = sql_bytes(source);
+
+	return sql_begin(s) ?
+	    text_get(s, SQL_POSITION_GET, &value, position, size) : STORE_ERROR;
+}
+
+enum store_result
+sql_generation(struct store *store, int64_t *generation)
+{
+	struct sql_store *s = (struct sql_store *)store;
+	const struct sql_value name = sql_key("generation");
+	char text[32] = "";
+	enum store_result result = sql_begin(s) ?
+	    text_get(s, SQL_META_GET, &name, text, sizeof(text)) : STORE_ERROR;
+
+	*generation = strtoll(text, NULL, 10);
+	return result;
+}
+
+/* --- batches --- */
+
+/* What is known of a batch's blocks. */
+struct known {
+	struct sql_store *s;
+	struct listing *listing;
+	struct store_row row;
+	bool good;
+};
+
+static bool
+known_take(void *arg, const char *const *columns)
+{
+	struct known *k = arg;
+	const struct store_hit_row *h = &k->row.u.hit;
+
+	sql_row_read(k->s, columns, &k->row);
+	k->good = k->row.kind == STORE_OFFENDER ?
+	    listing_know(k->listing, &k->row.u.offender) :
+	    listing_know_hit(k->listing,
+		&(struct store_hit){ h->block, h->rule, h->key, h->time });
+	return k->good;
+}
+
+/* The names of blocks, SQL_ROWS at a time: the last one fills what is left. */
+struct names {
+	struct sql_value values[SQL_ROWS + 1];
+	size_t count;
+};
+
+static void
+names_fill(struct names *n)
+{
+	for (; n->count % SQL_ROWS != 0; n->count++)
+		n->values[n->count] = n->values[n->count - 1];
+}
+
+/* Hits up to this time cannot count with those of the batch. */
+static time_t
+too_old(const struct store_batch *b)
+{
+	time_t first = b->hits[0].time;
+	long period = 0;
+	size_t i;
+
+	for (i = 0; i < b->rule_count; i++)
+		if (b->rules[i].period > period)
+			period = b->rules[i].period;
+	for (i = 0; i < b->hit_count; i++)
+		if (b->hits[i].time < first)
+			first = b->hits[i].time;
+	return first - period;
+}
+
+static bool
+blocks_read(struct known *k, struct names *n, time_t after)
+{
+	const struct sql_rows offenders = { sql_kinds[STORE_OFFENDER].count,
+		known_take, k };
+	const struct sql_rows hits = { sql_kinds[STORE_HIT].count, known_take,
+		k };
+
+	names_fill(n);
+	n->values[SQL_ROWS] = sql_number(after);
+	k->row.kind = STORE_OFFENDER;
+	if (sql_query(k->s, SQL_OFFENDER_IN + SQL_MANY, n->values, SQL_ROWS,
+		&offenders) < 0 || !k->good)
+		return false;
+	k->row.kind = STORE_HIT;
+	return sql_query(k->s, SQL_HIT_IN + SQL_MANY, n->values, SQL_ROWS + 1,
+		   &hits) >= 0 && k->good;
+}
+
+/* Hands what is kept of the batch's blocks to the listing. */
+static bool
+batch_read(struct sql_store *s, struct listing *l)
+{
+	struct known k = { .s = s, .listing = l, .good = true };
+	const time_t after = too_old(l->batch);
+	const struct listing_block *b;
+	struct names n = { .count = 0 };
+	bool good = true;
+
+	for (b = l->first; good && b != NULL; b = b->next) {
+		n.values[n.count++] = sql_key(b->name);
+		if (n.count < SQL_ROWS && b->next != NULL)
+			continue;
+		good = blocks_read(&k, &n, after);
+		n.count = 0;
+	}
+	if (!k.good)
+		sql_failed(s, STORE_BAD_DATA, "too many hits of one batch");
+	return good;
+}
+
+/* Forgets the hits that are spent. */
+static bool
+spent_forget(struct sql_store *s, const struct listing *l)
+{
+	const struct listing_block *b;
+	struct names n = { .count = 0 };
+	bool good = true;
+
+	for (b = l->first; good && b != NULL; b = b->next) {
+		if (b->forget)
+			n.values[n.count++] = sql_key(b->name);
+		if (n.count == 0 || (n.count < SQL_ROWS && b->next != NULL))
+			continue;
+		names_fill(&n);
+		good = sql_one(s, SQL_HIT_FORGET + SQL_MANY, n.values,
+		    SQL_ROWS) >= 0;
+		n.count = 0;
+	}
+	return good;
+}
+
+/* Rows that wait until there are enough of them. */
+struct waiting {
+	struct sql_store *s;
+	struct store_row rows[SQL_CHUNK];
+	size_t count;
+	bool good;
+};
+
+static void
+waiting_write(struct waiting *w)
+{
+	if (w->count > 0)
+		w->good = w->good && sql_write(w->s, w->rows, w->count);
+	w->count = 0;
+}
+
+static struct store_row *
+waiting_add(struct waiting *w, enum store_kind kind)
+{
+	if (w->count == SQL_CHUNK)
+		waiting_write(w);
+	w->rows[w->count].kind = kind;
+	return &w->rows[w->count++];
+}
+
+static void
+hit_add(struct waiting *w, const struct listing_block *b,
+    const struct listing_hit *hit)
+{
+	struct store_hit_row *h = &waiting_add(w, STORE_HIT)->u.hit;
+
+	snprintf(h->block, sizeof(h->block), "%s", b->name);
+	snprintf(h->rule, sizeof(h->rule), "%s", hit->group->rule->name);
+	snprintf(h->key, sizeof(h->key), "%s", hit->key);
+	h->time = hit->time;
+}
+
+/* Writes what has changed. */
+static bool
+batch_write(struct sql_store *s, const struct listing *l)
+{
+	struct waiting *w = calloc(1, sizeof(*w));
+	const struct listing_block *b;
+	const struct listing_hit *h;
+	bool good;
+
+	if (w == NULL) {
+		sql_failed(s, STORE_BROKEN, "out of memory");
+		return false;
+	}
+	w->s = s;
+	w->good = spent_forget(s, l);
+	for (b = l->first; w->good && b != NULL; b = b->next)
+		for (h = b->first; h != NULL; h = h->next)
+			if (h->write)
+				hit_add(w, b, h);
+	waiting_write(w);
+	for (b = l->first; w->good && b != NULL; b = b->next)
+		if (b->write)
+			listing_offender(b,
+			    &waiting_add(w, STORE_OFFENDER)->u.offender);
+	waiting_write(w);
+	good = w->good && (!l->changed || sql_generation_next(s));
+	free(w);
+	return good;
+}
+
+static bool
+hits_apply(struct sql_store *s, const struct store_batch *b)
+{
+	struct listing l;
+	bool good, counted = false;
+
+	if (!listing_begin(&l, b)) {
+		listing_end(&l);
+		sql_failed(s, STORE_BROKEN, "out of memory");
+		return false;
+	}
+	good = batch_read(s, &l);
+	if (good) {
+		counted = listing_count(&l);
+		if (!counted)
+			sql_failed(s, STORE_BROKEN, "out of memory");
+	}
+	good = counted && batch_write(s, &l);
+	listing_end(&l);
+	return good;
+}
+
+static enum store_result
+batch_apply(struct sql_store *s, void *arg)
+{
+	const struct store_batch *b = arg;
+	const struct sql_value put[] = { sql_bytes(b->source),
+		sql_bytes(b->position_new) };
+	char position[STORE_TEXT_MAX];
+
+	if (text_get(s, SQL_POSITION_GET, put, position, sizeof(position)) ==
+	    STORE_ERROR)
+		return STORE_ERROR;
+	if (strcmp(position, b->position_old) != 0)
+		return STORE_ABSENT;
+	return (b->hit_count == 0 || hits_apply(s, b)) &&
+		sql_one(s, SQL_POSITION_RESTORE, put, COUNT(put)) >= 0 ?
+	    STORE_FOUND : STORE_ERROR;
+}
+
+enum store_result
+sql_offenders_apply(struct store *store, const struct store_batch *b)
+{
+	return sql_transaction((struct sql_store *)store, batch_apply,
+	    (void *)(uintptr_t)b);
+}
+
+/* --- by hand --- */
+
+struct reading {
+	const struct sql_store *s;
+	struct store_row row;
+};
+
+static bool
+offender_take(void *arg, const char *const *columns)
+{
+	struct reading *r = arg;
+
+	sql_row_read(r->s, columns, &r->row);
+	return true;
+}
+
+static enum store_result
+offender_put(struct sql_store *s, void *arg)
+{
+	struct store_row put = { .kind = STORE_OFFENDER,
+		.u.offender = *(const struct store_offender *)arg };
+	struct reading old = { .s = s, .row.kind = STORE_OFFENDER };
+	const struct sql_value block = sql_key(put.u.offender.block);
+	const struct sql_rows rows = { sql_kinds[STORE_OFFENDER].count,
+		offender_take, &old };
+
+	if (sql_query(s, SQL_OFFENDER_IN, &block, 1, &rows) < 0)
+		return STORE_ERROR;
+	put.u.offender.listed = true;
+	put.u.offender.times = old.row.u.offender.times +
+	    !old.row.u.offender.listed;
+	if (!sql_write(s, &put, 1) || !sql_generation_next(s))
+		return STORE_ERROR;
+	return old.row.u.offender.listed ? STORE_FOUND : STORE_ABSENT;
+}
+
+enum store_result
+sql_offender_add(struct store *store, const struct store_offender *o)
+{
+	return sql_transaction((struct sql_store *)store, offender_put,
+	    (void *)(uintptr_t)o);
+}
+
+static enum store_result
+offender_drop(struct sql_store *s, void *arg)
+{
+	const struct sql_value block = sql_key(arg);
+	bool all = block.text[0] == '\0';
+	int64_t dropped = sql_one(s, all ? SQL_OFFENDER_CLEAR :
+	    SQL_OFFENDER_FORGET, &block, !all);
+
+	if (dropped < 0 || sql_one(s, all ? SQL_HIT_CLEAR : SQL_HIT_FORGET,
+		&block, !all) < 0 || (dropped > 0 && !sql_generation_next(s)))
+		return STORE_ERROR;
+	return dropped > 0 ? STORE_FOUND : STORE_ABSENT;
+}
+
+enum store_result
+sql_offender_remove(struct store *store, const char *block)
+{
+	return sql_transaction((struct sql_store *)store, offender_drop,
+	    (void *)(uintptr_t)block);
+}
+
+static enum store_result
+due_drop(struct sql_store *s, void *arg)
+{
+	const struct sql_value now = sql_number(*(const time_t *)arg);
+	int64_t dropped = sql_one(s, SQL_OFFENDER_EXPIRE, &now, 1);
+
+	if (dropped < 0 || (dropped > 0 && !sql_generation_next(s)))
+		return STORE_ERROR;
+	return dropped > 0 ? STORE_FOUND : STORE_ABSENT;
+}
+
+enum store_result
+sql_offenders_expire(struct store *store, time_t now)
+{
+	struct sql_store *s = (struct sql_store *)store;
+	const struct sql_value value = sql_number(now);
+	char block[STORE_BLOCK_MAX];
+	enum store_result due;
+
+	/* Mostly there are none: no transaction for that. */
+	due = sql_begin(s) ? text_get(s, SQL_OFFENDER_DUE, &value, block,
+	    sizeof(block)) : STORE_ERROR;
+	return due == STORE_FOUND ? sql_transaction(s, due_drop, &now) : due;
+}
