@@ -1,6 +1,7 @@
 """Clusters of database servers on loopback, in directories that go with them: MariaDB with Galera,
 and PostgreSQL with a standby. Each member is a Server of servers.py."""
 import os
+import re
 
 import ports
 import servers
@@ -44,7 +45,19 @@ class GaleraNode(servers.MariaDB):
         self.sql("SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'", "mysql")
         wait_until(self.answers, "the node to go on alone")
 
+    def position(self):
+        """Where a killed one stands, as the service of Debian finds it out: the others need not
+        give it everything then, and a giver by rsync stands still."""
+        if not self.prepared:
+            return []
+        log = self.run(*self.member(), "--wsrep-recover")
+        return [f"--wsrep-start-position={found}"
+                for found in re.findall(r"Recovered position: (\S+)", log)[-1:]]
+
     def command(self):
+        return [*self.member(), *self.position()]
+
+    def member(self):
         others = [node for node in self.members if node is not self and node.process]
         return [*super().command(), "--wsrep-on=ON", f"--wsrep-provider={PROVIDER}",
                 "--wsrep-cluster-name=abichecker", f"--wsrep-node-name={self.name}",
