@@ -45,11 +45,10 @@ found      = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p && { echo $$p;
 PGSQL_PC  := $(call found,libpq)
 MYSQL_PC  := $(call found,libmariadb mariadb)
 REDIS_PC  := $(call found,hiredis)
-# With OpenSSL's headers, too, it speaks TLS.
 TLS_PC    := $(call found,openssl)
 WITH_PGSQL = $(if $(PGSQL_PC),1,0)
 WITH_MYSQL = $(if $(MYSQL_PC),1,0)
-WITH_REDIS = $(if $(REDIS_PC),1,0)
+WITH_REDIS = $(if $(and $(REDIS_PC),$(TLS_PC)),1,0)
 SERVERS    = $(if $(filter 1,$(WITH_PGSQL)),store/pgsql) $(if $(filter 1,$(WITH_MYSQL)),store/mysql) \
 	     $(if $(filter 1,$(WITH_REDIS)),store/redis)
 # The journal in the same way, by libsystemd: WITH_JOURNAL=0 leaves it out.
@@ -224,7 +223,8 @@ DOCS  = README.md LICENSE master.cf.example abichecker.conf.example \
 # Samples for accounts.command.
 SAMPLES = report-account lock-account lock-account-root
 # For systemd; which of them to use is for the administrator to say.
-UNITS_SYSTEMD = abichecker-scan.service abichecker-scan.timer \
+UNITS_SYSTEMD = abichecker-clean.service abichecker-clean.timer \
+	abichecker-scan.service abichecker-scan.timer \
 	abichecker-follow.service
 # An administrator's file is never touched again.
 KEEP  = test -e $(2) || install $(3) $(1) $(2)

@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <sysexits.h>
+#include <time.h>
 
 #include "config/config.h"
+#include "store/store.h"
 
 /* The options given, besides the configuration's own. */
 struct abictl {
@@ -84,7 +86,14 @@ bool abictl_talks(const struct abictl *ctl);
 void abictl_warn_idle(const struct config *cfg, const char *check,
     const char *action);
 
-/* Removes what is outdated in the store, if there is one. An exit status. */
+/*
+ * Removes what is outdated in a store, and notes that this was done. False, with
+ * the store's error set, when that fails.
+ */
+bool abictl_store_purge(const struct config *cfg, struct store *s, time_t now,
+    long *removed);
+
+/* The same with the store of the configuration, if any. An exit status. */
 int abictl_store_clean(const struct abictl *ctl);
 
 #endif

@@ -45,13 +45,12 @@ static void
 purge_sometimes(struct scan_run *r, time_t now)
 {
 	const struct config *cfg = &r->ctl->cfg;
-	struct store_purge purge = store_outdated(cfg, now);
 	struct statedir d;
 	long removed;
 
 	statedir_init(&d, cfg->reputation.cache_dir);
 	if (due_take(&d, DUE_PURGE, now, PURGE_EVERY, "purged") &&
-	    r->store->driver->purge(r->store, &purge, &removed) == STORE_ERROR)
+	    !abictl_store_purge(cfg, r->store, now, &removed))
 		log_warning("scan: purge: %s", r->store->error);
 	statedir_close(&d);
 }

@@ -8,9 +8,12 @@
 #include <time.h>
 
 #include "ctl/abictl.h"
+#include "base/due.h"
 #include "store/store.h"
 #include "config/store_url.h"
 
+#define STORE_WAIT 30000 /* milliseconds: nobody waits for a purge */
+#define PURGED_WEEK (7 * 86400L) /* so long it counts as done */
 #define COPY_ROWS 500    /* written at once */
 #define COPY_WAIT 120000 /* milliseconds for one operation */
 
@@ -52,13 +55,28 @@ status_print(const struct abictl *ctl, struct store *s)
 	return EX_OK;
 }
 
+bool
+abictl_store_purge(const struct config *cfg, struct store *s, time_t now,
+    long *removed)
+{
+	struct store_purge p = store_outdated(cfg, now);
+	struct statedir d;
+
+	s->wait_ms = STORE_WAIT;
+	if (s->driver->purge(s, &p, removed) == STORE_ERROR)
+		return false;
+	statedir_init(&d, cfg->reputation.cache_dir);
+	due_note(&d, DUE_PURGED, now, PURGED_WEEK, "the store was purged");
+	statedir_close(&d);
+	return true;
+}
+
 static int
 purge(const struct abictl *ctl, struct store *s)
 {
-	struct store_purge p = store_outdated(&ctl->cfg, time(NULL));
 	long removed;
 
-	if (s->driver->purge(s, &p, &removed) == STORE_ERROR)
+	if (!abictl_store_purge(&ctl->cfg, s, time(NULL), &removed))
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (ctl->json)
 		printf("{\"removed\":%ld}\n", removed);
@@ -70,9 +88,9 @@ purge(const struct abictl *ctl, struct store *s)
 int
 abictl_store_clean(const struct abictl *ctl)
 {
-	struct store_purge p = store_outdated(&ctl->cfg, time(NULL));
+	time_t now = time(NULL);
 	char error[STORE_ERROR_MAX];
-	struct store *s = store_get(&ctl->cfg, p.now,
+	struct store *s = store_get(&ctl->cfg, now,
 	    ctl->cfg.store.timeout * 1000, false, error, sizeof(error));
 	int status = EX_OK;
 	long removed;
@@ -81,7 +99,7 @@ abictl_store_clean(const struct abictl *ctl)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
 	/* One that nobody has made yet has no such operation. */
 	if (s->driver->purge != NULL &&
-	    s->driver->purge(s, &p, &removed) == STORE_ERROR)
+	    !abictl_store_purge(&ctl->cfg, s, now, &removed))
 		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	store_close();
 	return status;

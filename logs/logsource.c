@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +14,6 @@
 
 #define LOOK_MS 1000 /* after so long a file is looked at again */
 #define SOURCES_MAX 64
-
-int
-logsource_fail(struct logsource *s, const char *what, const char *fmt, ...)
-{
-	int n = snprintf(s->error, sizeof(s->error), "%.300s: ", what);
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(s->error + n, sizeof(s->error) - (size_t)n, fmt, args);
-	va_end(args);
-	return -1;
-}
 
 /* What was opened, if it could be. */
 static struct logsource *
@@ -118,30 +105,6 @@ time_t
 logsource_after(const struct logsource *s)
 {
 	return s->mark != NULL ? s->mark->after : 0;
-}
-
-bool
-journal_position_parse(const char *text, char *cursor)
-{
-	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyz"
-				      "ABCDEFGHIJKLMNOPQRSTUVWXYZ=;:._-";
-	const size_t before = strlen(JOURNAL_POSITION);
-	size_t len = strlen(text);
-
-	if (strncmp(text, JOURNAL_POSITION, before) != 0 || len == before ||
-	    len - before >= JOURNAL_CURSOR_MAX ||
-	    strspn(text + before, allowed) != len - before)
-		return false;
-	memcpy(cursor, text + before, len - before + 1);
-	return true;
-}
-
-uint64_t
-journal_cursor_time(const char *cursor)
-{
-	const char *t = strstr(cursor, ";t=");
-
-	return t != NULL ? strtoull(t + 3, NULL, 16) : 0;
 }
 
 time_t

@@ -119,13 +119,13 @@ dryrun_each(struct dryrun *d,
 	struct dryrun_offender o;
 	size_t n = 0, i;
 
-	all = calloc(d->listing.block_count + 1, sizeof(*all));
+	all = calloc(d->listing.block_count + 1, sizeof(struct listing_block *));
 	if (all == NULL)
 		return 0;
 	for (b = d->listing.first; b != NULL; b = b->next)
 		if (b->listed)
 			all[n++] = b;
-	qsort(all, n, sizeof(*all), block_compare);
+	qsort(all, n, sizeof(struct listing_block *), block_compare);
 	for (i = 0; i < n; i++) {
 		s = all[i]->own;
 		o = (struct dryrun_offender){ .block = all[i]->name,

@@ -26,7 +26,8 @@ static bool
 blocks_grow(struct listing *l)
 {
 	size_t room = l->block_room > 0 ? l->block_room * 2 : TABLE_MIN;
-	struct listing_block **larger = calloc(room, sizeof(*larger)), *b;
+	struct listing_block **larger = calloc(room,
+	    sizeof(struct listing_block *)), *b;
 
 	if (larger == NULL)
 		return false;
@@ -44,7 +45,8 @@ static bool
 hits_grow(struct listing *l)
 {
 	size_t room = l->hit_room > 0 ? l->hit_room * 2 : TABLE_MIN;
-	struct listing_hit **larger = calloc(room, sizeof(*larger)), *h;
+	struct listing_hit **larger = calloc(room,
+	    sizeof(struct listing_hit *)), *h;
 	const struct listing_block *b;
 
 	if (larger == NULL)
@@ -125,7 +127,7 @@ hit_get(struct listing *l, struct listing_group *g, const char *key)
 	struct listing_hit *h = NULL;
 	size_t n = strlen(key) + 1;
 
-	hash = array_hash(hash ^ g->block->hash, &g->rule, sizeof(g->rule));
+	hash = array_hash(hash ^ g->block->hash, &g->rule, sizeof(void *));
 	if (l->hit_room > 0)
 		h = l->hits[hash & (l->hit_room - 1)];
 	for (; h != NULL; h = h->chain)
@@ -186,7 +188,7 @@ hit_take_out(struct listing_group *g, const struct listing_hit *h)
 		i++;
 	g->count--;
 	memmove(g->hits + i, g->hits + i + 1,
-	    (g->count - i) * sizeof(g->hits[0]));
+	    (g->count - i) * sizeof(struct listing_hit *));
 }
 
 /* Has a hit count; not at its place, if the group is not sorted. */
@@ -194,7 +196,7 @@ static bool
 hit_put_in(struct listing_group *g, struct listing_hit *h)
 {
 	struct listing_hit **hits = array_room(g->hits, &g->room, g->count + 1,
-	    sizeof(*hits), 2);
+	    sizeof(struct listing_hit *), 2);
 	size_t i = g->count;
 
 	if (hits == NULL)
@@ -202,7 +204,7 @@ hit_put_in(struct listing_group *g, struct listing_hit *h)
 	g->hits = hits;
 	if (g->sorted)
 		i = hits_until(g, h->time);
-	memmove(hits + i + 1, hits + i, (g->count - i) * sizeof(hits[0]));
+	memmove(hits + i + 1, hits + i, (g->count - i) * sizeof(struct listing_hit *));
 	hits[i] = h;
 	h->counts = true;
 	g->count++;
@@ -218,7 +220,8 @@ hit_note(struct listing *l, struct listing_group *g, const struct store_hit *n)
 	if (h == NULL)
 		return false;
 	if (!g->sorted && g->count > 0)
-		qsort(g->hits, g->count, sizeof(g->hits[0]), time_compare);
+		qsort(g->hits, g->count, sizeof(struct listing_hit *),
+		    time_compare);
 	g->sorted = true;
 	if (h->counts && h->time >= n->time)
 		return true;

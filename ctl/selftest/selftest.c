@@ -18,8 +18,11 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/backoff.h"
+#include "base/due.h"
 #include "ctl/selftest/selftest.h"
 #include "store/store.h"
+
+#define PURGE_LATE (2 * 86400L) /* seconds: an outdated row may be there */
 
 /* The command for a lock, a FIFO, that cannot be taken. Others may hold it. */
 static const char *
@@ -109,8 +112,39 @@ store_command(const struct config *cfg)
 	return selftest_own_directory(directory[0] != '\0' ? directory : "/");
 }
 
+/* A login that should have been removed some days ago. */
+struct outdated {
+	time_t before;
+	bool found;
+};
+
+static bool
+row_outdated(void *arg, const struct store_row *row)
+{
+	struct outdated *o = arg;
+
+	o->found = row->u.login.last < o->before;
+	return !o->found;
+}
+
+/* A daily job removes old logins: has it run? */
 static void
-test_store(const struct config *cfg)
+test_purged(const struct config *cfg, struct store *s, struct statedir *d)
+{
+	const struct store_purge p = store_outdated(cfg, time(NULL));
+	struct outdated o = { .before = p.logins_before - PURGE_LATE };
+
+	if (due_in(d, DUE_PURGED, p.now) != 0 || p.logins_before == 0)
+		return;
+	s->driver->iterate(s, STORE_LOGIN, "", row_outdated, &o);
+	if (o.found)
+		say_try(WARN, "store", selftest_abictl("store purge"),
+		    "outdated logins were not removed within the last week: "
+		    "no daily `abictl cache clean', see abictl(8)");
+}
+
+static void
+test_store(const struct config *cfg, struct statedir *d)
 {
 	char error[STORE_ERROR_MAX];
 	struct store_status status;
@@ -123,9 +157,11 @@ test_store(const struct config *cfg)
 	}
 	if (s->driver->status(s, &status) == STORE_ERROR)
 		say_try(FAIL, "store", store_command(cfg), "%s", s->error);
-	else
+	else {
 		say(OK, "store", "%s: %ld logins, schema %ld", status.where,
 		    status.rows[STORE_LOGIN], status.schema);
+		test_purged(cfg, s, d);
+	}
 	s->driver->close(s);
 }
 
@@ -274,7 +310,7 @@ abictl_selftest(struct abictl *ctl, int argc, char **argv)
 		test_cache(&dir);
 	selftest_geocount(cfg);
 	if (selftest_can(cfg, "store", "store"))
-		test_store(cfg);
+		test_store(cfg, &dir);
 	test_abictl(cfg);
 	if (config_makes(cfg, "reputation") &&
 	    selftest_can(cfg, "reputation", "AbuseIPDB"))

@@ -72,7 +72,7 @@ static long
 version_read(struct maria_store *s)
 {
 	const struct sql_value name = sql_key("schema");
-	struct row r;
+	struct row r = { .columns = 0 };
 	long version;
 	int found = row_get(s, SQL_META_GET, &name, 1, &r);
 
@@ -98,7 +98,7 @@ lock_take(struct maria_store *s)
 	int64_t left = s->sql.deadline - clock_ms();
 	const struct sql_value wait = sql_number(left > 0 ?
 	    (left + 999) / 1000 : 0);
-	struct row r;
+	struct row r = { .columns = 0 };
 
 	if (row_get(s, MARIA_LOCK_TAKE, &wait, 1, &r) != 1)
 		return false;
@@ -109,7 +109,7 @@ lock_take(struct maria_store *s)
 static void
 lock_drop(struct maria_store *s)
 {
-	struct row r;
+	struct row r = { .columns = 0 };
 
 	if (!s->broken)
 		row_get(s, MARIA_LOCK_DROP, NULL, 1, &r);
@@ -192,7 +192,7 @@ logins_merge(struct maria_store *s)
 static bool
 plugin_upgrade(struct maria_store *s)
 {
-	struct row r;
+	struct row r = { .columns = 0 };
 	bool good;
 
 	if (row_get(s, MARIA_PLUGIN_COUNT, NULL, 1, &r) != 1)
@@ -225,7 +225,7 @@ plugin_read(struct maria_store *s)
 static int
 plugin_found(struct maria_store *s)
 {
-	struct row r;
+	struct row r = { .columns = 0 };
 
 	if (row_get(s, MARIA_PLUGIN_LOOK, NULL, 2, &r) != 1)
 		return -1;

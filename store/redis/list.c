@@ -64,7 +64,7 @@ name_ask(const struct walk *w, const char *name, const char *at)
 			redis_ask(s, "ZRANGE %shits:{%s} 0 -1 WITHSCORES",
 			    s->prefix, name);
 		break;
-	default:
+	default: /* rows that have no part of their own */
 		break;
 	}
 }
@@ -315,8 +315,8 @@ redis_iterate(struct store *store, enum store_kind kind, const char *of,
 	struct walk w = { .s = (struct redis_store *)store, .row.kind = kind,
 		.fn = fn, .arg = arg };
 
-	if (kind == STORE_RATE)
-		return STORE_ABSENT; /* nobody asks for them */
+	if (kind == STORE_RATE) /* soon over: not copied */
+		return STORE_ABSENT;
 	return !rows_walk(&w, of) ? STORE_ERROR :
 	    w.rows > 0 ? STORE_FOUND : STORE_ABSENT;
 }

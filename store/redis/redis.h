@@ -121,7 +121,7 @@ void redis_reply_drop(struct redis_store *s);
  */
 bool redis_reply_fits(const struct redisReply *r, const char *types);
 
-/* Is the reply an error of the server, or one in it? Then it is noted. */
+/* Is it an error of the server, or one in it? Then it is noted: error.c. */
 bool redis_reply_failed(struct redis_store *s);
 
 /* Item i of an array, or the reply itself: as text, "" if it is none. */

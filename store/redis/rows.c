@@ -20,15 +20,15 @@ static struct redis_script others_script = { .text = PURGE_OTHERS_LUA };
 static bool
 logins_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 {
+	/* A login later than this: a clock was wrong. */
+	const long long until = p->now + REDIS_DAY;
 	char at[STORE_TEXT_MAX] = "-";
 	long trips = 0;
 
 	do {
-		/* A login later than in a day: a clock was wrong. */
 		redis_ask(s, "EVALSHA %s 1 %susers %s{ %s %d %lld %lld",
 		    redis_hash(&logins_script), s->prefix, s->prefix, at,
-		    PURGE_ROWS, (long long)p->logins_before,
-		    (long long)(p->now + REDIS_DAY));
+		    PURGE_ROWS, (long long)p->logins_before, until);
 		if (!redis_call(s, &logins_script, "[it"))
 			return false;
 		*removed += redis_number(s->reply, 0);

@@ -34,7 +34,7 @@
 	F(ERR_get_error) F(ERR_error_string_n) F(ERR_clear_error)
 
 static struct {
-#define POINTER(name) __typeof__(name) *name;
+#define POINTER(name) __typeof__(&(name)) (name);
 	OF_SSL(POINTER) OF_CRYPTO(POINTER)
 #undef POINTER
 } tls;
@@ -88,10 +88,12 @@ files_load(struct redis_tls *t, const struct store_url *u, char *error,
 	const char *cert = store_url_parameter(u, "cert_file");
 	const char *key = store_url_parameter(u, "key_file");
 
-	if (ca == NULL ? tls.SSL_CTX_set_default_verify_paths(t->context) != 1 :
-			 tls.SSL_CTX_load_verify_locations(t->context, ca, NULL) != 1)
+	if (ca == NULL ?
+		tls.SSL_CTX_set_default_verify_paths(t->context) != 1 :
+		tls.SSL_CTX_load_verify_locations(t->context, ca, NULL) != 1)
 		error_note("ca_file", error, size);
-	else if (cert != NULL && tls.SSL_CTX_use_certificate_chain_file(t->context, cert) != 1)
+	else if (cert != NULL &&
+	    tls.SSL_CTX_use_certificate_chain_file(t->context, cert) != 1)
 		error_note("cert_file", error, size);
 	else if (cert != NULL && tls.SSL_CTX_use_PrivateKey_file(t->context,
 		     key != NULL ? key : cert, SSL_FILETYPE_PEM) != 1)
@@ -112,7 +114,8 @@ host_set(struct redis_tls *t, const struct store_url *u)
 	snprintf(name, sizeof(name), "%s",
 	    u->host[0] != '\0' ? u->host : "localhost");
 	if (address_parse(name, &a))
-		return tls.X509_VERIFY_PARAM_set1_ip_asc(tls.SSL_get0_param(t->ssl), name) == 1;
+		return tls.X509_VERIFY_PARAM_set1_ip_asc(
+		    tls.SSL_get0_param(t->ssl), name) == 1;
 	return tls.SSL_set1_host(t->ssl, name) == 1 &&
 	    tls.SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
 		TLSEXT_NAMETYPE_host_name, name) == 1;

@@ -4,12 +4,14 @@ another. Each is told, and the command that is told with it mends it or tells mo
 
     python3 tests/e2e/e2e_selftest.py [-v] [Class.test ...]
 """
+import contextlib
 import gzip
 import os
 import pwd
 import random
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import unittest
@@ -491,6 +493,17 @@ class MistakesInFiles(SelftestTest):
     def test_configuration_of_root_only(self):
         os.chmod(self.good.conf, 0o600)
         self.assert_mended("FAIL", "configuration", "cannot read it")
+
+    def test_outdated_logins_that_no_daily_job_removes(self):
+        self.assertEqual(self.findings(), set())
+        with contextlib.closing(sqlite3.connect(self.good.store)) as db, db:
+            db.execute("INSERT INTO postfwd_logins (sasl_username, ip_address, state_code, "
+                       "login_count, last_login) VALUES ('old@example.com', '192.0.2.1', 'DE', 1, "
+                       "'2020-01-01 00:00:00')")
+        # Where that was done within the last week, as by a scan, no row is looked at.
+        self.assertEqual(self.findings(), set())
+        os.unlink(f"{self.good.cache}/.rest-purged")
+        self.assert_mended("warn", "store", "outdated logins")
 
     def test_directories_of_root(self):
         for directory in (self.good.cache, os.path.dirname(self.good.store)):
