@@ -220,6 +220,7 @@ static void
 fifty_who_make_the_tables_at_once_all_succeed(void **state)
 {
 	(void)state;
+	cfg.store.timeout = 60; /* they wait for each other */
 	assert_int_equal(in_children(50, child_opens), 50);
 	assert_string_equal(sql("SELECT COUNT(*), SUM(login_count) "
 	    "FROM postfwd_logins"), "50|50\n");

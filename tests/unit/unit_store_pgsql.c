@@ -31,7 +31,7 @@ statements_run(struct store *store, const char *const *sql, size_t count)
 {
 	struct pgsql_store *s = (struct pgsql_store *)store;
 
-	s->sql.deadline = clock_ms() + 5000;
+	s->sql.deadline = clock_ms() + PATIENCE * 1000;
 	if (!pgsql_plain(s, sql, count))
 		STORE_FAIL("%s: %s", sql[0], store->error);
 }
@@ -46,6 +46,7 @@ static int
 tables_drop(void **state)
 {
 	(void)state;
+	cfg.store.timeout = PATIENCE;
 	if (admin == NULL)
 		admin = store_again();
 	SQL(admin, "ROLLBACK"); /* of a test that has failed */
