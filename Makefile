@@ -5,7 +5,8 @@
 #   make demo        see it refuse a client   make bench        speed, memory
 #   make fuzz        every parser             make torture      long fault runs
 #   make lint        formats, warnings        make deps         install what this needs
-#   make check-systems  what README.md and docs/ say, on fresh mail servers
+#   make check-systems  what README.md and docs/ say, on fresh mail servers;
+#                       a store on clusters
 #   make install     DESTDIR, PREFIX, ...     make uninstall    data stays
 
 VERSION       = 0.1.0
@@ -162,10 +163,11 @@ check: all units
 	@ABICHECKER_BUILD='$(CURDIR)/$(BIN)' SAN=$(SAN) \
 	 tests/run $(addprefix $(BUILD)/,$(UNITS))
 
-# README.md and docs/ on fresh mail servers of these releases of Debian; as root.
-SYSTEMS = bookworm trixie
+# README.md and docs/ on fresh mail servers of these releases of Debian, and
+# clusters of database servers; as root.
+SYSTEMS = bookworm trixie clusters
 
-check-systems:
+check-systems: $(if $(filter clusters,$(SYSTEMS)),all)
 	@tests/systems $(SYSTEMS)
 
 # Each parser for FUZZ_TIME seconds; findings stay in build-fuzz/.

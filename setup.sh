@@ -34,6 +34,7 @@ packages_of()
 	check="libcmocka-dev mandoc openssl ca-certificates procps
 	    libmaxmind-db-writer-perl postfix-cdb postfix-lmdb systemd
 	    systemd-journal-remote gzip xz-utils zstd bzip2 $servers"
+	clusters='postgresql mariadb-server galera-4 rsync lsof iproute2'
 	fuzz='clang libclang-rt-dev'
 	root='mmdebstrap debian-archive-keyring'
 	case $1 in
@@ -47,7 +48,7 @@ packages_of()
 	fuzz)		echo "$build $fuzz" ;;
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
-	check-systems)	echo "make $root" ;;
+	check-systems)	echo "$build python3 $root $clusters" ;;
 	in-root)	echo "$root" ;;	# the script in tests
 	mail-host)	# what tests/systems.py wants in its roots
 			echo "$mail dovecot-core rsyslog logrotate cron sudo" \
@@ -62,7 +63,8 @@ packages_of()
 compiled_for()
 {
 	case $1 in
-	all|install|demo|bench) echo all ;;
+	all|install|demo|bench|check-systems)
+			echo all ;;
 	check)		echo all units ;;
 	torture)	echo all fuzzers ;;
 	fuzz)		echo fuzzers ;;
@@ -77,7 +79,7 @@ seconds_of()
 	all|install)	echo 40 0 ;;
 	demo)		echo 40 20 ;;
 	check)		echo 75 300 ;;
-	check-systems)	echo 0 800 ;;
+	check-systems)	echo 40 1200 ;;
 	*)		return 1 ;;
 	esac
 }

@@ -438,15 +438,24 @@ maria_transaction_end(struct sql_store *sql, bool commit)
 	return false;
 }
 
-/* Others were in the way; nothing was done, and there is time left. */
+/*
+ * Others were in the way; nothing was done, and there is time left. A node of
+ * a Galera cluster undoes what another one was first with, and takes nothing
+ * while it does not know who belongs to the cluster: that takes seconds.
+ */
 static bool
 maria_transient(struct sql_store *sql)
 {
 	const struct maria_store *s = (struct maria_store *)sql;
+	int64_t left = sql->deadline - clock_ms();
 
-	return !s->broken &&
-	    (s->code == ER_LOCK_DEADLOCK || s->code == ER_CHECKREAD) &&
-	    clock_ms() + TRY_MS < sql->deadline;
+	if (s->broken || left <= TRY_MS)
+		return false;
+	if (s->code == ER_UNKNOWN_COM_ERROR)
+		poll(NULL, 0, (int)(left / 10));
+	return s->code == ER_LOCK_DEADLOCK || s->code == ER_CHECKREAD ||
+	    s->code == ER_ERROR_DURING_COMMIT ||
+	    s->code == ER_UNKNOWN_COM_ERROR;
 }
 
 const struct sql_connection maria_connection = {

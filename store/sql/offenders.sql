@@ -7,6 +7,12 @@ INSERT INTO abichecker_meta (name, value) VALUES ('generation', $1)
 ON CONFLICT (name) DO UPDATE SET value = abichecker_meta.value
 -- pgsql
 SELECT pg_advisory_xact_lock(7018395124519034211)
+-- On a Galera cluster a lock is of one node only: of two transactions at once
+-- that change the same row, though, one is undone, and tries again.
+-- mysql
+INSERT INTO abichecker_meta (name, value) VALUES ('generation', $1), ('turn', 0)
+ON DUPLICATE KEY UPDATE
+    value = IF(name = 'turn', CAST(value AS DECIMAL(18)) + 1, value)
 
 -- Begins anywhere: a new database's lists are not an old one's.
 -- name: generation_next

@@ -220,8 +220,9 @@ sql_transaction(struct sql_store *s,
 	if (!sql_begin(s))
 		return STORE_ERROR;
 	do {
+		result = STORE_ERROR;
 		if (!s->connection->begin(s))
-			return STORE_ERROR;
+			continue;
 		s->transaction = true;
 		result = work(s, arg);
 		if (!s->connection->end(s, result != STORE_ERROR))

@@ -585,6 +585,7 @@ errors_are_sorted_by_what_follows_from_them(void **state)
 		{ 1452, STORE_BAD_DATA }, { 1644, STORE_BAD_DATA },
 		{ 1205, STORE_BUSY }, { 1213, STORE_BUSY },
 		{ 1969, STORE_BUSY }, { 1203, STORE_BUSY },
+		{ 1180, STORE_BUSY }, { 1047, STORE_BROKEN },
 		{ 1142, STORE_REFUSED }, { 1290, STORE_REFUSED },
 		{ 1114, STORE_REFUSED }, { 1021, STORE_REFUSED },
 		{ 1146, STORE_REFUSED }, { 1054, STORE_REFUSED },
@@ -619,6 +620,34 @@ errors_are_sorted_by_what_follows_from_them(void **state)
 		    &c), STORE_FOUND);
 		assert_ptr_equal(((struct maria_store *)s)->db, db);
 	}
+	store_end(s);
+}
+
+/* Others were in the way, or a node of Galera is not ready: the third time. */
+static void
+what_may_succeed_is_tried_again(void **state)
+{
+	static const int codes[] = { 1213, 1020, 1180, 1047 };
+	struct store *s;
+	struct store_counts c;
+	char trigger[512];
+	size_t i;
+
+	(void)state;
+	cfg.store.timeout = 8;
+	s = store_again();
+	for (i = 0; i < COUNT(codes); i++) {
+		snprintf(trigger, sizeof(trigger), "CREATE OR REPLACE TRIGGER "
+		    "refuse BEFORE INSERT ON postfwd_logins FOR EACH ROW "
+		    "IF IFNULL(@tries%d, 0) < 2 THEN "
+		    "SET @tries%d = IFNULL(@tries%d, 0) + 1; "
+		    "SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d; END IF",
+		    codes[i], codes[i], codes[i], codes[i]);
+		sql(trigger);
+		assert_int_equal(login_at(s, "a", "192.0.2.1", "GB", NOW, &c),
+		    STORE_FOUND);
+	}
+	sql("DROP TRIGGER refuse");
 	store_end(s);
 }
 
@@ -1267,6 +1296,7 @@ main(void)
 		TEST(a_lock_of_others_is_waited_for_no_longer_than_the_timeout),
 		TEST(who_waits_for_a_lock_is_told_whose_it_is),
 		TEST(errors_are_sorted_by_what_follows_from_them),
+		TEST(what_may_succeed_is_tried_again),
 		TEST(a_transaction_that_fails_leaves_nothing_open),
 		TEST(many_batches_at_once_do_not_lock_each_other_out),
 		TEST(a_login_is_counted_the_same_in_two_statements),
