@@ -13,8 +13,8 @@
 
 #include "base/statedir.h"
 
-#define DUE_PURGE "purge-all" /* the clean-up of the store, by a scan */
-#define DUE_PURGED "purged" /* the same, by whatever command */
+#define DUE_PURGE "purge-all" /* until when no scan purges the store again */
+#define DUE_PURGED "purged" /* that some command did so lately */
 #define DUE_RELOAD "reload"       /* of Postfix */
 #define DUE_ZONE_SANE "sane-"     /* + hash: is it sure that a zone lists not
                                    * everybody? */

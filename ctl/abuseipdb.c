@@ -22,7 +22,7 @@
 #define TOKEN_FILE_MAX 65536
 
 #define REST_SHORT 15    /* seconds: out of reach, broken, overloaded */
-#define REST_CONFIG 300  /* somebody must mend something: key, url, plan */
+#define REST_CONFIG 300  /* somebody must fix something: key, url, plan */
 #define REST_HOUR 3600   /* what the server does not explain further */
 
 /* --- the key --- */

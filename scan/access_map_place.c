@@ -64,7 +64,7 @@ access_map_parse(const char *setting, struct access_map *m)
 		return "not an absolute path";
 	for (c = path; *c != '\0'; c++)
 		if ((unsigned char)*c <= ' ' || *c == 0x7f || *c == ',')
-			return "blanks, commas and control characters cannot "
+			return "spaces, commas and control characters cannot "
 			       "be in the name of a map";
 	slash = strrchr(path, '/');
 	n = (size_t)(slash - path);

@@ -431,8 +431,7 @@ class Documents(unittest.TestCase):
     def test_the_readme_leads_to_every_document(self):
         readme = read("README.md")
         linked = [path for path in DOCUMENTS if f"({path})" in readme]
-        by_the_way = ["docs/port-of-an-old-daemon.md"]
-        self.assertEqual(sorted(linked + by_the_way), DOCUMENTS)
+        self.assertEqual(sorted(linked), DOCUMENTS)
 
     def test_they_are_short(self):
         for path, limit in ("README.md", 220), *((path, 249) for path in DOCUMENTS):

@@ -127,7 +127,7 @@ row_outdated(void *arg, const struct store_row *row)
 	return !o->found;
 }
 
-/* A daily job removes old logins: has it run? */
+/* A daily job or a scan removes old logins: did one run? */
 static void
 test_purged(const struct config *cfg, struct store *s, struct statedir *d)
 {
@@ -140,7 +140,7 @@ test_purged(const struct config *cfg, struct store *s, struct statedir *d)
 	if (o.found)
 		say_try(WARN, "store", selftest_abictl("store purge"),
 		    "outdated logins were not removed within the last week: "
-		    "no daily `abictl cache clean', see abictl(8)");
+		    "neither `abictl cache clean' nor `abictl scan' runs");
 }
 
 static void
