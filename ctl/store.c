@@ -95,6 +95,8 @@ abictl_store_clean(const struct abictl *ctl)
 	int status = EX_OK;
 	long removed;
 
+	if (s == NULL && config_error(&ctl->cfg, "store") != NULL)
+		return EX_OK; /* of which a warning was printed */
 	if (s == NULL)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
 	/* One that nobody has made yet has no such operation. */

@@ -149,6 +149,8 @@ class Runner(unittest.TestCase):
                        for name in ("one", "two")]
             with self.subTest(number), subprocess.Popen(
                     [RUN, *scripts], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                    # Also where these tests run in the background, which ignores SIGINT.
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                     env={**os.environ, "JOBS": "2", "ONLY": "unit_*_fake", "SAN": ""}) as process:
                 names = ("one", "two")
                 self.wait_for(lambda: all(os.path.exists(self.file(name)) and

@@ -234,7 +234,7 @@ class Blocks(BudgetTest):
                          ("71", "12"))
         self.assertIn(f"\naddress={NETWORK}b\n", testenv.read_file(f"{site.cache}/{NETWORK}"))
         line = site.abictl("check", f"{NETWORK}c").stdout
-        self.assertRegex(line, f"reputation +no opinion .*score 12, .*of {NETWORK}b")
+        self.assertRegex(line, f"reputation +no opinion .*score 12, .*for {NETWORK}b")
 
     def test_the_limit_may_be_changed(self):
         site = self.site({"reputation.score": "80"})
