@@ -57,7 +57,7 @@ access_map_parse(const char *setting, struct access_map *m)
 		if (m->own == 0)
 			return "not a path, nor TYPE:/PATH with TYPE hash, "
 			       "btree, lmdb, cdb or cidr";
-		path = setting + n + 1;
+		path = setting + n + (setting[n] == ':');
 	}
 	m->kept = m->own;
 	if (*path != '/')
