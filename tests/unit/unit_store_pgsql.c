@@ -1170,6 +1170,7 @@ no_hit_is_lost_among_many_hosts(void **state)
 
 	(void)state;
 	admin_close(NULL);
+	cfg.store.timeout = PATIENCE; /* they wait for each other */
 	store_number++;
 	store_end(store_again());
 	assert_int_equal(in_children(8, child_hits), 0);
