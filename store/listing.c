@@ -10,8 +10,6 @@
 
 #include "base/array.h"
 
-#define COUNT_MAX 1000000000000L
-#define TIME_MAX 253402300799L /* the end of year 9999 */
 #define TABLE_MIN 1024         /* a power of two */
 
 /* --- tables; the input is hostile, so each begins with its own hash --- */
@@ -285,13 +283,6 @@ listing_end(struct listing *l)
 	memset(l, 0, sizeof(*l));
 }
 
-/* A number that no sum or difference of ours can overflow. */
-static int64_t
-within(int64_t value, int64_t max)
-{
-	return value < 0 ? 0 : value > max ? max : value;
-}
-
 bool
 listing_know(struct listing *l, const struct store_offender *o)
 {
@@ -302,11 +293,11 @@ listing_know(struct listing *l, const struct store_offender *o)
 		return true;
 	b->rule = arena_text(&l->memory, o->rule, strlen(o->rule));
 	b->note = arena_text(&l->memory, o->note, strlen(o->note));
-	b->hits = within(o->hits, COUNT_MAX);
-	b->times = within(o->times, COUNT_MAX);
-	b->since = within(o->since, TIME_MAX);
-	b->last = within(o->last, TIME_MAX);
-	b->expires = within(o->expires, TIME_MAX);
+	b->hits = store_within(o->hits, STORE_COUNT_LIMIT);
+	b->times = store_within(o->times, STORE_COUNT_LIMIT);
+	b->since = store_within(o->since, STORE_TIME_LIMIT);
+	b->last = store_within(o->last, STORE_TIME_LIMIT);
+	b->expires = store_within(o->expires, STORE_TIME_LIMIT);
 	b->listed = o->listed;
 	return b->rule != NULL && b->note != NULL;
 }
@@ -342,7 +333,7 @@ listing_know_hit(struct listing *l, const struct store_hit *known)
 		return false;
 	g->sorted = false;
 	if (!h->counts || known->time > h->time)
-		h->time = within(known->time, TIME_MAX);
+		h->time = store_within(known->time, STORE_TIME_LIMIT);
 	return h->counts || hit_put_in(g, h);
 }
 

@@ -147,6 +147,16 @@ struct store_offender {
 
 /* --- the whole --- */
 
+/* Numbers of rows are kept within these, so that no sum of ours overflows. */
+#define STORE_COUNT_LIMIT 1000000000000L
+#define STORE_TIME_LIMIT 253402300799L /* the end of year 9999 */
+
+static inline int64_t
+store_within(int64_t value, int64_t limit)
+{
+	return value < 0 ? 0 : value > limit ? limit : value;
+}
+
 enum store_kind {
 	STORE_LOGIN,
 	STORE_ACCOUNT,

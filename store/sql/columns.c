@@ -9,8 +9,6 @@
 #include "base/text.h"
 #include "store/sql/kinds.h"
 
-#define COUNT_MAX 1000000000000L
-#define TIME_MAX 253402300799L /* the end of year 9999 */
 #define LOGINS_MAX INT32_MAX   /* of the narrowest column */
 
 /* In the order of the statements. */
@@ -170,13 +168,6 @@ sql_copy(const struct sql_store *s, const char *column, char *out, size_t size)
 	out[len] = '\0';
 }
 
-/* Numbers that no sum or difference of ours can overflow. */
-static int64_t
-within(int64_t value, int64_t max)
-{
-	return value < 0 ? 0 : value > max ? max : value;
-}
-
 static void
 column_read(const struct sql_store *s, const struct sql_column *c,
     const char *text, char *out)
@@ -198,10 +189,10 @@ column_read(const struct sql_store *s, const struct sql_column *c,
 		number = sql_stamp_parse(text);
 		break;
 	case SQL_KEPT_COUNT:
-		number = within(number, COUNT_MAX);
+		number = store_within(number, STORE_COUNT_LIMIT);
 		break;
 	case SQL_KEPT_TIME:
-		number = within(number, TIME_MAX);
+		number = store_within(number, STORE_TIME_LIMIT);
 		break;
 	case SQL_KEPT_LOGINS:
 		break;
@@ -209,7 +200,8 @@ column_read(const struct sql_store *s, const struct sql_column *c,
 	if (c->size == sizeof(int64_t))
 		memcpy(out, &number, sizeof(number));
 	else
-		*(int32_t *)(void *)out = (int32_t)within(number, INT32_MAX);
+		*(int32_t *)(void *)out =
+		    (int32_t)store_within(number, INT32_MAX);
 }
 
 void
@@ -250,7 +242,7 @@ column_bind(const struct sql_column *c, const char *in, char *stamp)
 		sql_stamp(number, stamp);
 		return sql_key(stamp);
 	case SQL_KEPT_LOGINS:
-		return sql_number(within(number, LOGINS_MAX));
+		return sql_number(store_within(number, LOGINS_MAX));
 	default:
 		return sql_number(number);
 	}
