@@ -62,6 +62,23 @@ file_slurp(const char *path, size_t max, size_t *len, struct stat *st)
 	return text;
 }
 
+int
+file_write(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, text, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 #define COMPLAINTS_MAX 10
 
 void
@@ -93,8 +110,8 @@ file_complain_log(void *arg, int line, const char *what)
 		log_warning("%s: %s", (const char *)arg, what);
 }
 
-static bool
-same(const struct stat *a, const struct stat *b)
+bool
+file_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
 	    a->st_size == b->st_size &&
@@ -111,7 +128,7 @@ file_look(const struct file_watch *w, const char *path)
 
 	if (stat(path, &st) != 0)
 		return errno == ENOENT ? FILE_ABSENT : FILE_ERROR;
-	return w->read && same(&st, &w->st) ? FILE_SAME : FILE_CHANGED;
+	return w->read && file_same(&st, &w->st) ? FILE_SAME : FILE_CHANGED;
 }
 
 void

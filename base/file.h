@@ -16,6 +16,12 @@
  */
 char *file_slurp(const char *path, size_t max, size_t *len, struct stat *st);
 
+/* Writes all of a text. 0, or -1 with errno. */
+int file_write(int fd, const char *text, size_t len);
+
+/* Is a file the same, and unchanged, by two looks at it? */
+bool file_same(const struct stat *a, const struct stat *b);
+
 /*
  * Reports lines of a file that are not understood: the first ten, then how many
  * more there were, so that rubbish does not fill the log. fn may be NULL.

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/lock.h"
 #include "base/log.h"
 
@@ -180,23 +181,6 @@ temporary_open(struct statedir *d, char *name, size_t size)
 	return -1;
 }
 
-static int
-write_full(int fd, const char *text, size_t len)
-{
-	ssize_t n;
-
-	while (len > 0) {
-		n = write(fd, text, len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -1;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 int
 statedir_write(struct statedir *d, const char *name, const char *text,
     size_t len, time_t mtime)
@@ -208,7 +192,7 @@ statedir_write(struct statedir *d, const char *name, const char *text,
 	fd = temporary_open(d, temporary, sizeof(temporary));
 	if (fd < 0)
 		return -1;
-	rc = write_full(fd, text, len);
+	rc = file_write(fd, text, len);
 	if (rc == 0 && mtime != 0)
 		rc = futimens(fd, times);
 	if (close(fd) != 0)

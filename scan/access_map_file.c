@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/replace.h"
 #include "base/tool.h"
@@ -175,10 +176,7 @@ old_same(struct access_job *j)
 
 	if (fstatat(j->dir, j->map->name, &now, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT && j->old_fd < 0;
-	return j->old_fd >= 0 && now.st_ino == j->st.st_ino &&
-	    now.st_dev == j->st.st_dev && now.st_size == j->st.st_size &&
-	    time_same(&now.st_mtim, &j->st.st_mtim) &&
-	    time_same(&now.st_ctim, &j->st.st_ctim);
+	return j->old_fd >= 0 && file_same(&now, &j->st);
 }
 
 bool

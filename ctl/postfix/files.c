@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/replace.h"
 #include "base/text.h"
 #include "base/tool.h"
@@ -211,34 +212,14 @@ files_close(struct files *f)
 
 /* --- writing --- */
 
-static bool
-write_all(int fd, const char *text)
-{
-	size_t len = strlen(text);
-	ssize_t n;
-
-	for (; len > 0; len -= (size_t)n, text += n) {
-		n = write(fd, text, len);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		if (n < 0)
-			return false;
-	}
-	return true;
-}
-
 /* Has a file changed since we read it? */
 static bool
 is_stale(const struct files *f, enum cf_kind which)
 {
-	const struct stat *old = &f->st[which];
 	struct stat st;
 
-	return fstatat(f->dir, files_names[which], &st, AT_SYMLINK_NOFOLLOW) !=
-		   0 ||
-	       st.st_ino != old->st_ino || st.st_size != old->st_size ||
-	       st.st_mtim.tv_sec != old->st_mtim.tv_sec ||
-	       st.st_mtim.tv_nsec != old->st_mtim.tv_nsec;
+	return fstatat(f->dir, files_names[which], &st,
+		   AT_SYMLINK_NOFOLLOW) != 0 || !file_same(&st, &f->st[which]);
 }
 
 /*
@@ -262,7 +243,7 @@ put(const struct files *f, const char *name, const char *like,
 	if (like != NULL)
 		old = openat(f->dir, like,
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	done = write_all(fd, text) &&
+	done = file_write(fd, text, strlen(text)) == 0 &&
 	       (like == NULL ||
 		   (old >= 0 && replace_dress(fd, old, st) == 0)) &&
 	       fsync(fd) == 0 && renameat(f->dir, fresh, f->dir, name) == 0 &&
@@ -341,8 +322,9 @@ stage_put(int dir, int i, const char *text)
 	if (fd < 0)
 		return false;
 	/* To a last line without an end, postconf would add its own. */
-	done = write_all(fd, text) &&
-	       (len == 0 || text[len - 1] == '\n' || write_all(fd, "\n")) &&
+	done = file_write(fd, text, len) == 0 &&
+	       (len == 0 || text[len - 1] == '\n' ||
+		   file_write(fd, "\n", 1) == 0) &&
 	       futimens(fd, times) == 0;
 	close(fd);
 	return done;
