@@ -35,6 +35,24 @@ text_add(struct text *t, const char *s)
 }
 
 void
+text_add_quoted(struct text *t, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_./:=@%+,-";
+
+	if (word[0] != '\0' && word[0] != '-' &&
+	    word[strspn(word, plain)] == '\0') {
+		text_add(t, word);
+		return;
+	}
+	text_add(t, "'");
+	for (; *word != '\0'; word++)
+		text_addf(t, *word == '\'' ? "'\\''" : "%c", *word);
+	text_add(t, "'");
+}
+
+void
 text_addf(struct text *t, const char *fmt, ...)
 {
 	va_list ap;

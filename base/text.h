@@ -24,6 +24,8 @@ void text_init(struct text *t, char *buf, size_t size);
 
 /* Appends; what does not fit is dropped and `cut` set. */
 void text_add(struct text *t, const char *s);
+/* A word as a shell takes it: plain, or within '...'. */
+void text_add_quoted(struct text *t, const char *word);
 void text_addf(struct text *t, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 

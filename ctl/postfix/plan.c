@@ -204,10 +204,12 @@ plan_service(struct plan *p)
 }
 
 void
-plan_release(struct plan *p)
+plan_free(struct plan *p)
 {
 	size_t i;
 
+	if (p == NULL)
+		return;
 	for (i = 0; i < p->count; i++) {
 		free(p->edits[i].setting);
 		free(p->edits[i].before);
@@ -217,9 +219,8 @@ plan_release(struct plan *p)
 		free(p->refusals[i]);
 	for (i = 0; i < p->noted; i++)
 		free(p->notes[i]);
-	p->count = p->refused = p->noted = 0;
 	postfix_release(&p->conf);
 	free(p->raw);
 	free(p->raw_overrides);
-	p->raw = p->raw_overrides = NULL;
+	free(p);
 }

@@ -55,13 +55,12 @@ struct plan {
 };
 
 /*
- * Makes it; p is zeros. directory: of main.cf, "" = the default. main_cf: its
- * text, which stays the caller's. False and why when postconf fails. To be
- * released in either case.
+ * Makes it. directory: of main.cf, "" = the default. main_cf: its text, which
+ * stays the caller's, as does the wish. NULL and why when postconf fails.
  */
-bool plan_make(struct plan *p, const struct plan_wish *wish,
-    const char *directory, const char *main_cf, char *error, size_t size);
-void plan_release(struct plan *p);
+struct plan *plan_make(const struct plan_wish *wish, const char *directory,
+    const char *main_cf, char *error, size_t size);
+void plan_free(struct plan *p); /* may be NULL */
 
 /* --- for the parts of it, and for who takes back what was done --- */
 

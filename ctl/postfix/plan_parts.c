@@ -404,14 +404,12 @@ read_all(struct plan *p, const char *directory, char *error, size_t size)
 	return true;
 }
 
-bool
-plan_make(struct plan *p, const struct plan_wish *wish, const char *directory,
-    const char *main_cf, char *error, size_t size)
+static bool
+parts_make(struct plan *p, const char *directory, char *error, size_t size)
 {
+	const struct plan_wish *wish = p->wish;
 	char version[32];
 
-	p->wish = wish;
-	p->main_cf = main_cf;
 	if (!read_all(p, directory, error, size))
 		return false;
 	postfix_value(
@@ -432,4 +430,22 @@ plan_make(struct plan *p, const struct plan_wish *wish, const char *directory,
 	if (p->failed)
 		snprintf(error, size, "out of memory, or too much to say");
 	return !p->failed;
+}
+
+struct plan *
+plan_make(const struct plan_wish *wish, const char *directory,
+    const char *main_cf, char *error, size_t size)
+{
+	struct plan *p = calloc(1, sizeof(*p));
+
+	if (p == NULL) {
+		snprintf(error, size, "out of memory");
+		return NULL;
+	}
+	p->wish = wish;
+	p->main_cf = main_cf;
+	if (parts_make(p, directory, error, size))
+		return p;
+	plan_free(p);
+	return NULL;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "base/tool.h"
 #include "ctl/abictl.h"
 #include "ctl/postfix/files.h"
@@ -36,22 +37,12 @@ struct job {
 static void
 print_word(const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_./:=@%+,-";
+	static char quoted[5 * POSTFIX_VALUE_MAX];
+	struct text t;
 
-	putchar(' ');
-	if (word[strspn(word, plain)] == '\0') {
-		fputs(word, stdout);
-		return;
-	}
-	putchar('\'');
-	for (; *word != '\0'; word++)
-		if (*word == '\'')
-			fputs("'\\''", stdout);
-		else
-			putchar(*word);
-	putchar('\'');
+	text_init(&t, quoted, sizeof(quoted));
+	text_add_quoted(&t, word);
+	printf(" %s", quoted);
 }
 
 static void
@@ -186,23 +177,15 @@ static bool
 is_as_wanted(const struct job *job, struct files *f, const char *main_cf,
     char *error, size_t size)
 {
-	struct plan *p = calloc(1, sizeof(*p));
-	bool good = false;
+	struct plan *p = plan_make(&job->wish, f->staging, main_cf, error,
+	    size);
+	bool good = p != NULL && p->count == 0 && p->refused == 0;
 
-	if (p == NULL)
-		snprintf(error, size, "out of memory");
-	else if (plan_make(p, &job->wish, f->staging, main_cf, error, size)) {
-		good = p->count == 0 && p->refused == 0;
-		if (!good)
-			snprintf(error, size,
-			    "postconf does not read the edited files as "
-			    "expected: %s",
-			    p->refused > 0 ? p->refusals[0] :
-					     p->edits[0].setting);
-	}
-	if (p != NULL)
-		plan_release(p);
-	free(p);
+	if (p != NULL && !good)
+		snprintf(error, size, "postconf does not read the edited "
+		    "files as expected: %s", p->refused > 0 ?
+		    p->refusals[0] : p->edits[0].setting);
+	plan_free(p);
 	return good;
 }
 
@@ -253,17 +236,16 @@ enable_planned(const struct job *job, struct files *f, const struct plan *p)
 static int
 enable(const struct job *job)
 {
-	struct plan *p = calloc(1, sizeof(*p));
-	char error[ERROR_MAX] = "out of memory";
+	struct plan *p = NULL;
+	char error[ERROR_MAX];
 	struct files f = {.dir = -1};
 	int status = EX_OK;
 	size_t i;
 
-	if (p == NULL ||
-	    !files_open(&f, job->directory, !job->ctl->dry_run, error,
+	if (!files_open(&f, job->directory, !job->ctl->dry_run, error,
 		sizeof(error)) ||
-	    !plan_make(p, &job->wish, job->directory, f.text[CF_MAIN], error,
-		sizeof(error)))
+	    (p = plan_make(&job->wish, job->directory, f.text[CF_MAIN], error,
+		 sizeof(error))) == NULL)
 		status = abictl_fail(EX_UNAVAILABLE, "%s", error);
 	else {
 		printf("%s:\n", job->directory);
@@ -284,9 +266,7 @@ enable(const struct job *job)
 		}
 	}
 	files_close(&f);
-	if (p != NULL)
-		plan_release(p);
-	free(p);
+	plan_free(p);
 	return status;
 }
 
@@ -357,16 +337,15 @@ state_text(const struct files *f)
 static int
 status(const struct job *job)
 {
-	struct plan *p = calloc(1, sizeof(*p));
-	char error[ERROR_MAX] = "out of memory";
+	struct plan *p = NULL;
+	char error[ERROR_MAX];
 	struct files f = {.dir = -1};
 	int result = EX_OK;
 	size_t i;
 
-	if (p == NULL ||
-	    !files_open(&f, job->directory, false, error, sizeof(error)) ||
-	    !plan_make(p, &job->wish, job->directory, f.text[CF_MAIN], error,
-		sizeof(error)))
+	if (!files_open(&f, job->directory, false, error, sizeof(error)) ||
+	    (p = plan_make(&job->wish, job->directory, f.text[CF_MAIN], error,
+		 sizeof(error))) == NULL)
 		result = abictl_fail(EX_UNAVAILABLE, "%s", error);
 	else {
 		printf("%s: %s\n", job->directory, state_text(&f));
@@ -378,9 +357,7 @@ status(const struct job *job)
 		print_edits(job, p);
 	}
 	files_close(&f);
-	if (p != NULL)
-		plan_release(p);
-	free(p);
+	plan_free(p);
 	return result;
 }
 

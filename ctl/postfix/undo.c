@@ -151,16 +151,10 @@ static const struct plan_wish nothing;
 static bool
 staged_read(struct undo *u, struct files *f, char *error, size_t size)
 {
-	if (u->plan != NULL)
-		plan_release(u->plan);
-	else
-		u->plan = calloc(1, sizeof(*u->plan));
-	if (u->plan == NULL) {
-		snprintf(error, size, "out of memory");
-		return false;
-	}
-	return plan_make(u->plan, &nothing, f->staging, u->text[CF_MAIN],
-	    error, size);
+	plan_free(u->plan);
+	u->plan = plan_make(&nothing, f->staging, u->text[CF_MAIN], error,
+	    size);
+	return u->plan != NULL;
 }
 
 /* Puts texts back as far as they are ours to put back, then edits the rest. */
@@ -233,20 +227,14 @@ static bool
 asks_left(struct undo *u, struct files *f, bool *left, char *error,
     size_t size)
 {
-	struct plan *p = calloc(1, sizeof(*p));
+	struct plan *p = plan_make(&nothing, f->staging, u->text[CF_MAIN],
+	    error, size);
 
-	if (p == NULL) {
-		snprintf(error, size, "out of memory");
+	if (p == NULL)
 		return false;
-	}
-	*left = false;
-	if (plan_make(p, &nothing, f->staging, u->text[CF_MAIN], error, size))
-		*left = left_alone(&p->conf) != NULL;
-	else
-		error = NULL;
-	plan_release(p);
-	free(p);
-	return error != NULL;
+	*left = left_alone(&p->conf) != NULL;
+	plan_free(p);
+	return true;
 }
 
 bool
@@ -277,7 +265,5 @@ undo_release(struct undo *u)
 {
 	free(u->text[0]);
 	free(u->text[1]);
-	if (u->plan != NULL)
-		plan_release(u->plan);
-	free(u->plan);
+	plan_free(u->plan);
 }

@@ -78,24 +78,13 @@ say_try(enum selftest_level level, const char *subject, const char *command,
 const char *
 selftest_quote(const char *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_./:=@%+,-";
 	static char quoted[QUOTED_AT_ONCE][QUOTED_MAX];
 	static size_t next;
 	char *out = quoted[next++ % QUOTED_AT_ONCE];
 	struct text t;
 
 	text_init(&t, out, QUOTED_MAX);
-	if (word[0] != '\0' && word[0] != '-' &&
-	    word[strspn(word, plain)] == '\0') {
-		text_add(&t, word);
-		return out;
-	}
-	text_add(&t, "'");
-	for (; *word != '\0'; word++)
-		text_addf(&t, *word == '\'' ? "'\\''" : "%c", *word);
-	text_add(&t, "'");
+	text_add_quoted(&t, word);
 	return t.cut ? "''" : out; /* no other file than the one meant */
 }
 
