@@ -11,8 +11,6 @@
 #include "store/store.h"
 #include "base/text.h"
 
-#define EXIT_UNKNOWN 1 /* no such account */
-
 struct listing {
 	const struct abictl *ctl;
 	cJSON *json; /* NULL: a table */
@@ -74,10 +72,14 @@ list_row(void *arg, const struct store_row *row)
 	return true;
 }
 
-static int
-list(struct abictl *ctl, struct store *s)
+int
+abictl_accounts_list(struct abictl *ctl, int argc, char **argv)
 {
 	struct listing l = { .ctl = ctl, .now = time(NULL) };
+	struct store *s = ctl->store;
+
+	(void)argc;
+	(void)argv;
 
 	if (ctl->json)
 		l.json = cJSON_CreateArray();
@@ -96,21 +98,24 @@ list(struct abictl *ctl, struct store *s)
 static int
 unknown(const char *user)
 {
-	return abictl_fail(EXIT_UNKNOWN, "%s: not on the list", user);
+	return abictl_fail(EXIT_ABSENT, "%s: not on the list", user);
 }
 
-static int
-show(struct abictl *ctl, struct store *s, const char *user)
+int
+abictl_accounts_show(struct abictl *ctl, int argc, char **argv)
 {
+	struct store *s = ctl->store;
 	struct store_account a;
-	enum store_result r = s->driver->account_find(s, user, &a);
+	enum store_result r = s->driver->account_find(s, ctl->user, &a);
 	time_t now = time(NULL);
 	char when[32];
 
+	(void)argc;
+	(void)argv;
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (r == STORE_ABSENT)
-		return unknown(user);
+		return unknown(ctl->user);
 	a = account_printable(&a);
 	if (ctl->json)
 		return abictl_json(account_json(ctl, &a, now));
@@ -132,21 +137,22 @@ show(struct abictl *ctl, struct store *s, const char *user)
 	return EX_OK;
 }
 
-static int
-add(struct abictl *ctl, struct store *s, const char *user, const char *note)
+int
+abictl_accounts_add(struct abictl *ctl, int argc, char **argv)
 {
 	struct store_account a = { .since = time(NULL),
 		.check = ACCOUNTS_BY_HAND };
+	struct store *s = ctl->store;
 
-	snprintf(a.user, sizeof(a.user), "%s", user);
-	text_printable(a.reason, sizeof(a.reason), note);
+	snprintf(a.user, sizeof(a.user), "%s", ctl->user);
+	text_printable(a.reason, sizeof(a.reason), argc > 1 ? argv[1] : "");
 	switch (s->driver->account_add(s, &a,
 		accounts_expired(&ctl->cfg, a.since))) {
 	case STORE_ABSENT:
-		abictl_say(ctl, "added %s", user);
+		abictl_say(ctl, "added %s", a.user);
 		break;
 	case STORE_FOUND:
-		abictl_fail(0, "%s: already on the list", user);
+		abictl_fail(0, "%s: already on the list", a.user);
 		break;
 	default:
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
@@ -155,43 +161,20 @@ add(struct abictl *ctl, struct store *s, const char *user, const char *note)
 	return EX_OK;
 }
 
-static int
-release(struct abictl *ctl, struct store *s, const char *user)
+int
+abictl_accounts_release(struct abictl *ctl, int argc, char **argv)
 {
-	switch (s->driver->account_release(s, user, time(NULL))) {
+	struct store *s = ctl->store;
+
+	(void)argc;
+	(void)argv;
+	switch (s->driver->account_release(s, ctl->user, time(NULL))) {
 	case STORE_FOUND:
-		abictl_say(ctl, "released %s", user);
+		abictl_say(ctl, "released %s", ctl->user);
 		return EX_OK;
 	case STORE_ABSENT:
-		return unknown(user);
+		return unknown(ctl->user);
 	default:
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	}
-}
-
-int
-abictl_accounts(struct abictl *ctl, int argc, char **argv)
-{
-	const char *verb = argc > 0 ? argv[0] : "list";
-	char error[STORE_ERROR_MAX], user[STORE_USER_MAX] = "";
-	struct store *s;
-	int status = EX_USAGE;
-
-	if (argc > 1)
-		store_user(argv[1], user, sizeof(user));
-	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
-	if (s == NULL)
-		return abictl_fail(EX_UNAVAILABLE, "%s", error);
-	if (strcmp(verb, "list") == 0 && argc <= 1)
-		status = list(ctl, s);
-	else if (user[0] == '\0')
-		;
-	else if (strcmp(verb, "show") == 0 && argc == 2)
-		status = show(ctl, s, user);
-	else if (strcmp(verb, "add") == 0 && argc <= 3)
-		status = add(ctl, s, user, argc == 3 ? argv[2] : "");
-	else if (strcmp(verb, "release") == 0 && argc == 2)
-		status = release(ctl, s, user);
-	s->driver->close(s);
-	return status;
 }

@@ -17,8 +17,6 @@
 #include "store/store.h"
 #include "base/text.h"
 
-#define EXIT_UNKNOWN 1   /* no such block on the list */
-#define STORE_WAIT 30000 /* milliseconds */
 #define BY_HAND "manual"
 
 struct listing {
@@ -98,10 +96,14 @@ list_row(void *arg, const struct store_row *row)
 	return true;
 }
 
-static int
-list(struct abictl *ctl, struct store *s)
+int
+abictl_blacklist_list(struct abictl *ctl, int argc, char **argv)
 {
 	struct listing l = { .ctl = ctl, .now = time(NULL) };
+	struct store *s = ctl->store;
+
+	(void)argc;
+	(void)argv;
 
 	if (ctl->json)
 		l.json = cJSON_CreateArray();
@@ -131,11 +133,14 @@ export_row(void *arg, const struct store_row *row)
 }
 
 /* One block a line, for firewalls and other programs. */
-static int
-export(struct abictl *ctl, struct store *s)
+int
+abictl_blacklist_export(struct abictl *ctl, int argc, char **argv)
 {
 	struct listing l = { .ctl = ctl, .now = time(NULL) };
+	struct store *s = ctl->store;
 
+	(void)argc;
+	(void)argv;
 	return s->driver->iterate(s, STORE_OFFENDER, "", export_row, &l) ==
 		STORE_ERROR ? abictl_fail(EX_UNAVAILABLE, "%s", s->error) :
 	    EX_OK;
@@ -145,17 +150,16 @@ export(struct abictl *ctl, struct store *s)
 
 /*
  * "ADDRESS" stands for its block of the configured prefix; "ADDRESS/BITS" for
- * itself, and must be of that length to be added. 0, or an exit status.
+ * itself, and must be of that length to be added. EX_OK, or a failure, told.
  */
 static int
-block_parse(const struct config *cfg, const char *text, bool adds,
-    struct address_block *b, char *out, size_t size)
+block_find(struct abictl *ctl, const char *text, bool adds, char *out,
+    size_t size)
 {
-	const char *wrong = address_block_parse(text, b);
+	const struct config *cfg = &ctl->cfg;
+	struct address_block *b = &ctl->block;
 	int bits;
 
-	if (wrong != NULL)
-		return abictl_fail(EX_DATAERR, "%s: %s", text, wrong);
 	bits = (int)(b->base.family == AF_INET ? cfg->blacklist.ipv4_prefix :
 						 cfg->blacklist.ipv6_prefix);
 	if (strchr(text, '/') == NULL)
@@ -165,7 +169,7 @@ block_parse(const struct config *cfg, const char *text, bool adds,
 		    "/%d (blacklist.ipv4_prefix, ipv6_prefix)", text, bits);
 	address_mask(&b->base, b->bits);
 	address_block_text(b, out, size);
-	return 0;
+	return EX_OK;
 }
 
 struct details {
@@ -237,19 +241,19 @@ show_hit(void *arg, const struct store_row *row)
 	return true;
 }
 
-static int
-show(struct abictl *ctl, struct store *s, const char *text)
+int
+abictl_blacklist_show(struct abictl *ctl, int argc, char **argv)
 {
+	struct store *s = ctl->store;
 	struct details d = { .now = time(NULL) };
 	char block[ADDRESS_BLOCK_TEXT_MAX];
 	struct snapshot snapshot = { 0 };
 	struct snapshot_entry e;
-	struct address_block b;
 	bool published;
-	int rc = block_parse(&ctl->cfg, text, false, &b, block,
-	    sizeof(block));
+	int rc = block_find(ctl, argv[0], false, block, sizeof(block));
 
-	if (rc != 0)
+	(void)argc;
+	if (rc != EX_OK)
 		return rc;
 	if (ctl->json) {
 		d.json = cJSON_CreateObject();
@@ -264,15 +268,15 @@ show(struct abictl *ctl, struct store *s, const char *text)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	}
 	published = snapshot_refresh(&snapshot, ctl->cfg.blacklist.snapshot) &&
-	    snapshot_find(&snapshot, &b.base, d.now, &e);
+	    snapshot_find(&snapshot, &ctl->block.base, d.now, &e);
 	snapshot_close(&snapshot);
 	if (d.json != NULL) {
 		cJSON_AddBoolToObject(d.json, "published", published);
 		rc = abictl_json(d.json);
-		return rc != EX_OK ? rc : d.any ? EX_OK : EXIT_UNKNOWN;
+		return rc != EX_OK ? rc : d.any ? EX_OK : EXIT_ABSENT;
 	}
 	if (!d.any)
-		return abictl_fail(EXIT_UNKNOWN, "%s: not listed, no hits",
+		return abictl_fail(EXIT_ABSENT, "%s: not listed, no hits",
 		    block);
 	printf("%-10s %s\n", "published", published ? "yes" : "no");
 	return EX_OK;
@@ -307,34 +311,34 @@ add_tell(const struct abictl *ctl, const struct store_offender *o)
 		    ctl->cfg.blacklist.action);
 }
 
-static int
-add(struct abictl *ctl, struct store *s, const char *text, const char *note)
+int
+abictl_blacklist_add(struct abictl *ctl, int argc, char **argv)
 {
+	struct store *s = ctl->store;
 	struct store_offender o = { .rule = BY_HAND, .since = time(NULL),
 		.listed = true };
 	static struct exempt exempt;
-	struct address_block b;
+	const struct address_block *b = &ctl->block;
 	struct publish_result result;
 	const char *why;
-	int rc = block_parse(&ctl->cfg, text, true, &b, o.block,
-	    sizeof(o.block));
+	int rc = block_find(ctl, argv[0], true, o.block, sizeof(o.block));
 
-	if (rc != 0)
+	if (rc != EX_OK)
 		return rc;
 	exempt_load(&exempt, &ctl->cfg);
-	why = exempt_why(&exempt, &b.base, &b, "");
+	why = exempt_why(&exempt, &b->base, b, "");
 	if (exempt.problem[0] != '\0')
 		rc = abictl_fail(EX_NOINPUT, "%s", exempt.problem);
 	else if (why != NULL)
 		rc = abictl_fail(EX_DATAERR, "%s is never listed: %s", o.block,
 		    why);
 	exempt_free(&exempt);
-	if (rc != 0)
+	if (rc != EX_OK)
 		return rc;
 	o.last = o.since;
 	if (ctl->ban != 0)
 		o.expires = o.since + ctl->ban;
-	text_printable(o.note, sizeof(o.note), note);
+	text_printable(o.note, sizeof(o.note), argc > 1 ? argv[1] : "");
 	if (s->driver->offender_add(s, &o) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	rc = publish_now(ctl, s, MAPPER_WRITE, &result);
@@ -343,44 +347,54 @@ add(struct abictl *ctl, struct store *s, const char *text, const char *note)
 	return rc;
 }
 
-static int
-remove_block(struct abictl *ctl, struct store *s, const char *text)
+int
+abictl_blacklist_remove_form(struct abictl *ctl, int argc, char **argv)
+{
+	if ((argc == 0) != ctl->all)
+		return abictl_fail(EX_USAGE, "blacklist remove: either IP or "
+		    "--all is wanted");
+	return abictl_block_form(ctl, argc, argv);
+}
+
+int
+abictl_blacklist_remove(struct abictl *ctl, int argc, char **argv)
 {
 	char block[ADDRESS_BLOCK_TEXT_MAX] = "";
+	struct store *s = ctl->store;
 	struct publish_result result;
-	struct address_block b;
 	enum store_result r;
-	int rc = 0;
+	int rc = EX_OK;
 
-	if (text != NULL)
-		rc = block_parse(&ctl->cfg, text, false, &b, block,
-		    sizeof(block));
-	if (rc != 0)
+	if (argc > 0)
+		rc = block_find(ctl, argv[0], false, block, sizeof(block));
+	if (rc != EX_OK)
 		return rc;
 	r = s->driver->offender_remove(s, block);
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	rc = publish_now(ctl, s, MAPPER_WRITE, &result);
-	if (rc == EX_OK && r == STORE_ABSENT && text != NULL)
-		return abictl_fail(EXIT_UNKNOWN, "%s: not listed", block);
+	if (rc == EX_OK && r == STORE_ABSENT && argc > 0)
+		return abictl_fail(EXIT_ABSENT, "%s: not listed", block);
 	if (rc == EX_OK && r == STORE_ABSENT)
 		abictl_say(ctl, "nobody was listed");
 	else if (rc == EX_OK)
-		abictl_say(ctl, "removed %s", text != NULL ? block : "all");
+		abictl_say(ctl, "removed %s", argc > 0 ? block : "all");
 	return rc;
 }
 
 /* Makes the map anew, and says whom an OK line keeps out of it. */
-static int
-map(struct abictl *ctl, struct store *s)
+int
+abictl_blacklist_map(struct abictl *ctl, int argc, char **argv)
 {
 	char line[ACCESS_MAP_ERROR_MAX];
 	struct publish_result result;
 	int rc;
 
+	(void)argc;
+	(void)argv;
 	if (ctl->cfg.blacklist.map == NULL)
-		return abictl_fail(EX_USAGE, "no map is configured");
-	rc = publish_now(ctl, s,
+		return abictl_fail(EX_USAGE, "blacklist.map is not set");
+	rc = publish_now(ctl, ctl->store,
 	    ctl->override ? MAPPER_OVERRIDE : MAPPER_MAP, &result);
 	if (rc != EX_OK)
 		return rc;
@@ -394,15 +408,18 @@ map(struct abictl *ctl, struct store *s)
 }
 
 /* Takes our block out of a map, also of one that is no longer configured. */
-static int
-unmap(struct abictl *ctl)
+int
+abictl_blacklist_unmap(struct abictl *ctl, int argc, char **argv)
 {
 	static struct mapper_answer a;
 	struct access_map m;
 	const char *what;
 
+	(void)argc;
+	(void)argv;
 	if (ctl->cfg.blacklist.map == NULL)
-		return abictl_fail(EX_USAGE, "no map is configured or named");
+		return abictl_fail(EX_USAGE, "blacklist.map is not set: MAP is "
+		    "wanted");
 	what = access_map_parse(ctl->cfg.blacklist.map, &m);
 	if (what != NULL)
 		return abictl_fail(EX_DATAERR, "%s: %s",
@@ -411,35 +428,4 @@ unmap(struct abictl *ctl)
 		return abictl_fail(EX_CANTCREAT, "%s", a.error);
 	abictl_say(ctl, "removed our lines from %s", ctl->cfg.blacklist.map);
 	return EX_OK;
-}
-
-int
-abictl_blacklist(struct abictl *ctl, int argc, char **argv)
-{
-	const char *verb = argc > 0 ? argv[0] : "list";
-	char error[STORE_ERROR_MAX];
-	struct store *s;
-	int status = EX_USAGE;
-
-	if (strcmp(verb, "unmap") == 0 && argc <= 2)
-		return unmap(ctl);
-	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
-	if (s == NULL)
-		return abictl_fail(EX_UNAVAILABLE, "%s", error);
-	s->wait_ms = STORE_WAIT;
-	if (strcmp(verb, "list") == 0 && argc <= 1)
-		status = list(ctl, s);
-	else if (strcmp(verb, "export") == 0 && argc == 1)
-		status = export(ctl, s);
-	else if (strcmp(verb, "map") == 0 && argc == 1)
-		status = map(ctl, s);
-	else if (strcmp(verb, "show") == 0 && argc == 2)
-		status = show(ctl, s, argv[1]);
-	else if (strcmp(verb, "add") == 0 && (argc == 2 || argc == 3))
-		status = add(ctl, s, argv[1], argc == 3 ? argv[2] : "");
-	else if (strcmp(verb, "remove") == 0 &&
-	    (argc == 2 ? !ctl->all : argc == 1 && ctl->all))
-		status = remove_block(ctl, s, argc == 2 ? argv[1] : NULL);
-	s->driver->close(s);
-	return status;
 }

@@ -86,7 +86,8 @@ static int
 score_table(const char *address, enum cache_result state,
     struct cache_score *s, const char *resting, time_t now)
 {
-	char text[CACHE_TEXT_MAX], age[32], *cursor = text, *line, *value;
+	char text[CACHE_TEXT_MAX], age[32], when[32];
+	char *cursor = text, *line, *value;
 
 	score_row("address", 7, address);
 	score_row("state", 5, state_name(state));
@@ -96,6 +97,9 @@ score_table(const char *address, enum cache_result state,
 		s->address[0] = '\0';
 		text_age(age, sizeof(age), (long)(now - s->fetched));
 		score_row("age", 3, age);
+		text_time(when, sizeof(when), s->fetched);
+		score_row("fetched", 7, when);
+		s->fetched = 0;
 		cache_format(s, text, sizeof(text));
 		score_row("score", 5, text_line(&cursor, NULL));
 		while ((line = text_line(&cursor, NULL)) != NULL) {
@@ -112,27 +116,25 @@ score_table(const char *address, enum cache_result state,
 
 /* What is known of one address. */
 static int
-show_address(struct abictl *ctl, struct statedir *d, const char *arg)
+show_address(struct abictl *ctl, struct statedir *d)
 {
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
 	char text[ADDRESS_TEXT_MAX], resting[256] = "";
 	struct fetch_rest rest;
 	struct cache_score s;
-	struct address a;
+	const struct address *a = &ctl->block.base;
 	time_t now = time(NULL);
 	enum cache_result state;
 
-	if (!address_parse(arg, &a))
-		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
-	address_text(&a, text, sizeof(text));
-	state = cache_find(d, &a, &policy, now, &s);
-	if (fetch_resting(&ctl->cfg, d, &a, now, &rest))
+	address_text(a, text, sizeof(text));
+	state = cache_find(d, a, &policy, now, &s);
+	if (fetch_resting(&ctl->cfg, d, a, now, &rest))
 		fetch_rest_text(&rest, now, resting, sizeof(resting));
 	if (ctl->json)
 		score_json(text, state, &s, resting);
 	else
 		score_table(text, state, &s, resting, now);
-	return state == CACHE_MISS ? EX_UNAVAILABLE : EX_OK;
+	return state == CACHE_MISS ? EXIT_ABSENT : EX_OK;
 }
 
 /* The state of the whole: calls made today, is the API resting? */
@@ -171,44 +173,65 @@ show_all(struct abictl *ctl, struct statedir *d)
 	return EX_OK;
 }
 
-static int
-drop(struct abictl *ctl, struct statedir *d, const char *arg)
+int
+abictl_cache_show(struct abictl *ctl, int argc, char **argv)
+{
+	struct statedir d;
+	int status = dir_open(ctl, &d);
+
+	(void)argv;
+	if (status != EX_OK)
+		return status;
+	return argc > 0 ? show_address(ctl, &d) : show_all(ctl, &d);
+}
+
+int
+abictl_cache_drop(struct abictl *ctl, int argc, char **argv)
 {
 	char own[ADDRESS_TEXT_MAX], block[ADDRESS_TEXT_MAX];
 	char what[BACKOFF_WHAT_MAX];
-	struct address a;
+	const struct address *a = &ctl->block.base;
+	struct statedir d;
 	bool rested;
-	int mine, shared;
+	int mine, shared, status = dir_open(ctl, &d);
 
-	if (!address_parse(arg, &a))
-		return abictl_fail(EX_DATAERR, "%s: not an address", arg);
-	address_text(&a, own, sizeof(own));
-	cache_key(&a, ctl->cfg.reputation.ipv6_prefix, block, sizeof(block));
+	(void)argc;
+	(void)argv;
+	if (status != EX_OK)
+		return status;
+	address_text(a, own, sizeof(own));
+	cache_key(a, ctl->cfg.reputation.ipv6_prefix, block, sizeof(block));
 	snprintf(what, sizeof(what), BACKOFF_IP "%s", own);
-	rested = backoff_clear(d, what);
-	mine = statedir_remove(d, own);
-	shared = mine < 0 ? 0 : statedir_remove(d, block);
+	rested = backoff_clear(&d, what);
+	mine = statedir_remove(&d, own);
+	shared = mine < 0 ? 0 : statedir_remove(&d, block);
 	if (mine < 0 || shared < 0)
-		return abictl_fail(EX_IOERR, "%s/%s: %s", d->path,
+		return abictl_fail(EX_IOERR, "%s/%s: %s", d.path,
 		    mine < 0 ? own : block, strerror(errno));
 	if (mine == 0 && shared == 0 && !rested)
-		return abictl_fail(EX_UNAVAILABLE, "%s: not in the cache", own);
+		return abictl_fail(EXIT_ABSENT, "%s: not in the cache", own);
 	abictl_say(ctl, "forgot %s", own);
 	return EX_OK;
 }
 
-static int
-clean(struct abictl *ctl, struct statedir *d)
+int
+abictl_cache_clean(struct abictl *ctl, int argc, char **argv)
 {
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
 	struct cache_cleaned done;
+	struct statedir d;
+	int status = dir_open(ctl, &d);
 
-	if (cache_clean(d, &policy, time(NULL), &done) != 0)
-		return abictl_fail(EX_IOERR, "%s: %s", d->path,
+	(void)argc;
+	(void)argv;
+	if (status != EX_OK)
+		return status;
+	if (cache_clean(&d, &policy, time(NULL), &done) != 0)
+		return abictl_fail(EX_IOERR, "%s: %s", d.path,
 		    strerror(errno));
 	if (done.failed > 0)
 		return abictl_fail(EX_IOERR, "%s: cannot remove %ld files",
-		    d->path, done.failed);
+		    d.path, done.failed);
 	if (ctl->json)
 		printf("{\"kept\":%ld,\"removed\":%ld}\n", done.kept,
 		    done.removed);
@@ -263,12 +286,11 @@ prefetch_entry(void *arg, const struct address *a,
 	return p->failed < 10;
 }
 
+/* May it be done now? EX_OK, or a failure that has been told. */
 static int
-prefetch(struct abictl *ctl, struct statedir *d)
+prefetch_prepare(struct abictl *ctl, struct statedir *d, char *token)
 {
-	char token[ABUSEIPDB_TOKEN_MAX], reason[BACKOFF_REASON_MAX];
-	struct prefetch p = { .ctl = ctl, .dir = d };
-	struct abuseipdb_answer answer;
+	char reason[BACKOFF_REASON_MAX];
 	time_t now = time(NULL);
 
 	if (ctl->cfg.reputation.min_reporters > 0)
@@ -282,44 +304,39 @@ prefetch(struct abictl *ctl, struct statedir *d)
 		0)
 		return abictl_fail(EX_TEMPFAIL, "no API calls for now: %s",
 		    reason);
-	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
-	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
-	if (!answer.ok) {
-		/* The list has a quota of its own. */
-		backoff_set(d, BACKOFF_PREFETCH, now, answer.backoff_until,
-		    answer.reason);
-		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
-	}
-	if (p.failed > 0)
-		return abictl_fail(EX_IOERR, "%s: cannot write (%s)", d->path,
-		    strerror(errno));
-	if (ctl->json)
-		printf("{\"written\":%ld,\"newer\":%ld}\n", p.written, p.newer);
-	else
-		printf("%ld written, %ld newer ones kept\n", p.written,
-		    p.newer);
 	return EX_OK;
 }
 
 int
-abictl_cache(struct abictl *ctl, int argc, char **argv)
+abictl_cache_prefetch(struct abictl *ctl, int argc, char **argv)
 {
-	const char *verb = argc > 0 ? argv[0] : "";
+	char token[ABUSEIPDB_TOKEN_MAX];
 	struct statedir d;
-	int status;
+	struct prefetch p = { .ctl = ctl, .dir = &d };
+	struct abuseipdb_answer answer;
+	int status = dir_open(ctl, &d);
 
-	if ((strcmp(verb, "show") != 0 || argc > 2) &&
-	    (strcmp(verb, "drop") != 0 || argc != 2) &&
-	    ((strcmp(verb, "clean") != 0 && strcmp(verb, "prefetch") != 0) ||
-		argc != 1))
-		return EX_USAGE;
-	status = dir_open(ctl, &d);
+	(void)argc;
+	(void)argv;
+	if (status == EX_OK)
+		status = prefetch_prepare(ctl, &d, token);
 	if (status != EX_OK)
 		return status;
-	if (strcmp(verb, "show") == 0)
-		return argc == 2 ? show_address(ctl, &d, argv[1]) :
-				   show_all(ctl, &d);
-	if (strcmp(verb, "drop") == 0)
-		return drop(ctl, &d, argv[1]);
-	return strcmp(verb, "clean") == 0 ? clean(ctl, &d) : prefetch(ctl, &d);
+	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
+	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
+	if (!answer.ok) {
+		/* The list has a quota of its own. */
+		backoff_set(&d, BACKOFF_PREFETCH, time(NULL),
+		    answer.backoff_until, answer.reason);
+		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
+	}
+	if (p.failed > 0)
+		return abictl_fail(EX_IOERR, "%s: cannot write (%s)", d.path,
+		    strerror(errno));
+	if (ctl->json)
+		printf("{\"written\":%ld,\"newer\":%ld}\n", p.written, p.newer);
+	else
+		abictl_say(ctl, "%ld written, %ld newer ones kept", p.written,
+		    p.newer);
+	return EX_OK;
 }

@@ -110,29 +110,26 @@ print_table(const struct policy *p, const struct policy_answer *answer)
 
 /* "name=value", or an address alone. False when it is neither. */
 static bool
-argument_apply(struct request *req, char *arg)
+argument_apply(struct request *r, char *arg)
 {
 	char *value = strchr(arg, '=');
 	struct address a;
 
 	if (value == NULL) {
-		req->client_address = arg;
+		r->client_address = arg;
 		return address_parse(arg, &a);
 	}
 	*value++ = '\0';
-	return request_attribute(req, arg, value);
+	return request_attribute(r, arg, value);
 }
 
+static struct request req;
+
 int
-abictl_check(struct abictl *ctl, int argc, char **argv)
+abictl_check_form(struct abictl *ctl, int argc, char **argv)
 {
-	static struct policy policy;
-	struct policy_answer answer;
-	struct request req;
 	int i;
 
-	if (argc == 0)
-		return EX_USAGE;
 	request_init(&req);
 	req.request = "smtpd_access_policy";
 	req.protocol_state = "RCPT";
@@ -142,6 +139,17 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 			return abictl_fail(EX_DATAERR, "%s: neither an address "
 			    "nor name=value with a policy attribute", argv[i]);
 	req.passive = !ctl->live;
+	return EX_OK;
+}
+
+int
+abictl_check(struct abictl *ctl, int argc, char **argv)
+{
+	static struct policy policy;
+	struct policy_answer answer;
+
+	(void)argc;
+	(void)argv;
 	policy_init(&policy, &ctl->cfg);
 	request_start(&req, ctl->cfg.filter.deadline);
 	policy_walk(&policy, &req, &answer);

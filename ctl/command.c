@@ -223,8 +223,7 @@ abictl_command(struct abictl *ctl, int argc, char **argv)
 	struct text t;
 	int status;
 
-	if (argc != 1)
-		return EX_USAGE;
+	(void)argc;
 	if (r.path == NULL)
 		return abictl_fail(EX_CONFIG, "accounts.command is not set");
 	r.end = r.begin + r.seconds * 1000;

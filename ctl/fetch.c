@@ -212,19 +212,26 @@ lock_take(struct lookup *l, const struct abictl *ctl)
 }
 
 int
+abictl_fetch_form(struct abictl *ctl, int argc, char **argv)
+{
+	int status = abictl_address_form(ctl, argc, argv);
+
+	if (status == EX_OK && !address_public(&ctl->block.base))
+		status = abictl_fail(EX_DATAERR,
+		    "%s: not a global address: never looked up", argv[0]);
+	return status;
+}
+
+int
 abictl_fetch(struct abictl *ctl, int argc, char **argv)
 {
 	struct lookup l = { .cfg = &ctl->cfg, .json = ctl->json,
+		.address = ctl->block.base,
 		.for_filter = ctl->lock_fd >= 0 || ctl->no_lock };
 	int status;
 
-	if (argc != 1)
-		return EX_USAGE;
-	if (!address_parse(argv[0], &l.address))
-		return abictl_fail(EX_DATAERR, "%s: not an address", argv[0]);
-	if (!address_public(&l.address))
-		return abictl_fail(EX_DATAERR,
-		    "%s: not a global address: never looked up", argv[0]);
+	(void)argc;
+	(void)argv;
 	statedir_init(&l.dir, ctl->cfg.reputation.cache_dir);
 	address_text(&l.address, l.text, sizeof(l.text));
 	/* Last resort, should a library hang: the filter writes the marker. */

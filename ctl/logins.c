@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/array.h"
+#include "base/suggest.h"
 #include "ctl/abictl.h"
 #include "store/store.h"
 #include "base/text.h"
@@ -309,9 +310,31 @@ report_find(const char *name)
 	return NULL;
 }
 
-static int
-report_make(struct abictl *ctl, struct store *s, const char *user)
+int
+abictl_logins_form(struct abictl *ctl, int argc, char **argv)
 {
+	struct suggest s;
+	char text[128];
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	if (ctl->json && ctl->csv)
+		return abictl_fail(EX_USAGE, "--json or --csv, not both");
+	if (ctl->report == NULL || report_find(ctl->report) != NULL)
+		return EX_OK;
+	suggest_init(&s, ctl->report);
+	for (i = 0; i < REPORT_COUNT; i++)
+		suggest_try(&s, reports[i].name);
+	return abictl_fail(EX_USAGE, "--report: `%.60s' is %s", ctl->report,
+	    suggest_say(&s, "no report", text, sizeof(text)));
+}
+
+int
+abictl_logins_list(struct abictl *ctl, int argc, char **argv)
+{
+	const char *user = argc > 0 ? argv[0] : NULL;
+	struct store *s = ctl->store;
 	static struct making m;
 	char key[STORE_USER_MAX] = "";
 	enum store_result r;
@@ -319,9 +342,6 @@ report_make(struct abictl *ctl, struct store *s, const char *user)
 	m.ctl = ctl;
 	m.report = report_find(ctl->report != NULL ? ctl->report :
 		user != NULL ? "rows" : "summary");
-	if (m.report == NULL)
-		return abictl_fail(EX_USAGE, "%s: no such report",
-		    ctl->report);
 	m.above = m.report->above >= 0 ? m.report->above : 3;
 	if (ctl->countries >= 0)
 		m.above = ctl->countries;
@@ -342,7 +362,7 @@ report_make(struct abictl *ctl, struct store *s, const char *user)
 	if (m.json != NULL)
 		abictl_json(m.json);
 	if (user != NULL && m.lines == 0)
-		return abictl_fail(EX_NOUSER, "%s: no logins", user);
+		return abictl_fail(EXIT_ABSENT, "%s: no logins", user);
 	return EX_OK;
 }
 
@@ -356,14 +376,16 @@ row_count(void *arg, const struct store_row *row)
 	return true;
 }
 
-static int
-forget(struct abictl *ctl, struct store *s, const char *user)
+int
+abictl_logins_forget(struct abictl *ctl, int argc, char **argv)
 {
 	struct line sum = { .logins = 0 };
+	struct store *s = ctl->store;
 	char key[STORE_USER_MAX];
 	enum store_result r;
 
-	store_user(user, key, sizeof(key));
+	(void)argc;
+	store_user(argv[0], key, sizeof(key));
 	/* The store does not tell; only a person wants to know. */
 	if (abictl_talks(ctl) && s->driver->iterate(s, STORE_LOGIN, key,
 		row_count, &sum) == STORE_ERROR)
@@ -372,28 +394,9 @@ forget(struct abictl *ctl, struct store *s, const char *user)
 	if (r == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (r == STORE_ABSENT)
-		return abictl_fail(EX_NOUSER, "%s: no logins", user);
+		return abictl_fail(EXIT_ABSENT, "%s: no logins", argv[0]);
 	abictl_say(ctl, "forgot %ld %s of %s from %ld %s", sum.logins,
 	    sum.logins == 1 ? "login" : "logins", key, sum.addresses,
 	    sum.addresses == 1 ? "address" : "addresses");
 	return EX_OK;
-}
-
-int
-abictl_logins(struct abictl *ctl, int argc, char **argv)
-{
-	bool forgetting = argc > 0 && strcmp(argv[0], "forget") == 0;
-	char error[STORE_ERROR_MAX];
-	struct store *s;
-	int status;
-
-	if (argc > 1 + forgetting || (forgetting && argc != 2))
-		return EX_USAGE;
-	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
-	if (s == NULL)
-		return abictl_fail(EX_UNAVAILABLE, "%s", error);
-	status = forgetting ? forget(ctl, s, argv[1]) :
-			      report_make(ctl, s, argc > 0 ? argv[0] : NULL);
-	s->driver->close(s);
-	return status;
 }

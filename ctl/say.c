@@ -15,6 +15,7 @@
 #include "base/text.h"
 
 static bool by_root; /* root has started it; it may be another user now */
+static bool not_set_up;
 
 void
 abictl_started(void)
@@ -28,21 +29,20 @@ abictl_by_root(void)
 	return by_root;
 }
 
-/* Does a text end with an error that root would not have met? */
-static bool
-is_denied(const char *text)
+void
+abictl_not_set_up(void)
 {
-	static const int errors[] = { EACCES, EPERM };
-	size_t i, n, len = strlen(text);
-	const char *what;
+	not_set_up = true;
+}
 
-	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		what = strerror(errors[i]);
-		n = strlen(what);
-		if (len > n && strcmp(text + len - n, what) == 0)
-			return true;
-	}
-	return false;
+/* Does a text end with the name of this error? */
+static bool
+ends_with(const char *text, int error)
+{
+	const char *what = strerror(error);
+	size_t n = strlen(what), len = strlen(text);
+
+	return len > n && strcmp(text + len - n, what) == 0;
 }
 
 int
@@ -55,15 +55,21 @@ abictl_fail(int status, const char *fmt, ...)
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
 	text_printable(line, sizeof(line), raw);
-	fprintf(stderr, "abictl: %s%s\n", line,
-	    !by_root && is_denied(line) ? "; try sudo" : "");
+	if (not_set_up && status != 0 && ends_with(line, ENOENT)) {
+		fprintf(stderr, "abictl: not set up yet: " CONFIG_DEFAULT_FILE
+		    " is missing; see abichecker(8)\n");
+		return EX_CONFIG;
+	}
+	fprintf(stderr, "abictl: %s%s\n", line, !by_root &&
+	    (ends_with(line, EACCES) || ends_with(line, EPERM)) ?
+	    "; try sudo" : "");
 	return status;
 }
 
 bool
 abictl_talks(const struct abictl *ctl)
 {
-	return !ctl->json && isatty(STDOUT_FILENO);
+	return !ctl->json && !ctl->quiet && isatty(STDOUT_FILENO);
 }
 
 void

@@ -50,7 +50,7 @@ purge_sometimes(struct scan_run *r, time_t now)
 
 	statedir_init(&d, cfg->reputation.cache_dir);
 	if (due_take(&d, DUE_PURGE, now, PURGE_EVERY, "purged") &&
-	    !abictl_store_purge(cfg, r->store, now, &removed))
+	    !abictl_store_tidy(cfg, r->store, now, &removed))
 		log_warning("scan: purge: %s", r->store->error);
 	statedir_close(&d);
 }
@@ -200,6 +200,16 @@ dry_run(struct scan_run *r)
 }
 
 int
+abictl_scan_form(struct abictl *ctl, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	if (ctl->dry_run && ctl->follow)
+		return abictl_fail(EX_USAGE, "--dry-run or --follow, not both");
+	return EX_OK;
+}
+
+int
 abictl_scan(struct abictl *ctl, int argc, char **argv)
 {
 	static struct scan_run r;
@@ -207,8 +217,6 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	sigset_t ours, before;
 
 	r.ctl = ctl;
-	if (ctl->dry_run && ctl->follow)
-		return EX_USAGE;
 	if (!scan_sources_find(&r, argc, argv))
 		return abictl_fail(EX_USAGE, "more than %d logs, or a path "
 		    "longer than %d bytes", SCAN_LOGS_MAX, SCAN_LOG_MAX - 1);

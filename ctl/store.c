@@ -12,7 +12,7 @@
 #include "store/store.h"
 #include "config/store_url.h"
 
-#define STORE_WAIT 30000 /* milliseconds: nobody waits for a purge */
+#define PURGE_WAIT 30000 /* milliseconds: nobody waits for a purge */
 #define PURGED_WEEK (7 * 86400L) /* so long it counts as done */
 #define COPY_ROWS 500    /* written at once */
 #define COPY_WAIT 120000 /* milliseconds for one operation */
@@ -26,12 +26,16 @@ static const char *const kinds[] = {
 	[STORE_HIT] = "hits",
 };
 
-static int
-status_print(const struct abictl *ctl, struct store *s)
+int
+abictl_store_status(struct abictl *ctl, int argc, char **argv)
 {
+	struct store *s = ctl->store;
 	struct store_status status;
 	cJSON *o;
 	int kind;
+
+	(void)argc;
+	(void)argv;
 
 	if (s->driver->status(s, &status) == STORE_ERROR)
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
@@ -56,13 +60,13 @@ status_print(const struct abictl *ctl, struct store *s)
 }
 
 bool
-abictl_store_purge(const struct config *cfg, struct store *s, time_t now,
+abictl_store_tidy(const struct config *cfg, struct store *s, time_t now,
     long *removed)
 {
 	struct store_purge p = store_outdated(cfg, now);
 	struct statedir d;
 
-	s->wait_ms = STORE_WAIT;
+	s->wait_ms = PURGE_WAIT;
 	if (s->driver->purge(s, &p, removed) == STORE_ERROR)
 		return false;
 	statedir_init(&d, cfg->reputation.cache_dir);
@@ -71,17 +75,20 @@ abictl_store_purge(const struct config *cfg, struct store *s, time_t now,
 	return true;
 }
 
-static int
-purge(const struct abictl *ctl, struct store *s)
+int
+abictl_store_purge(struct abictl *ctl, int argc, char **argv)
 {
+	struct store *s = ctl->store;
 	long removed;
 
-	if (!abictl_store_purge(&ctl->cfg, s, time(NULL), &removed))
+	(void)argc;
+	(void)argv;
+	if (!abictl_store_tidy(&ctl->cfg, s, time(NULL), &removed))
 		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	if (ctl->json)
 		printf("{\"removed\":%ld}\n", removed);
 	else
-		printf("%ld removed\n", removed);
+		abictl_say(ctl, "%ld removed", removed);
 	return EX_OK;
 }
 
@@ -101,7 +108,7 @@ abictl_store_clean(const struct abictl *ctl)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
 	/* One that nobody has made yet has no such operation. */
 	if (s->driver->purge != NULL &&
-	    !abictl_store_purge(&ctl->cfg, s, now, &removed))
+	    !abictl_store_tidy(&ctl->cfg, s, now, &removed))
 		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	store_close();
 	return status;
@@ -230,17 +237,18 @@ same_text(const char *a, const char *b)
 }
 
 /* What is there stays, unless a row of the same name is copied over it. */
-static int
-copy(const struct abictl *ctl, const char *from_text, const char *to_text)
+int
+abictl_store_copy(struct abictl *ctl, int argc, char **argv)
 {
 	static struct end from, to;
 	cJSON *o = cJSON_CreateObject();
 	int status, kind;
 	long copied = 0;
 
-	status = end_find(ctl, from_text, &from);
+	(void)argc;
+	status = end_find(ctl, argv[0], &from);
 	if (status == EX_OK)
-		status = end_find(ctl, to_text, &to);
+		status = end_find(ctl, argv[1], &to);
 	if (status == EX_OK && strcmp(from.url, to.url) == 0 &&
 	    same_text(from.cfg->store.prefix, to.cfg->store.prefix))
 		status = abictl_fail(EX_DATAERR, "both are the same store");
@@ -252,7 +260,7 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 		if (kind == STORE_RATE) /* soon over */
 			continue;
 		status = kind_copy(&from, &to, (enum store_kind)kind, &copied);
-		if (status == EX_OK && !ctl->json)
+		if (status == EX_OK && !ctl->json && !ctl->quiet)
 			printf("%-10s %ld\n", kinds[kind], copied);
 		cJSON_AddNumberToObject(o, kinds[kind], (double)copied);
 	}
@@ -261,27 +269,5 @@ copy(const struct abictl *ctl, const char *from_text, const char *to_text)
 	if (status == EX_OK && ctl->json)
 		return abictl_json(o);
 	cJSON_Delete(o);
-	return status;
-}
-
-int
-abictl_store(struct abictl *ctl, int argc, char **argv)
-{
-	char error[STORE_ERROR_MAX];
-	struct store *s;
-	int status;
-
-	if (argc == 3 && strcmp(argv[0], "copy") == 0)
-		return copy(ctl, argv[1], argv[2]);
-	if (argc != 1 || (strcmp(argv[0], "status") != 0 &&
-			     strcmp(argv[0], "purge") != 0))
-		return EX_USAGE;
-	s = store_open(&ctl->cfg, ctl->cfg.store.url, error, sizeof(error));
-	if (s == NULL)
-		return abictl_fail(config_error(&ctl->cfg, "store") != NULL ?
-			EX_CONFIG : EX_UNAVAILABLE, "%s", error);
-	status = strcmp(argv[0], "status") == 0 ? status_print(ctl, s) :
-						  purge(ctl, s);
-	s->driver->close(s);
 	return status;
 }

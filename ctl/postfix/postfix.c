@@ -391,57 +391,86 @@ instances_find(const struct abictl *ctl, char directories[][PATH_MAX],
 	return true;
 }
 
-/* Enables the one that is meant. */
-static int
-one_enable(struct job *job, char directories[][PATH_MAX], size_t count,
-    int argc, char **argv)
+static void
+job_begin(struct job *job, const struct abictl *ctl, const char *directory,
+    bool is_first)
 {
-	size_t i;
-	int result;
+	job->ctl = ctl;
+	snprintf(job->directory, sizeof(job->directory), "%s", directory);
+	job->is_default = is_first && ctl->instance == NULL &&
+			  getenv("MAIL_CONFIG") == NULL;
+}
 
+/* May files be changed? EX_OK, or a failure that has been told. */
+static int
+change_allowed(const struct abictl *ctl)
+{
+	if (ctl->dry_run || geteuid() == 0)
+		return EX_OK;
+	return abictl_fail(EX_NOPERM, "only root can change main.cf and "
+	    "master.cf; try sudo, or --dry-run");
+}
+
+/* Does something with each; what has gone wrong last is the status. */
+static int
+instances_each(struct abictl *ctl, int (*run)(const struct job *))
+{
+	static char directories[INSTANCES_MAX][PATH_MAX];
+	static struct job job;
+	int result = EX_OK, one;
+	size_t count, i;
+
+	if (!instances_find(ctl, directories, &count))
+		return EX_UNAVAILABLE;
+	if (run == status)
+		wish_status(&job.wish, &ctl->cfg, directories[0]);
+	for (i = 0; i < count; i++) {
+		job_begin(&job, ctl, directories[i], i == 0);
+		one = run(&job);
+		if (one != EX_OK)
+			result = one;
+	}
+	return result;
+}
+
+int
+abictl_postfix_status(struct abictl *ctl, int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return instances_each(ctl, status);
+}
+
+int
+abictl_postfix_disable(struct abictl *ctl, int argc, char **argv)
+{
+	int result = change_allowed(ctl);
+
+	(void)argc;
+	(void)argv;
+	return result == EX_OK ? instances_each(ctl, disable) : result;
+}
+
+/* Enables the one that is meant. */
+int
+abictl_postfix_enable(struct abictl *ctl, int argc, char **argv)
+{
+	static char directories[INSTANCES_MAX][PATH_MAX];
+	static struct job job;
+	int result = change_allowed(ctl);
+	size_t count, i;
+
+	if (result != EX_OK)
+		return result;
+	if (!instances_find(ctl, directories, &count))
+		return EX_UNAVAILABLE;
 	if (count > 1) {
 		for (i = 0; i < count; i++)
 			abictl_fail(0, "--instance %s", directories[i]);
 		return abictl_fail(EX_USAGE, "there are several instances of "
 		    "Postfix: name one of them");
 	}
-	result = wish_read(&job->wish, &job->ctl->cfg, job->directory, argc,
-	    argv);
-	return result == EX_OK ? enable(job) : result;
-}
-
-int
-abictl_postfix(struct abictl *ctl, int argc, char **argv)
-{
-	static char directories[INSTANCES_MAX][PATH_MAX];
-	static struct job job;
-	bool is_status, is_enable;
-	int result = EX_OK, one;
-	size_t count, i;
-
-	job.ctl = ctl;
-	is_enable = argc > 0 && strcmp(argv[0], "enable") == 0;
-	is_status = argc == 1 && strcmp(argv[0], "status") == 0;
-	if (!is_enable && !is_status &&
-	    (argc != 1 || strcmp(argv[0], "disable") != 0))
-		return EX_USAGE;
-	if (!is_status && !ctl->dry_run && geteuid() != 0)
-		return abictl_fail(EX_NOPERM, "only root can change main.cf "
-		    "and master.cf; try sudo, or --dry-run");
-	if (!instances_find(ctl, directories, &count))
-		return EX_UNAVAILABLE;
-	if (is_status)
-		wish_status(&job.wish, &ctl->cfg, directories[0]);
-	for (i = 0; i < count; i++) {
-		memcpy(job.directory, directories[i], PATH_MAX);
-		job.is_default = i == 0 && ctl->instance == NULL &&
-				 getenv("MAIL_CONFIG") == NULL;
-		if (is_enable)
-			return one_enable(
-			    &job, directories, count, argc - 1, argv + 1);
-		one = is_status ? status(&job) : disable(&job);
-		if (one != EX_OK)
-			result = one;
-	}
-	return result;
+	job_begin(&job, ctl, directories[0], true);
+	result = wish_read(&job.wish, &ctl->cfg, job.directory, argc, argv);
+	return result == EX_OK ? enable(&job) : result;
 }

@@ -146,10 +146,8 @@ wish_read(struct plan_wish *wish, const struct config *cfg,
 			wish->mx = true;
 		else if (strcmp(argv[i], "submission") == 0)
 			wish->submission = wish->submission_must = true;
-		else if (strcmp(argv[i], "map") == 0)
-			map = true;
 		else
-			return EX_USAGE;
+			map = true;
 	if (argc == 0)
 		wish->mx = wish->submission = true;
 	if (wish->mx || wish->submission) {

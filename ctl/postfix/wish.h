@@ -9,7 +9,7 @@
 #include "ctl/postfix/plan.h"
 
 /*
- * From the words after `enable': mx, submission, map; without any, the first
+ * From the words after `enable', mx, submission or map; without any, the first
  * two. directory: of the instance. EX_OK, or another status, told.
  */
 int wish_read(struct plan_wish *wish, const struct config *cfg,

@@ -26,6 +26,7 @@ from sitetest import CLEAN_EXIT, DAY, SiteTest, listing, lock_of, locked  # noqa
 from testenv import FILTER_USER  # noqa: E402
 
 OK, FAILED, USAGE, DATAERR, UNAVAILABLE, TEMPFAIL, NOPERM, CONFIG = 0, 1, 64, 65, 69, 75, 77, 78
+ABSENT = 1
 HOUR = 3600
 AS_ROOT = {"user": 0, "group": 0}
 ACCOUNTS_STOP = {"filter.checks": "accounts", "accounts.action": "reject"}
@@ -92,8 +93,8 @@ class CacheShow(AbictlTest):
                    "tor=0\n")
         for name, age, state, status in (("fresh", HOUR, "fresh", OK),
                                          ("stale", 2 * DAY, "stale", OK),
-                                         ("old", 8 * DAY, "absent", UNAVAILABLE),
-                                         ("future", -DAY, "absent", UNAVAILABLE)):
+                                         ("old", 8 * DAY, "absent", ABSENT),
+                                         ("future", -DAY, "absent", ABSENT)):
             with self.subTest(name):
                 site.put_score("8.8.4.4", content, age)
                 shown = self.fields(site, "cache", "show", "8.8.4.4", status=status)
@@ -118,7 +119,7 @@ class CacheShow(AbictlTest):
         site = self.site()
         site.put_score("9.9.9.9", "71")
         for address in ("8.8.4.4", "9.9.9.9"):
-            self.assertEqual(self.fields(site, "cache", "show", address, status=UNAVAILABLE),
+            self.assertEqual(self.fields(site, "cache", "show", address, status=ABSENT),
                              {"address": address, "state": "absent"})
         for text in ("banana", "", "../key", ".rest-api", "9.9.9.0/24"):
             self.run_abictl(site, "cache", "show", text, status=DATAERR)
@@ -136,16 +137,16 @@ class CacheShow(AbictlTest):
             parsed = self.run_json(site, "cache", "show", address)
             self.assertEqual((parsed["address"], parsed.get("asked"), str(parsed["score"])),
                              (str(ipaddress.ip_address(address)), asked, score))
-        self.run_abictl(site, "cache", "show", "2a02:d540:0:2::a", status=UNAVAILABLE)
+        self.run_abictl(site, "cache", "show", "2a02:d540:0:2::a", status=ABSENT)
 
     def test_the_score_of_a_neighbour(self):
         site = self.site()
         site.put_score("2a02:d540:0:1::", 71)  # of an earlier release
-        shown = self.fields(site, "cache", "show", "2a02:d540:0:1::a", status=UNAVAILABLE)
+        shown = self.fields(site, "cache", "show", "2a02:d540:0:1::a", status=ABSENT)
         self.assertEqual((shown["state"], shown["neighbour"]),
                          ("absent", "2a02:d540:0:1:: has score 71, which counts for it alone"))
         self.assertEqual(self.run_json(site, "cache", "show", "2a02:d540:0:1::a",
-                                       status=UNAVAILABLE),
+                                       status=ABSENT),
                          {"address": "2a02:d540:0:1::a", "state": "absent",
                           "neighbour": {"address": "2a02:d540:0:1::", "score": 71}})
 
@@ -153,9 +154,9 @@ class CacheShow(AbictlTest):
         site = self.site()
         self.put_marker(site, "ip-8.8.4.4", 600, "mended later")
         for address, resting in (("8.8.4.4", True), ("9.9.9.9", False)):
-            shown = self.fields(site, "cache", "show", address, status=UNAVAILABLE)
+            shown = self.fields(site, "cache", "show", address, status=ABSENT)
             self.assertEqual("mended later" in shown.get("resting", ""), resting)
-            parsed = self.run_json(site, "cache", "show", address, status=UNAVAILABLE)
+            parsed = self.run_json(site, "cache", "show", address, status=ABSENT)
             self.assertEqual("resting" in parsed, resting)
 
     def test_all(self):
@@ -196,7 +197,7 @@ class CacheDrop(AbictlTest):
             self.put_marker(site, name, 600)
         for address in ("8.8.4.4", "1.2.3.4", "2a02:d540:0:1::abcd"):  # both, marker, score
             self.assertEqual(self.run_abictl(site, "cache", "drop", address), "")
-            self.run_abictl(site, "cache", "drop", address, status=UNAVAILABLE)
+            self.run_abictl(site, "cache", "drop", address, status=ABSENT)
         self.assertEqual(sorted(os.listdir(site.cache)), [".rest-api", ".rest-ip-9.9.9.9",
                                                           "2a02:d540:0:1::b", "9.9.9.9"])
         self.run_abictl(site, "cache", "drop", "../key", status=DATAERR)
@@ -274,8 +275,7 @@ class CachePrefetch(AbictlTest):
                     "8.8.4.4", "2a02:d540:0:1::abcd")
         site.put_score("9.9.9.9", 3, HOUR / 2)  # checked after the list was made
         site.put_score("8.8.4.4", 3, 2 * HOUR)
-        self.assertEqual(self.run_abictl(site, "cache", "prefetch"),
-                         "3 written, 1 newer ones kept\n")
+        self.assertEqual(self.run_abictl(site, "cache", "prefetch"), "")
         scores = {name: site.cached_score(name) for name in os.listdir(site.cache)
                   if name[0] != "."}
         self.assertEqual(scores, {"1.2.3.4": "100", "9.9.9.9": "3", "8.8.4.4": "100",
@@ -566,13 +566,28 @@ class Config(AbictlTest):
             site, "config", "reputation.score", "filter.deadline", "reputation.token",
             "reputation.proxy", "reputation.ca_file", "reputation.cache_ttl"),
                          "50\n3s\n(hidden)\n(hidden)\n\n24h\n")
-        for name in ("reputation.banana", "score", "reputation", "reputation.", ".score", ""):
+        for name in ("reputation.banana", "score", "banana", "reputation.", ".score", ""):
             self.assertEqual(self.run_abictl(site, "config", name, status=DATAERR), "")
         parsed = self.run_json(site, "config")
         self.assertEqual(list(parsed), ["filter", "log", "whitelist", "reputation", "geocount",
                                         "authbl", "accounts", "blacklist", "store"])
         self.assertEqual((parsed["reputation"]["token"], parsed["reputation"]["proxy"],
                           parsed["reputation"]["score"]), (None, None, "50"))
+
+    def test_sections(self):
+        site = self.site({"reputation.score": "50", "store.timeout": "2s"})
+        sections = self.run_abictl(site, "config").split("\n\n")
+        for words in (("reputation",), ("store", "filter"), ("filter", "store")):
+            chosen = [text for text in sections if text[1:text.index("]")] in words]
+            self.assertEqual(self.run_abictl(site, "config", *words),
+                             "\n\n".join(chosen).rstrip() + "\n")
+        self.assertEqual(self.run_abictl(site, "config", "-n", "store"),
+                         f"[store]\nurl = sqlite:{site.store}\ntimeout = 2s\n")
+        self.assertEqual(list(self.run_json(site, "config", "store")), ["store"])
+        self.assertEqual(self.run_json(site, "config", "reputation.score", "store.timeout"),
+                         {"reputation": {"score": "50"}, "store": {"timeout": "2s"}})
+        for words in (("store.url", "filter"), ("filter", "store.url"), ("-n", "store.url")):
+            self.run_abictl(site, "config", *words, status=USAGE)
 
     def test_every_command_names_file_and_line(self):
         site = self.site()
@@ -870,19 +885,145 @@ class Usage(AbictlTest):
 
     def test_wrong(self):
         site = self.site()
-        for line in ("", "banana", "cache", "cache banana", "cache drop", "check", "fetch",
+        for line in ("", "banana", "cache banana", "cache drop", "check", "fetch",
                      "cache drop 8.8.4.4 9.9.9.9", "cache show 8.8.4.4 9.9.9.9",
                      "cache clean all", "cache prefetch all", "cache prefetch --limit",
                      "cache prefetch --limit 0", "cache prefetch --limit lots",
                      "fetch 8.8.4.4 9.9.9.9", "selftest now", "--banana config", "config -x",
                      "-o", "-c", "--live config", "fetch --live 8.8.4.4", "config --limit 5",
-                     "-n selftest", "--lock-fd=3 cache show", "fetch --lock-fd=0 8.8.4.4"):
+                     "-n selftest", "--lock-fd=3 cache show", "fetch --lock-fd=0 8.8.4.4",
+                     "accounts add", "accounts --json=1", "blacklist remove",
+                     "blacklist remove --all 8.8.4.4", "scan --dry-run --follow",
+                     "logins --json --csv", "logins --report banana", "postfix enable mail",
+                     "postfix status --instance etc", "store copy x", "help accounts banana",
+                     "help banana"):
             arguments = line.split()
             with self.subTest(arguments):
                 result = site.abictl(*arguments)
                 self.assertEqual((result.returncode, result.stdout), (USAGE, ""))
-                self.assertNotEqual(result.stderr, "")
+                self.assertRegex(result.stderr, r"\A(usage: abictl|abictl: .)")
         self.assertEqual(self.stub.requests, [])
+
+    def assert_told(self, line, status, *messages):
+        """So a command line fails, although there is no configuration to be read."""
+        result = self.site().abictl("-c", "/nonexistent", *line.split())
+        self.assertEqual((result.returncode, result.stdout), (status, ""), line)
+        self.assertEqual(result.stderr, "".join(f"abictl: {text}\n" for text in messages))
+
+    def test_what_is_wrong_is_named_before_the_configuration_is_read(self):
+        for line, *messages in (
+                ("accounts add", "accounts add: USER is missing",
+                 "usage: abictl accounts add USER [NOTE]"),
+                ("store copy x", "store copy: TO is missing",
+                 "usage: abictl store copy [--json] FROM TO"),
+                ("cache clean all", "cache clean: `all' is one argument too many",
+                 "usage: abictl cache clean [--json]"),
+                ("cache clean --limit 3", "--limit is not an option of `cache clean'",
+                 "usage: abictl cache clean [--json]"),
+                ("cache prefetch --limit lots", "--limit: `lots' is not a number from 1 to 1000000"),
+                ("cache prefetch --limit", "--limit: a value is missing"),
+                ("blacklist add --ban 1y 8.8.4.4",
+                 "--ban: `1y' is not a time such as 12h or 7d, up to 3650d"),
+                ("postfix status --instance etc", "--instance: `etc' is not an absolute path"),
+                ("config --json=yes", "--json=yes: this option has no value"),
+                ("-c", "-c: a value is missing"),
+                ("postfix enable mail", "postfix enable: `mail' is not one of [mx] [submission] [map]",
+                 "usage: abictl postfix enable [--dry-run] [--instance DIR] [mx] [submission] [map]"),
+                ("logins --report sumary", "--report: `sumary' is no report (did you mean summary?)")):
+            self.assert_told(line, USAGE, *messages)
+        for line, message in (
+                ("cache show 8.8", "8.8: not an address"), ("fetch 8.8", "8.8: not an address"),
+                ("fetch 10.0.0.1", "10.0.0.1: not a global address: never looked up"),
+                ("check 8.8", "8.8: neither an address nor name=value with a policy attribute"),
+                ("config reputation.scor",
+                 "reputation.scor: unknown section or option (did you mean reputation.score?)")):
+            self.assert_told(line, DATAERR, message)
+
+    def test_words_that_are_nearly_right(self):
+        for line, message in (
+                ("accounts lst", "`lst' is an unknown verb of `accounts' (did you mean list?); "
+                 "see abictl help accounts"),
+                ("logins forgte ann",
+                 "`forgte' is an unknown verb of `logins' (did you mean forget?); "
+                 "see abictl help logins"),
+                ("accounts --jsonn", "unknown option --jsonn (did you mean --json?)"),
+                ("accounts --js", "unknown option --js (did you mean --json?)"),  # no abbreviation
+                ("cache prefetch --lim=3", "unknown option --lim (did you mean --limit?)"),
+                ("cache prefetch --lim 3", "unknown option --lim (did you mean --limit?)")):
+            self.assert_told(line, USAGE, message)
+
+    def test_a_noun_alone_lists(self):
+        site = self.site(ACCOUNTS_STOP)
+        self.run_abictl(site, "accounts", "add", "ann")
+        for noun, verb in (("accounts", "list"), ("blacklist", "list"), ("cache", "show"),
+                           ("logins", "list"), ("store", "status")):
+            output = self.run_abictl(site, noun)
+            self.assertEqual(output, self.run_abictl(site, noun, verb))
+            self.assertNotEqual(output, "")
+
+    @staticmethod
+    def with_lists():
+        """Options of a site whose snapshot can be written."""
+        directory = testenv.new_directory("list", FILTER_USER)
+        return {**ACCOUNTS_STOP, "blacklist.snapshot": f"{directory}/blacklist.cdb"}
+
+    def test_other_words_for_what_takes_something_away(self):
+        site = self.site(self.with_lists())
+        for verb in ("remove", "delete", "release", "drop", "forget"):
+            self.run_abictl(site, "accounts", "add", "ann")
+            site.put_score("8.8.4.4", 71)
+            for words in (("accounts", verb, "ann"), ("cache", verb, "8.8.4.4")):
+                self.run_abictl(site, *words)
+                self.run_abictl(site, *words, status=ABSENT)
+            self.run_abictl(site, "logins", verb, "ann", status=ABSENT)
+            self.run_abictl(site, "blacklist", verb, "8.8.4.4", status=ABSENT)
+
+    def test_what_is_not_there(self):
+        site = self.site(self.with_lists())
+        for words in (("accounts", "show", "ann"), ("accounts", "release", "ann"),
+                      ("blacklist", "show", "8.8.4.4"), ("blacklist", "remove", "8.8.4.4"),
+                      ("cache", "drop", "8.8.4.4"), ("logins", "ann"), ("logins", "forget", "ann")):
+            self.assertRegex(site.abictl(*words).stderr, r"\Aabictl: .*\b(not|no)\b.*\n\Z")
+            self.assertEqual(site.abictl(*words).returncode, ABSENT, words)
+
+    def test_success_is_told_unless_it_is_not_wanted(self):
+        site = self.site(ACCOUNTS_STOP)
+        self.assertEqual(self.on_terminal(site, "accounts", "add", "ann"), "added ann")
+        self.assertEqual(self.on_terminal(site, "accounts", "release", "ann"), "released ann")
+        self.assertEqual(self.on_terminal(site, "store", "purge"), "0 removed")
+        for option in ("-q", "--quiet"):
+            for words in (("accounts", "add", "ann"), ("accounts", "release", "ann"),
+                          ("store", "purge"), ("cache", "clean")):
+                self.assertEqual(self.on_terminal(site, option, *words), "", words)
+
+    def test_help_of_commands(self):
+        """For each of the table, how it is called, and an example of it."""
+        site = self.site()
+        overview = self.run_abictl(site, "help")
+        commands = re.findall(r"^  ([a-z][a-z-]*)((?: [a-z]+)?)(?= |$)", overview, re.MULTILINE)
+        self.assertGreater(len(commands), 20)
+        for noun, verb in commands:
+            words = (noun, *verb.split())
+            text = self.run_abictl(site, "help", *words)
+            self.assertTrue(text.startswith("abictl " + " ".join(words)), text)
+            example, = re.findall(r"^    example: abictl (.*)$", text, re.MULTILINE)
+            self.assertTrue(example.startswith(noun), example)
+            for line in ((*words, "--help"), ("-h", *words), ("-c", "/nonexistent", *words, "-h")):
+                self.assertEqual(self.run_abictl(site, *line), text)
+            self.assertIn(text.partition("\n")[0][:40], self.run_abictl(site, "help", noun))
+
+    def test_before_anything_is_set_up(self):
+        """No configuration file, nor what `make install` makes: not only `No such file'."""
+        if os.path.exists("/etc/abichecker/abichecker.conf"):
+            self.skipTest("abichecker is set up on this machine")
+        for words in (("accounts",), ("cache",), ("logins",), ("cache", "drop", "8.8.4.4")):
+            result = subprocess.run(
+                [testenv.program("abictl"), "-o", "store.url=sqlite:/nonexistent/store.db", "-o",
+                 "reputation.cache_dir=/nonexistent/cache", "-o", "log.target=none", *words],
+                capture_output=True, text=True, check=False, **testenv.Site.as_filter_user())
+            self.assertEqual((result.returncode, result.stdout), (CONFIG, ""))
+            self.assertEqual(result.stderr, "abictl: not set up yet: /etc/abichecker/abichecker.conf "
+                             "is missing; see abichecker(8)\n")
 
     def test_what_begins_with_a_hyphen_goes_behind_two(self):
         site = self.site(ACCOUNTS_STOP)

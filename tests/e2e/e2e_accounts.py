@@ -1639,7 +1639,7 @@ class Abictl(AccountTest):
                 (("show", "nobody@example.org"), FAILED),
                 (("release", "nobody@example.org"), FAILED),
                 (("show",), USAGE), (("release",), USAGE), (("add",), USAGE), (("",), USAGE),
-                (("forget", USER), USAGE), (("list", USER), USAGE),
+                (("frget", USER), USAGE), (("list", USER), USAGE),
                 (("show", USER, USER), USAGE)):
             with self.subTest(arguments):
                 done = site.abictl("accounts", *arguments)
