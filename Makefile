@@ -27,7 +27,7 @@ CPPFLAGS =
 LDFLAGS  =
 PKG_CONFIG = pkg-config
 
-# The filter takes from these what it uses; HTTP and JSON are in ctl/ only.
+# The filter takes from these what it uses; HTTP, JSON and tables are in ctl/ only.
 FOLDERS  = base config store store/sql store/sqlite $(SERVERS) filter
 CONTROL  = logs scan ctl ctl/cli ctl/postfix ctl/selftest
 sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
@@ -81,8 +81,8 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS := $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
 	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm -ldl
-CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
-CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson)
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson smartcols)
+CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson smartcols)
 
 ifeq ($(SAN),1)
 BUILD    = build-san

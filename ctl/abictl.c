@@ -109,7 +109,7 @@ static int
 command_run(struct abictl *ctl, const struct command *c,
     const struct cli_given *given, int argc, char **argv)
 {
-	int status = command_options(c, given);
+	int status = command_options(ctl, c, given);
 
 	if (status == EX_OK)
 		status = command_count(c, argc, argv);

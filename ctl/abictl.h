@@ -36,6 +36,8 @@ struct abictl {
 	bool all;     /* --all */
 	long ban;     /* --ban, seconds, 0 = forever */
 	const char *instance; /* --instance, NULL = not given */
+	bool noheadings; /* --noheadings */
+	const char *sort; /* --sort, NULL = not given */
 
 	const struct command *commands; /* the table */
 	struct store *store; /* of commands that use it */

@@ -1,21 +1,35 @@
 /*
  * abictl accounts - the list of compromised accounts.
  */
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/table.h"
 #include "accounts.h"
 #include "store/store.h"
 #include "base/text.h"
 
+enum { USER, LISTED, SINCE, RELEASED, BY, ADDRESS, COMMAND, REASON, RAN };
+
+const struct table_column abictl_accounts_columns[] = {
+	[USER] = { "USER", NULL, TABLE_TEXT, NULL, 0 },
+	[LISTED] = { NULL, "listed", TABLE_BOOL, NULL, 0 },
+	[SINCE] = { "SINCE", NULL, TABLE_TIME, NULL, 0 },
+	[RELEASED] = { NULL, "released", TABLE_TIME, NULL, 0 },
+	[BY] = { "BY", "check", TABLE_TEXT, NULL, 0 },
+	[ADDRESS] = { "ADDRESS", NULL, TABLE_TEXT, NULL, 0 },
+	[COMMAND] = { "COMMAND", "", TABLE_TEXT, NULL, 0 },
+	[REASON] = { "REASON", NULL, TABLE_TEXT, NULL, TABLE_CUT },
+	[RAN] = { NULL, "command_ran", TABLE_BOOL, NULL, 0 },
+	{ .heading = NULL },
+};
+
 struct listing {
 	const struct abictl *ctl;
-	cJSON *json; /* NULL: a table */
+	struct table *table;
 	time_t now;
-	long count;
 };
 
 /* The store's texts may be anybody's: for terminals, and for JSON. */
@@ -31,45 +45,34 @@ account_printable(const struct store_account *a)
 	return p;
 }
 
-static cJSON *
-account_json(const struct abictl *ctl, const struct store_account *a,
-    time_t now)
+/* False: no more rows are wanted. */
+static bool
+account_row(const struct listing *l, const struct store_account *account)
 {
-	cJSON *o = cJSON_CreateObject();
+	const struct store_account a = account_printable(account);
+	struct table *t = l->table;
 
-	cJSON_AddStringToObject(o, "user", a->user);
-	cJSON_AddBoolToObject(o, "listed", accounts_listed(&ctl->cfg, a, now));
-	cJSON_AddNumberToObject(o, "since", (double)a->since);
-	cJSON_AddNumberToObject(o, "released", (double)a->released);
-	cJSON_AddStringToObject(o, "check", a->check);
-	cJSON_AddStringToObject(o, "address", a->address);
-	cJSON_AddStringToObject(o, "reason", a->reason);
-	cJSON_AddBoolToObject(o, "command_ran", a->command_ran);
-	return o;
+	if (!table_row(t))
+		return false;
+	table_text(t, USER, a.user);
+	table_number(t, LISTED, accounts_listed(&l->ctl->cfg, &a, l->now));
+	table_number(t, SINCE, a.since);
+	table_number(t, RELEASED, a.released);
+	table_text(t, BY, a.check);
+	table_text(t, ADDRESS, a.address);
+	table_text(t, COMMAND, a.command_ran ? "started" : "");
+	table_text(t, REASON, a.reason);
+	table_number(t, RAN, a.command_ran);
+	return true;
 }
 
 static bool
 list_row(void *arg, const struct store_row *row)
 {
-	const struct store_account p = account_printable(&row->u.account);
-	const struct store_account *a = &p;
-	struct listing *l = arg;
-	char since[32];
+	const struct listing *l = arg;
 
-	if (!accounts_listed(&l->ctl->cfg, a, l->now))
-		return true;
-	if (l->json != NULL) {
-		cJSON_AddItemToArray(l->json, account_json(l->ctl, a, l->now));
-		return true;
-	}
-	if (l->count++ == 0)
-		printf("%-30s %-20s %-8s %-15s %-7s %s\n", "USER", "SINCE",
-		    "BY", "ADDRESS", "COMMAND", "REASON");
-	text_time(since, sizeof(since), a->since);
-	printf("%-30s %-20s %-8s %-15s %-7s %s\n", a->user, since, a->check,
-	    a->address[0] != '\0' ? a->address : "-",
-	    a->command_ran ? "started" : "-", a->reason);
-	return true;
+	return !accounts_listed(&l->ctl->cfg, &row->u.account, l->now) ||
+	    account_row(l, &row->u.account);
 }
 
 int
@@ -77,28 +80,40 @@ abictl_accounts_list(struct abictl *ctl, int argc, char **argv)
 {
 	struct listing l = { .ctl = ctl, .now = time(NULL) };
 	struct store *s = ctl->store;
+	int status;
 
 	(void)argc;
 	(void)argv;
-
-	if (ctl->json)
-		l.json = cJSON_CreateArray();
-	if (s->driver->iterate(s, STORE_ACCOUNT, "", list_row, &l) ==
-	    STORE_ERROR) {
-		cJSON_Delete(l.json);
-		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	}
-	if (ctl->json)
-		return abictl_json(l.json);
-	if (l.count == 0)
-		puts("no accounts are listed");
-	return EX_OK;
+	l.table = table_new(ctl, abictl_accounts_columns);
+	if (l.table == NULL)
+		status = abictl_fail(EX_OSERR, "out of memory");
+	else if (s->driver->iterate(s, STORE_ACCOUNT, "", list_row, &l) ==
+	    STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	else
+		status = table_print(l.table, "no accounts are listed");
+	table_free(l.table);
+	return status;
 }
 
 static int
 unknown(const char *user)
 {
 	return abictl_fail(EXIT_ABSENT, "%s: not on the list", user);
+}
+
+static int
+account_json(const struct abictl *ctl, const struct store_account *a,
+    time_t now)
+{
+	struct listing l = { .ctl = ctl, .now = now };
+	int status = EX_OSERR;
+
+	l.table = table_new(ctl, abictl_accounts_columns);
+	if (l.table != NULL && account_row(&l, a))
+		status = abictl_json(table_json(l.table));
+	table_free(l.table);
+	return status;
 }
 
 int
@@ -118,7 +133,7 @@ abictl_accounts_show(struct abictl *ctl, int argc, char **argv)
 		return unknown(ctl->user);
 	a = account_printable(&a);
 	if (ctl->json)
-		return abictl_json(account_json(ctl, &a, now));
+		return account_json(ctl, &a, now);
 	printf("%-12s %s\n", "user", a.user);
 	printf("%-12s %s\n", "listed", accounts_listed(&ctl->cfg, &a, now) ?
 		"yes" : a.released != 0 ? "no, released" :

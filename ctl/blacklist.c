@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/table.h"
 #include "scan/access_map.h"
 #include "scan/exempt.h"
 #include "scan/mapper.h"
@@ -19,12 +20,24 @@
 
 #define BY_HAND "manual"
 
+enum { BLOCK, LISTED, RULE, HITS, TIMES, SINCE, LAST, UNTIL, NOTE };
+
+const struct table_column abictl_blacklist_columns[] = {
+	[BLOCK] = { "BLOCK", NULL, TABLE_TEXT, NULL, 0 },
+	[LISTED] = { NULL, "listed", TABLE_BOOL, NULL, 0 },
+	[RULE] = { "RULE", NULL, TABLE_TEXT, NULL, 0 },
+	[HITS] = { "HITS", NULL, TABLE_NUMBER, NULL, 0 },
+	[TIMES] = { "TIMES", NULL, TABLE_NUMBER, NULL, 0 },
+	[SINCE] = { "SINCE", NULL, TABLE_TIME, NULL, 0 },
+	[LAST] = { NULL, "last", TABLE_TIME, NULL, 0 },
+	[UNTIL] = { "UNTIL", "expires", TABLE_TIME, "forever", 0 },
+	[NOTE] = { "NOTE", NULL, TABLE_TEXT, NULL, TABLE_CUT },
+	{ .heading = NULL },
+};
+
 struct listing {
-	const struct abictl *ctl;
-	cJSON *json; /* NULL: a table */
+	struct table *table;
 	time_t now;
-	long count;
-	bool all; /* those whose ban is over, too */
 };
 
 /* The store's texts may be anybody's: for terminals, and for JSON. */
@@ -39,21 +52,24 @@ offender_printable(const struct store_offender *o)
 	return p;
 }
 
-static cJSON *
-offender_json(const struct store_offender *o)
+/* False: no more rows are wanted. */
+static bool
+offender_row(struct table *t, const struct store_offender *offender)
 {
-	cJSON *item = cJSON_CreateObject();
+	const struct store_offender o = offender_printable(offender);
 
-	cJSON_AddStringToObject(item, "block", o->block);
-	cJSON_AddBoolToObject(item, "listed", o->listed);
-	cJSON_AddStringToObject(item, "rule", o->rule);
-	cJSON_AddNumberToObject(item, "hits", (double)o->hits);
-	cJSON_AddNumberToObject(item, "times", (double)o->times);
-	cJSON_AddNumberToObject(item, "since", (double)o->since);
-	cJSON_AddNumberToObject(item, "last", (double)o->last);
-	cJSON_AddNumberToObject(item, "expires", (double)o->expires);
-	cJSON_AddStringToObject(item, "note", o->note);
-	return item;
+	if (!table_row(t))
+		return false;
+	table_text(t, BLOCK, o.block);
+	table_number(t, LISTED, o.listed);
+	table_text(t, RULE, o.rule);
+	table_number(t, HITS, o.hits);
+	table_number(t, TIMES, o.times);
+	table_number(t, SINCE, o.since);
+	table_number(t, LAST, o.last);
+	table_number(t, UNTIL, o.expires);
+	table_text(t, NOTE, o.note);
+	return true;
 }
 
 static bool
@@ -62,61 +78,34 @@ is_listed(const struct store_offender *o, time_t now)
 	return o->listed && (o->expires == 0 || o->expires > now);
 }
 
-/* "2d" that are left, or "for ever". */
-static void
-left_text(const struct store_offender *o, time_t now, char *out, size_t size)
-{
-	if (o->expires == 0)
-		snprintf(out, size, "forever");
-	else
-		text_age(out, size, (long)(o->expires - now));
-}
-
 static bool
 list_row(void *arg, const struct store_row *row)
 {
-	const struct store_offender p = offender_printable(&row->u.offender);
-	const struct store_offender *o = &p;
-	struct listing *l = arg;
-	char since[20], left[20];
+	const struct listing *l = arg;
 
-	if (!is_listed(o, l->now))
-		return true;
-	if (l->json != NULL) {
-		cJSON_AddItemToArray(l->json, offender_json(o));
-		return true;
-	}
-	if (l->count++ == 0)
-		printf("%-28s %-18s %6s %5s %6s %9s  %s\n", "BLOCK", "RULE",
-		    "HITS", "TIMES", "SINCE", "LEFT", "NOTE");
-	text_age(since, sizeof(since), (long)(l->now - o->since));
-	left_text(o, l->now, left, sizeof(left));
-	printf("%-28s %-18s %6ld %5ld %6s %9s  %s\n", o->block, o->rule,
-	    o->hits, o->times, since, left, o->note);
-	return true;
+	return !is_listed(&row->u.offender, l->now) ||
+	    offender_row(l->table, &row->u.offender);
 }
 
 int
 abictl_blacklist_list(struct abictl *ctl, int argc, char **argv)
 {
-	struct listing l = { .ctl = ctl, .now = time(NULL) };
+	struct listing l = { .now = time(NULL) };
 	struct store *s = ctl->store;
+	int status;
 
 	(void)argc;
 	(void)argv;
-
-	if (ctl->json)
-		l.json = cJSON_CreateArray();
-	if (s->driver->iterate(s, STORE_OFFENDER, "", list_row, &l) ==
-	    STORE_ERROR) {
-		cJSON_Delete(l.json);
-		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	}
-	if (ctl->json)
-		return abictl_json(l.json);
-	if (l.count == 0)
-		puts("nobody is listed");
-	return EX_OK;
+	l.table = table_new(ctl, abictl_blacklist_columns);
+	if (l.table == NULL)
+		status = abictl_fail(EX_OSERR, "out of memory");
+	else if (s->driver->iterate(s, STORE_OFFENDER, "", list_row, &l) ==
+	    STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	else
+		status = table_print(l.table, "nobody is listed");
+	table_free(l.table);
+	return status;
 }
 
 static bool
@@ -124,7 +113,6 @@ export_row(void *arg, const struct store_row *row)
 {
 	const struct store_offender *o = &row->u.offender;
 	const struct listing *l = arg;
-
 	struct address_block b;
 
 	if (is_listed(o, l->now) && address_block_parse(o->block, &b) == NULL)
@@ -136,7 +124,7 @@ export_row(void *arg, const struct store_row *row)
 int
 abictl_blacklist_export(struct abictl *ctl, int argc, char **argv)
 {
-	struct listing l = { .ctl = ctl, .now = time(NULL) };
+	struct listing l = { .now = time(NULL) };
 	struct store *s = ctl->store;
 
 	(void)argc;
@@ -174,6 +162,7 @@ block_find(struct abictl *ctl, const char *text, bool adds, char *out,
 
 struct details {
 	cJSON *json;
+	const struct abictl *ctl;
 	bool any;
 	time_t now;
 };
@@ -187,6 +176,18 @@ time_print(const char *name, time_t t)
 	printf("%-10s %s\n", name, text);
 }
 
+static cJSON *
+offender_json(const struct abictl *ctl, const struct store_offender *o)
+{
+	struct table *t = table_new(ctl, abictl_blacklist_columns);
+	cJSON *item = NULL;
+
+	if (t != NULL && offender_row(t, o))
+		item = table_json(t);
+	table_free(t);
+	return item;
+}
+
 static bool
 show_offender(void *arg, const struct store_row *row)
 {
@@ -196,7 +197,8 @@ show_offender(void *arg, const struct store_row *row)
 
 	d->any = true;
 	if (d->json != NULL) {
-		cJSON_AddItemToObject(d->json, "offender", offender_json(o));
+		cJSON_AddItemToObject(d->json, "offender",
+		    offender_json(d->ctl, o));
 		return true;
 	}
 	printf("%-10s %s\n%-10s %s\n%-10s %s\n%-10s %ld\n%-10s %ld\n", "block",
@@ -245,7 +247,7 @@ int
 abictl_blacklist_show(struct abictl *ctl, int argc, char **argv)
 {
 	struct store *s = ctl->store;
-	struct details d = { .now = time(NULL) };
+	struct details d = { .ctl = ctl, .now = time(NULL) };
 	char block[ADDRESS_BLOCK_TEXT_MAX];
 	struct snapshot snapshot = { 0 };
 	struct snapshot_entry e;
@@ -300,11 +302,12 @@ publish_now(struct abictl *ctl, struct store *s, enum mapper_task task,
 static void
 add_tell(const struct abictl *ctl, const struct store_offender *o)
 {
-	char left[20];
+	char left[20] = "ever";
 
-	left_text(o, o->since, left, sizeof(left));
-	abictl_say(ctl, "listed %s %s%s", o->block,
-	    o->expires != 0 ? "for " : "", left);
+	if (o->expires != 0)
+		text_age(left, sizeof(left), (long)(o->expires - o->since));
+	abictl_say(ctl, "listed %s for%s%s", o->block,
+	    o->expires != 0 ? " " : "", left);
 	/* An access map refuses without the filter. */
 	if (ctl->cfg.blacklist.map == NULL)
 		abictl_warn_idle(&ctl->cfg, "blacklist",

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/table.h"
 #include "policy.h"
 #include "base/text.h"
 #include "store/uncounted.h"
@@ -77,21 +78,54 @@ print_json(const struct policy *p, const struct policy_answer *answer)
 	return abictl_json(root);
 }
 
-static int
-print_table(const struct policy *p, const struct policy_answer *answer)
-{
-	char reply[POLICY_REPLY_MAX], time[32];
-	int i;
+enum { CHECK, RESULT, TIME, REASON };
 
-	printf("%-11s %-10s %9s  %s\n", "CHECK", "OUTCOME", "TIME", "REASON");
-	for (i = 0; i < p->count; i++) {
+static const struct table_column columns[] = {
+	[CHECK] = { "CHECK", NULL, TABLE_TEXT, NULL, 0 },
+	[RESULT] = { "OUTCOME", NULL, TABLE_TEXT, NULL, 0 },
+	[TIME] = { "TIME", NULL, TABLE_TEXT, NULL, TABLE_RIGHT },
+	[REASON] = { "REASON", NULL, TABLE_TEXT, NULL, TABLE_WRAP },
+	{ .heading = NULL },
+};
+
+static void
+step_row(struct table *t, const struct policy_step *step)
+{
+	bool acts = step->skipped == NULL && (step->outcome == OUTCOME_ACT ||
+	    step->outcome == OUTCOME_ERROR);
+	char time[32] = "";
+
+	if (!table_row(t))
+		return;
+	if (step->skipped == NULL)
 		snprintf(time, sizeof(time), "%.2f ms",
-		    (double)p->steps[i].usec / 1000);
-		printf("%-11s %-10s %9s  %s\n", p->steps[i].check->name,
-		    step_word(&p->steps[i]),
-		    p->steps[i].skipped != NULL ? "-" : time,
-		    step_reason(&p->steps[i]));
-	}
+		    (double)step->usec / 1000);
+	table_text(t, CHECK, step->check->name);
+	table_text(t, RESULT, step_word(step));
+	table_text(t, TIME, time);
+	table_text(t, REASON, step_reason(step));
+	if (acts)
+		table_colour(t, RESULT, "red");
+	else if (step->skipped == NULL && step->outcome == OUTCOME_EXEMPT)
+		table_colour(t, RESULT, "green");
+}
+
+static int
+print_table(const struct abictl *ctl, const struct policy *p,
+    const struct policy_answer *answer)
+{
+	struct table *t = table_new(ctl, columns);
+	char reply[POLICY_REPLY_MAX];
+	int i, status;
+
+	if (t == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	for (i = 0; i < p->count; i++)
+		step_row(t, &p->steps[i]);
+	status = table_print(t, NULL);
+	table_free(t);
+	if (status != EX_OK)
+		return status;
 	reply_text(answer, reply, sizeof(reply));
 	printf("answer: %s", reply);
 	if (answer->dry)
@@ -155,5 +189,5 @@ abictl_check(struct abictl *ctl, int argc, char **argv)
 	policy_walk(&policy, &req, &answer);
 	uncounted_close();
 	return ctl->json ? print_json(&policy, &answer) :
-			   print_table(&policy, &answer);
+			   print_table(ctl, &policy, &answer);
 }

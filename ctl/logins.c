@@ -5,7 +5,6 @@
  * tells of a user is gathered on the way, so that a large store needs no
  * memory here.
  */
-#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,52 +13,44 @@
 #include "base/array.h"
 #include "base/suggest.h"
 #include "ctl/abictl.h"
+#include "ctl/cli/table.h"
 #include "store/store.h"
 #include "base/text.h"
 
-/* What a report shows, in this order. */
-enum column {
-	USER = 1 << 0,
-	BLOCK = 1 << 1,
-	COUNTRY = 1 << 2,
-	LOGINS = 1 << 3,
-	COUNTRIES = 1 << 4,
-	ADDRESSES = 1 << 5,
-	LAST = 1 << 6,
+enum { USER, BLOCK, COUNTRY, LOGINS, COUNTRIES, ADDRESSES, LAST };
+
+const struct table_column abictl_logins_columns[] = {
+	[USER] = { "USER", NULL, TABLE_TEXT, NULL, 0 },
+	[BLOCK] = { "ADDRESS", NULL, TABLE_TEXT, NULL, 0 },
+	[COUNTRY] = { "COUNTRY", NULL, TABLE_TEXT, NULL, TABLE_NULL },
+	[LOGINS] = { "LOGINS", NULL, TABLE_NUMBER, NULL, 0 },
+	[COUNTRIES] = { "COUNTRIES", NULL, TABLE_NUMBER, NULL, 0 },
+	[ADDRESSES] = { "ADDRESSES", NULL, TABLE_NUMBER, NULL, 0 },
+	[LAST] = { "LAST", NULL, TABLE_TIME, NULL, 0 },
+	{ .heading = NULL },
 };
 
-static const struct column_name {
-	enum column column;
-	const char *title; /* of the table; in lower case elsewhere */
-	int width;
-} columns[] = {
-	{ USER, "USER", -32 },
-	{ BLOCK, "ADDRESS", -24 },
-	{ COUNTRY, "COUNTRY", -7 },
-	{ LOGINS, "LOGINS", 7 },
-	{ COUNTRIES, "COUNTRIES", 9 },
-	{ ADDRESSES, "ADDRESSES", 9 },
-	{ LAST, "LAST", 20 },
-};
-
-#define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
+#define SHOWN(column) (1U << (column))
 
 /* The seven reports of the plugin's query page, and ours. */
 static const struct report {
 	const char *name;
-	enum column columns;
+	unsigned columns; /* that it shows */
 	long above; /* only users with more countries; -1 = --countries or 3 */
 	enum { EACH_USER, EACH_ROW, EACH_COUNTRY } each;
 } reports[] = {
-	{ "summary", USER | LOGINS | COUNTRIES | ADDRESSES | LAST, 0,
-	    EACH_USER },
-	{ "suspects", USER | LOGINS | COUNTRIES | ADDRESSES, -1, EACH_USER },
-	{ "travellers", USER | COUNTRIES, 1, EACH_USER },
-	{ "rows", USER | BLOCK | COUNTRY | LOGINS | LAST, 1, EACH_ROW },
-	{ "totals", USER | LOGINS, 0, EACH_USER },
-	{ "countries", USER | COUNTRIES, 0, EACH_USER },
-	{ "addresses", USER | ADDRESSES, 0, EACH_USER },
-	{ "by-country", USER | COUNTRY | ADDRESSES, 0, EACH_COUNTRY },
+	{ "summary", SHOWN(USER) | SHOWN(LOGINS) | SHOWN(COUNTRIES) |
+	    SHOWN(ADDRESSES) | SHOWN(LAST), 0, EACH_USER },
+	{ "suspects", SHOWN(USER) | SHOWN(LOGINS) | SHOWN(COUNTRIES) |
+	    SHOWN(ADDRESSES), -1, EACH_USER },
+	{ "travellers", SHOWN(USER) | SHOWN(COUNTRIES), 1, EACH_USER },
+	{ "rows", SHOWN(USER) | SHOWN(BLOCK) | SHOWN(COUNTRY) |
+	    SHOWN(LOGINS) | SHOWN(LAST), 1, EACH_ROW },
+	{ "totals", SHOWN(USER) | SHOWN(LOGINS), 0, EACH_USER },
+	{ "countries", SHOWN(USER) | SHOWN(COUNTRIES), 0, EACH_USER },
+	{ "addresses", SHOWN(USER) | SHOWN(ADDRESSES), 0, EACH_USER },
+	{ "by-country", SHOWN(USER) | SHOWN(COUNTRY) | SHOWN(ADDRESSES), 0,
+	    EACH_COUNTRY },
 };
 
 #define REPORT_COUNT (sizeof(reports) / sizeof(reports[0]))
@@ -76,11 +67,11 @@ struct line {
 
 /* A report in the making. */
 struct making {
-	const struct abictl *ctl;
 	const struct report *report;
 	long above;
-	cJSON *json;
+	struct table *table;
 	long lines;
+	bool over; /* no more lines are wanted */
 
 	/* Of the user whose rows come at the moment. */
 	struct line user;
@@ -91,120 +82,27 @@ struct making {
 	bool failed;
 };
 
-/* A cell as text. */
-static void
-cell(const struct line *l, enum column column, char *out, size_t size)
-{
-	switch (column) {
-	case USER:
-		text_printable(out, size, l->user);
-		break;
-	case BLOCK:
-		text_printable(out, size, l->block);
-		break;
-	case COUNTRY:
-		text_printable(out, size, l->country);
-		break;
-	case LOGINS:
-		snprintf(out, size, "%ld", l->logins);
-		break;
-	case COUNTRIES:
-		snprintf(out, size, "%ld", l->countries);
-		break;
-	case ADDRESSES:
-		snprintf(out, size, "%ld", l->addresses);
-		break;
-	case LAST:
-		text_time(out, size, l->last);
-		break;
-	}
-}
-
-static void
-title_lower(const struct column_name *c, char *out, size_t size)
-{
-	snprintf(out, size, "%s", c->title);
-	text_lower(out);
-}
-
-static void
-line_json(struct making *m, const struct line *l)
-{
-	cJSON *o = cJSON_CreateObject();
-	char name[16], value[256];
-	size_t i;
-
-	for (i = 0; i < COLUMN_COUNT; i++) {
-		if ((m->report->columns & columns[i].column) == 0)
-			continue;
-		title_lower(&columns[i], name, sizeof(name));
-		cell(l, columns[i].column, value, sizeof(value));
-		if (columns[i].column == LAST)
-			cJSON_AddNumberToObject(o, name, (double)l->last);
-		else if (columns[i].column == COUNTRY && *value == '\0')
-			cJSON_AddNullToObject(o, name);
-		else if (columns[i].width > 0)
-			cJSON_AddRawToObject(o, name, value);
-		else
-			cJSON_AddStringToObject(o, name, value);
-	}
-	cJSON_AddItemToArray(m->json, o);
-}
-
-/* A field of RFC 4180: in quotes when it must be. */
-static void
-csv_print(const char *value)
-{
-	if (strpbrk(value, ",\"") == NULL) {
-		fputs(value, stdout);
-		return;
-	}
-	putchar('"');
-	for (; *value != '\0'; value++) {
-		if (*value == '"')
-			putchar('"');
-		putchar(*value);
-	}
-	putchar('"');
-}
-
-/* A row of the table or of CSV; l NULL: the titles. */
-static void
-line_print(const struct making *m, const struct line *l)
-{
-	char value[256];
-	bool first = true;
-	size_t i;
-
-	for (i = 0; i < COLUMN_COUNT; i++) {
-		if ((m->report->columns & columns[i].column) == 0)
-			continue;
-		if (l != NULL)
-			cell(l, columns[i].column, value, sizeof(value));
-		else if (m->ctl->csv)
-			title_lower(&columns[i], value, sizeof(value));
-		else
-			snprintf(value, sizeof(value), "%s", columns[i].title);
-		if (!m->ctl->csv) {
-			printf("%s%*s", first ? "" : "  ", columns[i].width,
-			    *value != '\0' ? value : "-");
-		} else {
-			fputs(first ? "" : ",", stdout);
-			csv_print(value);
-		}
-		first = false;
-	}
-	putchar('\n');
-}
-
 static void
 line_out(struct making *m, const struct line *l)
 {
+	struct table *t = m->table;
+	char text[STORE_USER_MAX];
+
+	if (m->over || !table_row(t)) {
+		m->over = true;
+		return;
+	}
+	text_printable(text, sizeof(text), l->user);
+	table_text(t, USER, text);
+	text_printable(text, sizeof(text), l->block);
+	table_text(t, BLOCK, text);
+	text_printable(text, sizeof(text), l->country);
+	table_text(t, COUNTRY, text);
+	table_number(t, LOGINS, l->logins);
+	table_number(t, COUNTRIES, l->countries);
+	table_number(t, ADDRESSES, l->addresses);
+	table_number(t, LAST, l->last);
 	m->lines++;
-	if (m->json != NULL)
-		line_json(m, l);
-	else
-		line_print(m, l);
 }
 
 /* The slot of a country. */
@@ -282,6 +180,8 @@ row_add(void *arg, const struct store_row *row)
 
 	if (strcmp(m->user.user, r->user) != 0)
 		user_begin(m, r->user);
+	if (m->over)
+		return false;
 	m->user.logins += r->count;
 	m->user.addresses++;
 	if (r->last > m->user.last)
@@ -330,6 +230,19 @@ abictl_logins_form(struct abictl *ctl, int argc, char **argv)
 	    suggest_say(&s, "no report", text, sizeof(text)));
 }
 
+/* What the report is about, and how many countries it takes. */
+static void
+making_begin(struct making *m, const struct abictl *ctl, bool of_user)
+{
+	m->report = report_find(ctl->report != NULL ? ctl->report :
+		of_user ? "rows" : "summary");
+	m->above = m->report->above >= 0 ? m->report->above : 3;
+	if (ctl->countries >= 0)
+		m->above = ctl->countries;
+	else if (of_user || m->above == 0)
+		m->above = -1; /* everybody, also without any country */
+}
+
 int
 abictl_logins_list(struct abictl *ctl, int argc, char **argv)
 {
@@ -337,33 +250,29 @@ abictl_logins_list(struct abictl *ctl, int argc, char **argv)
 	struct store *s = ctl->store;
 	static struct making m;
 	char key[STORE_USER_MAX] = "";
-	enum store_result r;
+	int status;
 
-	m.ctl = ctl;
-	m.report = report_find(ctl->report != NULL ? ctl->report :
-		user != NULL ? "rows" : "summary");
-	m.above = m.report->above >= 0 ? m.report->above : 3;
-	if (ctl->countries >= 0)
-		m.above = ctl->countries;
-	else if (user != NULL || m.above == 0)
-		m.above = -1; /* everybody, also without any country */
+	making_begin(&m, ctl, user != NULL);
 	if (user != NULL)
 		store_user(user, key, sizeof(key));
-	if (ctl->json)
-		m.json = cJSON_CreateArray();
-	else
-		line_print(&m, NULL);
-	r = s->driver->iterate(s, STORE_LOGIN, key, row_add, &m);
-	user_end(&m);
-	if (r == STORE_ERROR)
-		return abictl_fail(EX_UNAVAILABLE, "%s", s->error);
-	if (m.failed)
+	m.table = table_new(ctl, abictl_logins_columns);
+	if (m.table == NULL)
 		return abictl_fail(EX_OSERR, "out of memory");
-	if (m.json != NULL)
-		abictl_json(m.json);
-	if (user != NULL && m.lines == 0)
+	table_only(m.table, m.report->columns);
+	if (s->driver->iterate(s, STORE_LOGIN, key, row_add, &m) ==
+	    STORE_ERROR)
+		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
+	else if (m.failed)
+		status = abictl_fail(EX_OSERR, "out of memory");
+	else {
+		user_end(&m);
+		status = table_print(m.table, user != NULL ? NULL :
+		    "there are no logins");
+	}
+	table_free(m.table);
+	if (status == EX_OK && user != NULL && m.lines == 0)
 		return abictl_fail(EXIT_ABSENT, "%s: no logins", user);
-	return EX_OK;
+	return status;
 }
 
 static bool

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/table.h"
 
 enum command_flag {
 	COMMAND_OPEN = 1 << 0,    /* needs no verb even with arguments */
@@ -45,6 +46,7 @@ struct command {
 	unsigned flags; /* enum command_flag */
 	const char *help;
 	const char *example;
+	const struct table_column *columns; /* of a list; else NULL */
 };
 
 /*
@@ -101,7 +103,8 @@ const char *cli_dashes(const char *name);
 bool command_takes(const struct command *c, const struct cli_option *o);
 
 /* Does it take all that were given? EX_OK, or a failure that has been told. */
-int command_options(const struct command *c, const struct cli_given *given);
+int command_options(const struct abictl *ctl, const struct command *c,
+    const struct cli_given *given);
 
 /* --- help --- */
 

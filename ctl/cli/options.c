@@ -36,10 +36,14 @@ const struct cli_option cli_options[] = {
 	{ "n", OPTION_FLAG, FIELD(changed), 0, 0, NULL,
 	    "only what differs from the defaults" },
 	{ "no-lock", OPTION_FLAG, FIELD(no_lock), 0, 0, NULL, NULL },
+	{ "noheadings", OPTION_FLAG, FIELD(noheadings), 0, 0, NULL,
+	    "no titles above the columns" },
 	{ "override", OPTION_FLAG, FIELD(override), 0, 0, NULL,
 	    "refuse whom an OK line lets pass, too" },
 	{ "report", OPTION_TEXT, FIELD(report), 0, 0, "NAME",
 	    "another report; see abictl(8)" },
+	{ "sort", OPTION_TEXT, FIELD(sort), 0, 0, "COLUMN",
+	    "in the order of a column; -COLUMN: downwards" },
 };
 
 const int cli_option_count = sizeof(cli_options) / sizeof(cli_options[0]);

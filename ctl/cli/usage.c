@@ -214,8 +214,30 @@ command_count(const struct command *c, int argc, char **argv)
 	return usage_wrong(c);
 }
 
+/* Tells by which columns a list can be sorted. */
+static int
+sort_wrong(const struct command *c, const char *name)
+{
+	const struct table_column *column;
+	char text[256], heading[32];
+	struct text t;
+
+	text_init(&t, text, sizeof(text));
+	for (column = c->columns; column->heading != NULL ||
+	     column->field != NULL; column++) {
+		if (column->heading == NULL)
+			continue;
+		snprintf(heading, sizeof(heading), "%s", column->heading);
+		text_lower(heading);
+		text_addf(&t, " %s", heading);
+	}
+	return abictl_fail(EX_USAGE, "--sort: `%.60s' is not one of%s", name,
+	    text);
+}
+
 int
-command_options(const struct command *c, const struct cli_given *given)
+command_options(const struct abictl *ctl, const struct command *c,
+    const struct cli_given *given)
 {
 	const struct cli_option *o;
 	int i;
@@ -229,7 +251,8 @@ command_options(const struct command *c, const struct cli_given *given)
 		    verb_text(c));
 		return usage_wrong(c);
 	}
-	return EX_OK;
+	return ctl->sort != NULL && !table_sorts(c->columns, ctl->sort) ?
+	    sort_wrong(c, ctl->sort) : EX_OK;
 }
 
 /* --- help --- */

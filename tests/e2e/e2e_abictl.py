@@ -12,6 +12,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 import unittest
 
@@ -55,15 +56,16 @@ class AbictlTest(SiteTest):
         self.assertEqual(type(json.loads(before)), type(json.loads(after)))
         return json.loads(after)
 
-    def on_terminal(self, site, *arguments):
+    def on_terminal(self, site, *arguments, width=80, **keywords):
         """What it says when its standard output is a terminal, without the last line end."""
         try:
             terminal, side = pty.openpty()
         except OSError as error:
             self.skipTest(f"no terminal to be had: {error}")
         with open(terminal, "rb", buffering=0) as output:
+            termios.tcsetwinsize(side, (24, width))
             result = site.abictl(*arguments, capture_output=False, stdout=side,
-                                 stderr=subprocess.PIPE)
+                                 stderr=subprocess.PIPE, **keywords)
             os.write(side, b"!")
             os.close(side)
             said = b""
