@@ -29,7 +29,7 @@ PKG_CONFIG = pkg-config
 
 # The filter takes from these what it uses; HTTP, JSON and tables are in ctl/ only.
 FOLDERS  = base config store store/sql store/sqlite $(SERVERS) filter
-CONTROL  = logs scan ctl ctl/cli ctl/postfix ctl/selftest
+CONTROL  = logs scan ctl ctl/cli ctl/import ctl/postfix ctl/selftest
 sources  = $(foreach folder,$(1),$(wildcard $(folder)/*.c))
 FILTER   = $(wildcard *.c) $(call sources,$(FOLDERS))
 SOURCES  = $(filter-out $(if $(filter 1,$(WITH_JOURNAL)),,logs/journal.c), \

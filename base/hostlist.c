@@ -101,6 +101,52 @@ name_doubt(const char *s, bool dots)
 	return text;
 }
 
+/*
+ * Finds the name in an entry, in place: in lower case, without dots around it.
+ * NULL, or what is wrong with it. *dots: one was before and one behind it.
+ */
+static const char *
+name_find(char **entry, bool *dots)
+{
+	char *s = *entry;
+	size_t n;
+
+	text_lower(s);
+	*dots = s[0] == '.' || strncmp(s, "*.", 2) == 0;
+	s += *dots ? strcspn(s, ".") + 1 : 0;
+	n = strlen(s);
+	*dots = *dots && n > 0 && s[n - 1] == '.';
+	if (n > 0 && s[n - 1] == '.')
+		s[n - 1] = '\0';
+	*entry = s;
+	return name_check(s);
+}
+
+const char *
+hostlist_entry(const char *text, char *out, size_t size, const char **doubt)
+{
+	char copy[HOSTLIST_NAME_MAX + 8], *s = copy;
+	struct address_block block;
+	const char *wrong = address_block_parse(text, &block);
+	bool dots;
+
+	*doubt = NULL;
+	if (wrong == NULL) {
+		address_block_text(&block, out, size);
+		return NULL;
+	}
+	if (strpbrk(text, ":/") != NULL)
+		return wrong;
+	if ((size_t)snprintf(copy, sizeof(copy), "%s", text) >= sizeof(copy))
+		return "not a host name";
+	wrong = name_find(&s, &dots);
+	if (wrong != NULL)
+		return wrong;
+	*doubt = name_doubt(s, dots);
+	snprintf(out, size, "%s", s);
+	return NULL;
+}
+
 /* Adds one entry. NULL, or what is to be said of it: it may be wrong. */
 static const char *
 entry_add(struct hostlist *w, char *s)
@@ -109,7 +155,6 @@ entry_add(struct hostlist *w, char *s)
 	const char *wrong;
 	char **names;
 	bool dots;
-	size_t n;
 
 	wrong = address_block_parse(s, &block);
 	if (wrong == NULL) {
@@ -123,14 +168,7 @@ entry_add(struct hostlist *w, char *s)
 	}
 	if (strpbrk(s, ":/") != NULL)
 		return wrong;
-	text_lower(s);
-	dots = s[0] == '.' || strncmp(s, "*.", 2) == 0;
-	s += dots ? strcspn(s, ".") + 1 : 0;
-	n = strlen(s);
-	dots = dots && n > 0 && s[n - 1] == '.';
-	if (n > 0 && s[n - 1] == '.')
-		s[n - 1] = '\0';
-	wrong = name_check(s);
+	wrong = name_find(&s, &dots);
 	if (wrong != NULL)
 		return wrong;
 	names = array_room(w->names, &w->name_room, w->name_count + 1,

@@ -13,6 +13,15 @@
 
 #define HOSTLIST_NAME_MAX 255 /* bytes, RFC 1035 */
 
+/*
+ * Writes an entry in the form in which entries are compared: "example.com",
+ * "192.0.2.0/24", HOSTLIST_NAME_MAX bytes at most. NULL, or what is wrong with
+ * it. *doubt is what is to be said of one that is good but probably not meant,
+ * until the next call, else NULL.
+ */
+const char *hostlist_entry(const char *text, char *out, size_t size,
+    const char **doubt);
+
 /* A list as it was read from a file. */
 struct hostlist;
 

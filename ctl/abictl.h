@@ -7,10 +7,12 @@
 #define ABICTL_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sysexits.h>
 #include <time.h>
 
 #include "base/address.h"
+#include "base/hostlist.h"
 #include "config/config.h"
 #include "store/store.h"
 
@@ -45,6 +47,8 @@ struct abictl {
 	/* From the arguments, by the functions of their form. */
 	struct address_block block; /* an IP */
 	char user[STORE_USER_MAX];  /* a USER, as the store has it */
+	char entry[HOSTLIST_NAME_MAX + 1]; /* of the whitelist */
+	FILE *input; /* of an import */
 };
 
 /*
@@ -57,12 +61,13 @@ typedef int abictl_run(struct abictl *ctl, int argc, char **argv);
 #define EXIT_ABSENT 1 /* what is asked for is not there */
 
 abictl_run abictl_accounts_list, abictl_accounts_show, abictl_accounts_add,
-    abictl_accounts_release;
+    abictl_accounts_release, abictl_accounts_import,
+    abictl_accounts_import_form;
 abictl_run abictl_blacklist_list, abictl_blacklist_show, abictl_blacklist_add,
     abictl_blacklist_remove, abictl_blacklist_remove_form,
     abictl_blacklist_export, abictl_blacklist_map, abictl_blacklist_unmap;
 abictl_run abictl_cache_show, abictl_cache_drop, abictl_cache_clean,
-    abictl_cache_prefetch;
+    abictl_cache_prefetch, abictl_cache_import, abictl_cache_import_form;
 abictl_run abictl_check, abictl_check_form;
 abictl_run abictl_command;
 abictl_run abictl_config, abictl_config_form;
@@ -74,6 +79,9 @@ abictl_run abictl_postfix_status, abictl_postfix_enable,
 abictl_run abictl_scan, abictl_scan_form;
 abictl_run abictl_selftest;
 abictl_run abictl_store_status, abictl_store_purge, abictl_store_copy;
+abictl_run abictl_whitelist_list, abictl_whitelist_add,
+    abictl_whitelist_remove, abictl_whitelist_form, abictl_whitelist_test,
+    abictl_whitelist_test_form;
 
 /* The first argument, if there is one, is an address: ctl->block; a block, too;
  * a user: ctl->user. */

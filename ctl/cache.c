@@ -9,23 +9,13 @@
 
 #include "ctl/abictl.h"
 #include "ctl/abuseipdb.h"
+#include "ctl/cache_keep.h"
 #include "filter/budget.h"
 #include "fetch.h"
 #include "base/backoff.h"
 #include "base/text.h"
 
 #define PREFETCH_TIMEOUT 60 /* seconds: the list is long */
-
-/* Opens the directory. EX_OK, or a failure that has been told. */
-static int
-dir_open(struct abictl *ctl, struct statedir *d)
-{
-	statedir_init(d, ctl->cfg.reputation.cache_dir);
-	if (statedir_usable(d))
-		return EX_OK;
-	return abictl_fail(EX_NOPERM, "%s", d->path[0] == '\0' ?
-	    "reputation.cache_dir is not set" : d->problem);
-}
 
 static const char *
 state_name(enum cache_result state)
@@ -177,7 +167,7 @@ int
 abictl_cache_show(struct abictl *ctl, int argc, char **argv)
 {
 	struct statedir d;
-	int status = dir_open(ctl, &d);
+	int status = cache_keep_open(&ctl->cfg, &d);
 
 	(void)argv;
 	if (status != EX_OK)
@@ -193,7 +183,7 @@ abictl_cache_drop(struct abictl *ctl, int argc, char **argv)
 	const struct address *a = &ctl->block.base;
 	struct statedir d;
 	bool rested;
-	int mine, shared, status = dir_open(ctl, &d);
+	int mine, shared, status = cache_keep_open(&ctl->cfg, &d);
 
 	(void)argc;
 	(void)argv;
@@ -220,7 +210,7 @@ abictl_cache_clean(struct abictl *ctl, int argc, char **argv)
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
 	struct cache_cleaned done;
 	struct statedir d;
-	int status = dir_open(ctl, &d);
+	int status = cache_keep_open(&ctl->cfg, &d);
 
 	(void)argc;
 	(void)argv;
@@ -243,47 +233,16 @@ abictl_cache_clean(struct abictl *ctl, int argc, char **argv)
 
 /* --- prefetch --- */
 
-struct prefetch {
-	struct abictl *ctl;
-	struct statedir *dir;
-	long written, newer, failed;
-};
-
 /* Writes one entry of the list, unless a newer check is there. */
 static bool
 prefetch_entry(void *arg, const struct address *a,
     const struct cache_score *score, time_t generated)
 {
-	struct prefetch *p = arg;
-	struct cache_policy policy = fetch_policy(&p->ctl->cfg);
-	char own[ADDRESS_TEXT_MAX], key[ADDRESS_TEXT_MAX];
-	struct cache_score s;
-	int lock;
+	struct cache_keeping *k = arg;
 
-	if (!address_public(a))
-		return true;
-	address_text(a, own, sizeof(own));
-	cache_key(a, policy.ipv6_prefix, key, sizeof(key));
-	lock = cache_lock(p->dir, key, 0);
-	if (lock < 0 && errno == EAGAIN) { /* it is being checked right now */
-		p->newer++;
-		return true;
-	}
-	if (cache_find(p->dir, a, &policy, time(NULL), &s) != CACHE_MISS &&
-	    strcmp(s.address, own) == 0 && s.fetched >= generated)
-		p->newer++;
-	else { /* it is on the list by itself, not its block */
-		s = *score;
-		memcpy(s.address, own, sizeof(s.address));
-		s.fetched = generated;
-		if (cache_put(p->dir, own, &s, generated) == 0)
-			p->written++;
-		else
-			p->failed++;
-	}
-	if (lock >= 0)
-		close(lock);
-	return p->failed < 10;
+	if (address_public(a))
+		cache_keep_newest(k, a, score, generated);
+	return k->failed < 10;
 }
 
 /* May it be done now? EX_OK, or a failure that has been told. */
@@ -312,9 +271,9 @@ abictl_cache_prefetch(struct abictl *ctl, int argc, char **argv)
 {
 	char token[ABUSEIPDB_TOKEN_MAX];
 	struct statedir d;
-	struct prefetch p = { .ctl = ctl, .dir = &d };
+	struct cache_keeping k = { .cfg = &ctl->cfg, .dir = &d };
 	struct abuseipdb_answer answer;
-	int status = dir_open(ctl, &d);
+	int status = cache_keep_open(&ctl->cfg, &d);
 
 	(void)argc;
 	(void)argv;
@@ -323,20 +282,20 @@ abictl_cache_prefetch(struct abictl *ctl, int argc, char **argv)
 	if (status != EX_OK)
 		return status;
 	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
-	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &p, &answer);
+	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &k, &answer);
 	if (!answer.ok) {
 		/* The list has a quota of its own. */
 		backoff_set(&d, BACKOFF_PREFETCH, time(NULL),
 		    answer.backoff_until, answer.reason);
 		return abictl_fail(EX_UNAVAILABLE, "%s", answer.reason);
 	}
-	if (p.failed > 0)
+	if (k.failed > 0)
 		return abictl_fail(EX_IOERR, "%s: cannot write (%s)", d.path,
 		    strerror(errno));
 	if (ctl->json)
-		printf("{\"written\":%ld,\"newer\":%ld}\n", p.written, p.newer);
+		printf("{\"written\":%ld,\"newer\":%ld}\n", k.written, k.newer);
 	else
-		abictl_say(ctl, "%ld written, %ld newer ones kept", p.written,
-		    p.newer);
+		abictl_say(ctl, "%ld written, %ld newer ones kept", k.written,
+		    k.newer);
 	return EX_OK;
 }

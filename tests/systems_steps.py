@@ -410,7 +410,7 @@ STEPS = (
         "there must be an offender"),
     Row(OFFENDERS, "Take `action = log` out again",
         done(both(configured(blacklist__action=None), reload, listed)), "a paragraph"),
-    Row(OFFENDERS, "echo 192.0.2.1 | sudo tee", typed({"192.0.2.1": GUESSER}),
+    Row(OFFENDERS, "sudo abictl whitelist add 192.0.2.1", typed({"192.0.2.1": GUESSER}),
         "the address of an offender"),
     Row(OFFENDERS, "sudo setfacl -m u:abichecker:r", typed({"/var/log/maillog": LOG},
                                                           first=unreadable_log, then=readable_log),
@@ -441,7 +441,7 @@ STEPS = (
 
     # From the shell script
     Row(SCRIPT, "Follow steps 1 and 2 of", following((INSTALL, 1, 2)), "a paragraph"),
-    Row(SCRIPT, "sudo runuser -u abichecker -- find", typed(then=copied_scores), "and a look"),
+    Row(SCRIPT, "sudo abictl cache import", typed(then=copied_scores), "and a look"),
     Row(SCRIPT, "sudo postconf -F", typed(then=bad_client_is_refused), "and a look"),
 
     # From postfwd

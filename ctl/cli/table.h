@@ -37,7 +37,8 @@ struct table_column {
 
 /* Those of the lists that commands print. */
 extern const struct table_column abictl_accounts_columns[],
-    abictl_blacklist_columns[], abictl_logins_columns[];
+    abictl_blacklist_columns[], abictl_logins_columns[],
+    abictl_whitelist_columns[];
 
 struct table;
 struct cJSON;

@@ -611,14 +611,14 @@ class Sections(AbictlTest):
     ALL = "accounts authbl geocount whitelist blacklist reputation"
     # What is not run, by the section that is in error.
     STOPPED = {
-        "whitelist": {"scan", "blacklist"}, "reputation": {"fetch", "cache"},
+        "whitelist": {"scan", "blacklist", "whitelist"}, "reputation": {"fetch", "cache"},
         "geocount": {"store"}, "authbl": set(), "accounts": {"accounts", "run-command"},
         "blacklist": {"scan", "blacklist"},
         "store": {"scan", "blacklist", "accounts", "logins", "store"}}
     COMMANDS = {
         "scan": ("scan", "LOG"), "blacklist": ("blacklist", "add", "9.9.9.9"),
         "accounts": ("accounts", "add", "user@example.org"), "logins": ("logins",),
-        "store": ("store", "purge"), "fetch": ("fetch", "8.8.4.4"),
+        "whitelist": ("whitelist",), "store": ("store", "purge"), "fetch": ("fetch", "8.8.4.4"),
         "cache": ("cache", "clean"), "run-command": ("run-command", "user@example.org")}
 
     def wrong_site(self, *sections, options=()):

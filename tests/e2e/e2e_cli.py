@@ -3,19 +3,25 @@
 
     python3 tests/e2e/e2e_cli.py [-v] [Class.test ...]
 """
+import concurrent.futures
 import csv
 import io
 import json
 import os
 import re
 import sys
+import time
 import unittest
 
 sys.dont_write_bytecode = True
 TESTS = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(TESTS, "..", "lib"), TESTS]
 
-from e2e_abictl import ABSENT, DATAERR, OK, USAGE, AbictlTest  # noqa: E402
+import testenv  # noqa: E402
+from e2e_abictl import (ABSENT, AS_ROOT, CONFIG, DATAERR, HOUR, NOPERM, OK, USAGE,  # noqa: E402
+                        AbictlTest)
+from sitetest import DAY  # noqa: E402
+from testenv import FILTER_USER, PATIENCE  # noqa: E402
 
 UTC = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -127,6 +133,255 @@ class Lists(AbictlTest):
         result = site.abictl(*arguments)
         self.assertEqual((result.returncode, result.stdout), (OK, ""))
         self.assertRegex(result.stderr, r"\Aabictl: warning: ")
+
+
+class Whitelist(AbictlTest):
+    """The file is a person's: whatever is not meant stays, byte for byte."""
+
+    TEXT = ("# ours\n\n  Example.ORG\t# big sender \r\nwrong name\n192.0.2.0/24\n.example.org")
+    OWN = {"filter.checks": "whitelist"}
+
+    def run_as_root(self, site, *arguments, status=OK, told=""):
+        result = site.abictl("whitelist", *arguments, **AS_ROOT)
+        self.assertEqual((result.returncode, result.stderr), (status, told), arguments)
+        return result.stdout
+
+    def text(self, site):
+        with open(site.whitelist, encoding="utf-8", newline="") as file:
+            return file.read()
+
+    def test_list(self):
+        site = self.site(self.OWN, self.TEXT)
+        warning = f"abictl: warning: {site.whitelist}:4: character not allowed in a host name\n"
+        self.assertEqual(self.run_as_root(site, told=warning).splitlines(), [
+            "LINE  ENTRY         NOTE", "   3  Example.ORG   big sender", "   5  192.0.2.0/24  -",
+            "   6  .example.org  -"])
+        self.assertEqual(json.loads(self.run_as_root(site, "list", "--json", told=warning)), [
+            {"line": 3, "entry": "Example.ORG", "note": "big sender"},
+            {"line": 5, "entry": "192.0.2.0/24", "note": ""},
+            {"line": 6, "entry": ".example.org", "note": ""}])
+
+    def test_what_is_added_exempts_at_once_and_what_is_removed_does_not(self):
+        site = self.site(self.OWN, "# ours\n")
+        known = ("192.0.2.77", "client_name=mx.example.net")
+        for entry, removed, words in (
+                ("example.net", "Example.NET.", ("client_address=192.0.2.77", known[1])),
+                ("192.0.2.77", "192.0.2.77/32", known[:1])):
+            for verb, name, outcome in (("add", entry, "exempt"), ("remove", removed, "no opinion")):
+                self.run_as_root(site, verb, name)
+                checks = self.run_json(site, "check", *words)["checks"]
+                self.assertEqual(checks[0]["outcome"], outcome)
+        self.assertEqual(self.text(site), "# ours\n")
+
+    def test_the_rest_of_the_file_stays(self):
+        site = self.site(self.OWN, self.TEXT)
+        os.chmod(site.whitelist, 0o640)
+        os.chown(site.whitelist, FILTER_USER.pw_uid, FILTER_USER.pw_gid)
+        self.run_as_root(site, "add", "mail.example.com", "our newsletter")
+        self.assertEqual(self.text(site),
+                         self.TEXT + "\nmail.example.com  # our newsletter\n")
+        self.run_as_root(site, "add", "*.Mail.example.com.",
+                         told="abictl: *.Mail.example.com.: already in line 7\n")
+        self.run_as_root(site, "remove", "example.org")
+        self.assertEqual(self.text(site), "# ours\n\nwrong name\n192.0.2.0/24\n"
+                         "mail.example.com  # our newsletter\n")
+        status = os.stat(site.whitelist)
+        self.assertEqual((status.st_mode & 0o7777, status.st_uid, status.st_gid),
+                         (0o640, FILTER_USER.pw_uid, FILTER_USER.pw_gid))
+        self.assertEqual([name for name in os.listdir(os.path.dirname(site.whitelist))
+                          if "abichecker-new" in name], [])
+
+    def test_what_still_covers_it(self):
+        site = self.site(self.OWN, "192.0.2.0/24\n192.0.2.7\nexample.org\nmx.example.org\n")
+        for entry, told in (("192.0.2.7", "192.0.2.7 is still covered by line 1: 192.0.2.0/24"),
+                            ("mx.example.org", "mx.example.org is still covered by line 2: example.org")):
+            self.run_as_root(site, "remove", entry, told=f"abictl: warning: {told}\n")
+
+    def test_what_is_exempt(self):
+        site = self.site(self.OWN, self.TEXT)
+        for name, lines in (("mx.EXAMPLE.org", [3, 6]), ("example.org.", [3, 6]), ("192.0.2.9", [5]),
+                            ("::ffff:192.0.2.9", [5])):
+            result = json.loads(self.run_as_root(site, "test", "--json", name))
+            self.assertEqual((result["name"], [line["line"] for line in result["lines"]]),
+                             (name, lines))
+            self.assertEqual(len(self.run_as_root(site, "test", name).splitlines()), len(lines))
+        self.assertEqual(self.run_as_root(site, "test", "192.0.2.9"),
+                         f"192.0.2.9 is exempt: {site.whitelist}:5: 192.0.2.0/24\n")
+        for name in ("notexample.org", "org", "192.0.3.1", "wrong.example"):
+            self.run_as_root(site, "test", name, status=ABSENT, told=(
+                f"abictl: {name}: not exempt: no line of {site.whitelist} covers it\n"))
+            self.assertEqual(json.loads(self.run_as_root(site, "test", "--json", name, status=ABSENT)),
+                             {"name": name, "lines": []})
+
+    def test_no_entry(self):
+        site = self.site(self.OWN, self.TEXT)
+        for entry in ("a b", "10.1.2.3/8", "unknown", "", "#x", "x\ny", "-x"):
+            for words in (("add", "--", entry), ("remove", "--", entry), ("test", "--", entry)):
+                result = site.abictl("whitelist", *words, **AS_ROOT)
+                self.assertEqual(result.returncode, DATAERR, (words, result))
+        self.assertEqual(site.abictl("whitelist", "test", "192.0.2.0/24").returncode, DATAERR)
+        self.run_as_root(site, "remove", "example.com", status=ABSENT,
+                         told=f"abictl: example.com: not in {site.whitelist}\n")
+        self.assertEqual(self.text(site), self.TEXT)
+        self.run_as_root(site, "add", "paypal", told=(
+            "abictl: warning: `paypal' is treated as a top-level domain; write a whole domain, such "
+            "as paypal.com\n"))
+        self.assertTrue(self.text(site).endswith("\npaypal\n"))
+
+    def test_where_others_could_write(self):
+        site = self.site(self.OWN, self.TEXT)
+        os.chmod(os.path.dirname(site.whitelist), 0o777)
+        for words in (("add", "example.com"), ("remove", "example.org")):
+            result = site.abictl("whitelist", *words, **AS_ROOT)
+            self.assertEqual((result.returncode, result.stdout), (NOPERM, ""))
+            self.assertIn("others than root may write there", result.stderr)
+        self.assertEqual(self.text(site), self.TEXT)
+
+    def test_without_permission(self):
+        site = self.site(self.OWN, self.TEXT)
+        os.chown(os.path.dirname(site.whitelist), 0, 0)
+        result = site.abictl("whitelist", "add", "example.com")
+        self.assertEqual((result.returncode, result.stdout), (NOPERM, ""))
+        self.assertRegex(result.stderr, r"Permission denied; try sudo\n\Z")
+
+    def test_links_and_a_file_that_is_not_there(self):
+        site = self.site(self.OWN)
+        target = f"{testenv.new_directory('lists')}/white"
+        os.unlink(site.whitelist)
+        self.run_as_root(site, "add", "example.net")
+        self.assertEqual(self.text(site), "example.net\n")
+        self.assertEqual(os.stat(site.whitelist).st_mode & 0o7777, 0o644)
+        os.rename(site.whitelist, target)
+        os.symlink(target, site.whitelist)
+        self.run_as_root(site, "add", "example.com")
+        self.assertTrue(os.path.islink(site.whitelist))
+        self.assertEqual(self.text(site), "example.net\nexample.com\n")
+        self.run_as_root(self.site({"whitelist.file": ""}), "add", "example.com", status=CONFIG,
+                         told="abictl: whitelist.file is not set\n")
+
+    def test_many_at_once_lose_nothing(self):
+        site = self.site(self.OWN, "# ours\n")
+        names = [f"host{number}.example.com" for number in range(20)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            for result in pool.map(lambda name: site.abictl("whitelist", "add", name, **AS_ROOT),
+                                   names):
+                self.assertEqual((result.returncode, result.stderr), (OK, ""))
+        first, *lines = self.text(site).splitlines()
+        self.assertEqual((first, sorted(lines)), ("# ours", sorted(names)))
+
+    def test_it_warns_if_nobody_is_exempt(self):
+        site = self.site({"filter.checks": "reputation"})
+        self.run_as_root(site, "add", "example.com", told=(
+            "abictl: warning: this exempts nobody: whitelist is not in filter.checks\n"))
+
+
+class Imports(AbictlTest):
+
+    ACCOUNTS = {"filter.checks": "accounts", "accounts.action": "reject"}
+
+    def import_users(self, site, text, *arguments, status=OK, told=""):
+        result = site.abictl("accounts", "import", *arguments, input=text)
+        self.assertEqual((result.returncode, result.stderr), (status, told))
+        return result.stdout
+
+    def listed(self, site):
+        return {item["user"]: item["reason"] for item in self.run_json(site, "accounts")}
+
+    def test_users(self):
+        site = self.site(self.ACCOUNTS)
+        self.run_abictl(site, "accounts", "add", "ann@example.org", "by hand")
+        text = ("# of the old daemon\n\nAnn@example.org phished\nbob@example.org\tsent spam, twice \r\n"
+                "  josé@example.org\n-x\ncarl#1@example.org")
+        parsed = json.loads(self.import_users(site, text, "-", "from Redis", "--json"))
+        self.assertEqual(parsed, {"added": 4, "known": 1, "bad": 0})
+        self.assertEqual(self.listed(site), {
+            "ann@example.org": "by hand", "bob@example.org": "sent spam, twice",
+            "josé@example.org": "from Redis", "-x": "from Redis", "carl#1@example.org": "from Redis"})
+        self.assertEqual(self.import_users(site, text, "-"), "")
+        self.assertEqual(self.import_users(site, "", "-"), "")
+
+    def test_bad_lines(self):
+        site = self.site(self.ACCOUNTS)
+        text = "ann\nb\x1bob\n" + "x" * 5000 + "\ncarl\n\0\ndora"
+        told = ("abictl: line 2: contains a control character\nabictl: line 3: too long\n"
+                "abictl: line 5: contains a NUL byte\n"
+                "abictl: 3 bad lines were left out; 3 accounts were added\n")
+        self.import_users(site, text, "-", status=DATAERR, told=told)
+        self.assertEqual(set(self.listed(site)), {"ann", "carl", "dora"})
+
+    def test_a_file_that_only_its_owner_can_read(self):
+        site = self.site(self.ACCOUNTS)
+        path = testenv.write_file(f"{testenv.new_directory('users')}/users", "ann\n", 0o600)
+        self.run_abictl(site, "accounts", "import", path, **AS_ROOT)
+        self.assertEqual(set(self.listed(site)), {"ann"})
+        result = site.abictl("accounts", "import", path)
+        self.assertEqual((result.returncode, result.stderr),
+                         (66, f"abictl: {path}: Permission denied; try sudo\n"))
+
+    def test_it_tells_a_terminal(self):
+        site = self.site(self.ACCOUNTS)
+        self.assertEqual(self.on_terminal(site, "accounts", "import", "-", input="ann\nbob\n"),
+                         "2 added, 0 already on the list")
+        self.assertEqual(self.on_terminal(site, "-q", "accounts", "import", "-", input="ann\n"), "")
+
+    def old_cache(self, **scores):
+        """The script's cache: name -> (content, age)."""
+        directory = testenv.new_directory("old", FILTER_USER)
+        for name, (content, age) in scores.items():
+            path = testenv.write_file(f"{directory}/{name}", content, 0o644, FILTER_USER)
+            os.utime(path, (time.time() - age,) * 2)
+        return directory
+
+    def test_scores(self):
+        site = self.site()
+        site.put_score("9.9.9.9", 3, HOUR)
+        site.put_score("1.1.1.1", 3, 3 * HOUR)
+        old = self.old_cache(**{
+            "8.8.4.4": ("71\n", 2 * HOUR), "9.9.9.9": ("80\n", 2 * HOUR),
+            "1.1.1.1": ("80\n", 2 * HOUR), "8.8.8.8": ("80\n", 8 * DAY),
+            "2a02:d540::a": ("12\n", 2 * DAY)})
+        for user in ({}, AS_ROOT):
+            parsed = json.loads(self.run_abictl(site, "cache", "import", old, "--json", **user))
+            self.assertEqual(parsed, {"written": 0 if user else 3, "newer": 4 if user else 1,
+                                      "old": 1, "bad": 0})
+        for address, score, age in (("8.8.4.4", 71, 2 * HOUR), ("9.9.9.9", 3, HOUR),
+                                    ("1.1.1.1", 80, 2 * HOUR), ("2a02:d540::a", 12, 2 * DAY)):
+            shown = self.run_json(site, "cache", "show", address)
+            self.assertEqual(shown["score"], score)
+            self.assertAlmostEqual(shown["fetched"], time.time() - age, delta=PATIENCE)
+            self.assertEqual(os.stat(f"{site.cache}/{address}").st_uid, FILTER_USER.pw_uid)
+        self.assertFalse(os.path.exists(f"{site.cache}/8.8.8.8"))
+        self.assertEqual(len(os.listdir(old)), 5)  # where it was
+
+    def test_what_is_no_score(self):
+        site = self.site()
+        old = self.old_cache(**{"README": ("71\n", 0), "9.9.9.9": ("banana\n", 0),
+                                "8.8.8.8": ("171\n", 0), "8.8.4.4": ("71\n", HOUR)})
+        os.symlink("8.8.4.4", f"{old}/1.1.1.1")
+        result = site.abictl("cache", "import", old)
+        self.assertEqual((result.returncode, result.stdout), (DATAERR, ""))
+        *files, last = sorted(result.stderr.splitlines())
+        self.assertEqual(
+            sorted(line.split(": ")[1] for line in [*files, last] if "files are" not in line),
+            ["1.1.1.1", "8.8.8.8", "9.9.9.9", "README"])
+        self.assertIn("abictl: 4 files are no scores\n", result.stderr)
+        self.assertEqual([name for name in os.listdir(site.cache) if name[0] != "."], ["8.8.4.4"])
+
+    def test_whose_directory_it_is(self):
+        site = self.site()
+        old = self.old_cache(**{"8.8.4.4": ("71\n", HOUR)})
+        os.chmod(old, 0o777)
+        self.assertIn("is writable by others", site.abictl("cache", "import", old).stderr)
+        os.chmod(old, 0o755)
+        os.chown(old, 0, 0)
+        result = site.abictl("cache", "import", old)
+        self.assertEqual((result.returncode, result.stdout), (66, ""))
+        self.assertIn("belongs to another user", result.stderr)
+        self.run_abictl(site, "cache", "import", "/nonexistent", status=66)
+        self.run_abictl(site, "cache", "import", "relative", status=USAGE)
+        self.run_abictl(self.site({"reputation.min_reporters": "2"}), "cache", "import", old,
+                        status=CONFIG)
+        self.assertEqual([name for name in os.listdir(site.cache) if name[0] != "."], [])
 
 
 if __name__ == "__main__":
