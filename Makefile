@@ -16,6 +16,9 @@ MANDIR        = $(PREFIX)/share/man
 DOCDIR        = $(PREFIX)/share/doc/abichecker
 DATADIR       = $(PREFIX)/share/abichecker
 UNITDIR       = $(PREFIX)/lib/systemd/system
+BASHDIR       = $(PREFIX)/share/bash-completion/completions
+ZSHDIR        = $(PREFIX)/share/zsh/site-functions
+FISHDIR       = $(PREFIX)/share/fish/vendor_completions.d
 SYSCONFDIR    = /etc
 LOCALSTATEDIR = /var
 DESTDIR       =
@@ -107,7 +110,14 @@ QUIET_CC = @echo '  CC  ' $<;
 QUIET_LD = @echo '  LD  ' $@;
 endif
 
-all: $(BIN)abichecker $(BIN)abictl
+# How shells complete the commands of abictl, from its own table.
+COMPLETIONS = $(addprefix $(BUILD)/completion/,bash zsh fish)
+
+all: $(BIN)abichecker $(BIN)abictl $(COMPLETIONS)
+
+$(BUILD)/completion/%: $(BIN)abictl
+	@mkdir -p $(@D)
+	@./$(BIN)abictl completion $* > $@.new && mv $@.new $@
 
 # Of an archive only that is linked which is used.
 LINK = $(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^)
@@ -248,6 +258,9 @@ install: all
 	install -m 644 $(addprefix contrib/systemd/,$(UNITS_SYSTEMD)) \
 	 $(DESTDIR)$(UNITDIR)
 	install -m 644 contrib/systemd/map.conf $(DESTDIR)$(DATADIR)
+	install -D -m 644 $(BUILD)/completion/bash $(DESTDIR)$(BASHDIR)/abictl
+	install -D -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(ZSHDIR)/_abictl
+	install -D -m 644 $(BUILD)/completion/fish $(DESTDIR)$(FISHDIR)/abictl.fish
 	sed -i 's|/usr/local/sbin|$(SBINDIR)|; s|^User=abichecker|User=$(INSTALL_USER)|; s|-/var/|-$(LOCALSTATEDIR)/|g' \
 	 $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS_SYSTEMD))
 	@set -e; owner=; group=; \
@@ -278,6 +291,8 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 	rm -f $(addprefix $(DESTDIR)$(DATADIR)/,$(SAMPLES) map.conf)
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS_SYSTEMD))
+	rm -f $(DESTDIR)$(BASHDIR)/abictl $(DESTDIR)$(ZSHDIR)/_abictl \
+	 $(DESTDIR)$(FISHDIR)/abictl.fish
 	rmdir $(DESTDIR)$(DATADIR) 2>/dev/null || true
 	@if [ -e $(CRON)/abichecker ]; then \
 	  echo 'left: $(CRON)/abichecker'; fi

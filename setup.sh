@@ -33,7 +33,8 @@ packages_of()
 	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl ca-certificates procps
 	    libmaxmind-db-writer-perl postfix-cdb postfix-lmdb systemd
-	    systemd-journal-remote gzip xz-utils zstd bzip2 $servers"
+	    systemd-journal-remote gzip xz-utils zstd bzip2 zsh fish
+	    $servers"
 	clusters='postgresql mariadb-server galera-4 rsync lsof iproute2'
 	fuzz='clang libclang-rt-dev'
 	root='mmdebstrap debian-archive-keyring'

@@ -70,6 +70,7 @@ abictl_run abictl_cache_show, abictl_cache_drop, abictl_cache_clean,
     abictl_cache_prefetch, abictl_cache_import, abictl_cache_import_form;
 abictl_run abictl_check, abictl_check_form;
 abictl_run abictl_command;
+abictl_run abictl_completion;
 abictl_run abictl_config, abictl_config_form;
 abictl_run abictl_fetch, abictl_fetch_form;
 abictl_run abictl_help;

@@ -97,6 +97,11 @@ const struct command abictl_commands[] = {
 	    "abictl check client_address=192.0.2.1 "
 	    "client_name=mx.example.com", NULL },
 
+	{ "completion", NULL, NULL, abictl_completion, NULL,
+	    "", "bash|zsh|fish", "", COMMAND_PURE,
+	    "a script that completes commands",
+	    "abictl completion bash >/etc/bash_completion.d/abictl", NULL },
+
 	{ "config", NULL, NULL, abictl_config, abictl_config_form,
 	    "json n", "[SECTION|SECTION.KEY]...", CONFIG_ANY, 0,
 	    "print what is in force, or its errors",

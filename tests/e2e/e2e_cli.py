@@ -9,6 +9,8 @@ import io
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import time
 import unittest
@@ -382,6 +384,95 @@ class Imports(AbictlTest):
         self.run_abictl(self.site({"reputation.min_reporters": "2"}), "cache", "import", old,
                         status=CONFIG)
         self.assertEqual([name for name in os.listdir(site.cache) if name[0] != "."], [])
+
+
+class Completion(AbictlTest):
+    """Each shell offers what the table has, by the script that abictl prints for it."""
+
+    BASH = r"""
+        source "$1"; shift
+        COMP_WORDS=(abictl "$@"); COMP_CWORD=$#
+        _abictl
+        printf '%s\n' "${COMPREPLY[@]}"
+        """
+    # What zsh's own functions would show of the arrays they are given.
+    ZSH = r"""
+        _describe() { for each in "${(@P)argv[-1]}"; do
+            [[ ${each%%:*} == $PREFIX* ]] && print -r -- "${each%%:*}"; done; return 0 }
+        _files() { }
+        complete_it() { local -a words; words=(abictl "${(@)argv[2,-1]}")
+            local CURRENT=$#words PREFIX=${words[-1]}
+            eval "$(<$1)" }
+        complete_it "$@"
+        """
+    FISH = "source $argv[1]; complete -C \"abictl $(string join ' ' -- $argv[2..])\" | cut -f1"
+
+    def setUp(self):
+        super().setUp()
+        directory = testenv.new_directory("completion")
+        self.shells = [(name, [name, *options, code],
+                        testenv.write_file(f"{directory}/{name}", self.script(name)))
+                       for name, options, code in (("bash", ["--norc", "-c"], self.BASH),
+                                                   ("zsh", ["-f", "-c"], self.ZSH),
+                                                   ("fish", ["--no-config", "-c"], self.FISH))
+                       if shutil.which(name)]
+        self.assertIn("bash", [name for name, _, _ in self.shells])
+
+    def script(self, shell):
+        return self.run_abictl(self.site(), "completion", shell)
+
+    def offered(self, *words):
+        """shell -> what it offers for the last of these words."""
+        found = {}
+        for name, command, path in self.shells:
+            result = subprocess.run(
+                [*command, *(["sh"] if name != "fish" else []), path, *words], text=True,
+                capture_output=True, check=False, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
+            self.assertEqual((result.returncode, result.stderr), (0, ""), (name, words))
+            found[name] = set(result.stdout.split())
+        return found
+
+    def assert_offered(self, words, expected):
+        for shell, found in self.offered(*words).items():
+            # Those that every command takes apart, and -n.
+            found = {word for word in found if not re.fullmatch("-.|--quiet|--help", word)}
+            self.assertEqual(found, set(expected), (shell, words))
+
+    def table(self):
+        """noun -> verb or "" -> its long options."""
+        overview, found = self.run_abictl(self.site(), "help"), {}
+        for noun, verb in re.findall(r"^  ([a-z][a-z-]*)((?: [a-z]+)?)(?= |$)", overview, re.MULTILINE):
+            text = self.run_abictl(self.site(), "help", noun, *verb.split())
+            found.setdefault(noun, {})[verb.strip()] = set(re.findall(r"\[(--[\w-]+)", text))
+        return found
+
+    def test_everything_in_the_table(self):
+        table = self.table()
+        self.assert_offered(("",), table)
+        for noun, verbs in table.items():
+            if "" in verbs:
+                self.assert_offered((noun, "--"), verbs[""])
+                continue
+            self.assert_offered((noun, ""), verbs)
+            for verb, options in verbs.items():
+                self.assert_offered((noun, verb, "--"), options)
+
+    def test_words_among_options(self):
+        for words, expected in (
+                (("acc",), ["accounts"]), (("accounts", "sh"), ["show"]),
+                (("-c", "accounts", ""), self.table()), (("-q", "cache", "d"), ["drop"]),
+                (("accounts", "delete", "x", "--"), []), (("blacklist", "add", "--b"), ["--ban"]),
+                (("--limit", "3", "cache", "pre"), ["prefetch"]),
+                (("logins", "--lim"), ["--limit"]), (("accounts", "--no"), ["--noheadings"]),
+                (("postfix", "enable", ""), ["mx", "submission", "map"]),
+                (("postfix", "enable", "--instance", "/x", "m"), ["mx", "map"]),
+                (("completion", ""), ["bash", "zsh", "fish"])):
+            self.assert_offered(words, expected)
+
+    def test_what_shells_say_of_it(self):
+        for name, _, path in self.shells:
+            checked = subprocess.run([name, "-n", path], capture_output=True, text=True, check=False)
+            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
 
 if __name__ == "__main__":

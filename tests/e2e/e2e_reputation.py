@@ -335,6 +335,9 @@ class Installed(EndToEnd):
         cached = testenv.read_file(f"{prefix}/var/cache/abichecker/8.8.4.4")
         self.assertRegex(cached, "^71\n")
         self.assertEqual(testenv.read_file(log).count(" reject: "), 2)
+        for path in ("bash-completion/completions/abictl", "zsh/site-functions/_abictl",
+                     "fish/vendor_completions.d/abictl.fish"):
+            self.assertIn("accounts", testenv.read_file(f"{prefix}/usr/share/{path}"))
 
 
 if __name__ == "__main__":
