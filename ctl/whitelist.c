@@ -228,7 +228,7 @@ edit_open(struct edit *e, const struct config *cfg)
 	const char *path = cfg->whitelist.file;
 	size_t len;
 
-	*e = (struct edit){ .dir = -1, .fresh_fd = -1 };
+	*e = (struct edit){ .name = "", .dir = -1, .fresh_fd = -1 };
 	if (path == NULL)
 		return abictl_fail(EX_CONFIG, "whitelist.file is not set");
 	if (!edit_place(e, path))
@@ -281,31 +281,42 @@ is_unchanged(const struct edit *e)
 	return e->exists && file_same(&now, &e->st);
 }
 
-/* Puts a text into the place of the file. EX_OK, or told. */
-static int
-edit_commit(struct edit *e, const char *text)
+/* Writes the new file, as the old one in all but its text. */
+static bool
+fresh_write(const struct edit *e, const char *text)
 {
-	int old = -1, status = EX_OK;
+	int old = -1;
+	bool done = true;
 
-	if (e->exists)
+	if (e->exists) {
 		old = openat(e->dir, e->name, O_RDONLY | O_NOFOLLOW |
 		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (text == NULL || (e->exists && old < 0) ||
-	    file_write(e->fresh_fd, text, strlen(text)) != 0 ||
-	    replace_dress(e->fresh_fd, old, e->exists ? &e->st : NULL) != 0 ||
-	    fsync(e->fresh_fd) != 0)
-		status = abictl_fail(EX_IOERR, "%s: %s", e->path,
-		    strerror(errno));
-	else if (!is_unchanged(e))
-		status = abictl_fail(EX_TEMPFAIL, "%s: it has changed in the "
-		    "meantime: run this again", e->path);
-	else if (renameat(e->dir, e->fresh, e->dir, e->name) != 0 ||
-	    fsync(e->dir) != 0)
-		status = abictl_fail(EX_IOERR, "%s: %s", e->path,
-		    strerror(errno));
+		done = old >= 0;
+	}
+	done = done && file_write(e->fresh_fd, text, strlen(text)) == 0 &&
+	    replace_dress(e->fresh_fd, old, e->exists ? &e->st : NULL) == 0 &&
+	    fsync(e->fresh_fd) == 0;
 	if (old >= 0)
 		close(old);
-	return status;
+	return done;
+}
+
+/* Puts a text into the place of the file. EX_OK, or told. */
+static int
+edit_commit(const struct edit *e, const char *text)
+{
+	bool done;
+
+	if (text == NULL)
+		return abictl_fail(EX_OSERR, "out of memory");
+	done = fresh_write(e, text);
+	if (done && !is_unchanged(e))
+		return abictl_fail(EX_TEMPFAIL, "%s: it has changed in the "
+		    "meantime: run this again", e->path);
+	if (done && renameat(e->dir, e->fresh, e->dir, e->name) == 0 &&
+	    fsync(e->dir) == 0)
+		return EX_OK;
+	return abictl_fail(EX_IOERR, "%s: %s", e->path, strerror(errno));
 }
 
 int

@@ -301,7 +301,7 @@ fish_choices(const struct command *c)
 static void
 fish_command(const struct command *table, const struct command *c)
 {
-	const char *s = c->aliases != NULL ? c->aliases : c->verb;
+	const char *s;
 	size_t n;
 
 	if (is_first(table, c)) {
@@ -319,6 +319,7 @@ fish_command(const struct command *table, const struct command *c)
 	printf(" -f -a %s -d ", c->verb);
 	quoted_print(c->help, "");
 	putchar('\n');
+	s = c->aliases != NULL ? c->aliases : c->verb;
 	for (; *s != '\0'; s += n + (s[n] == ' ')) {
 		n = strcspn(s, " ");
 		fish_options("__abictl_in", c, s, n);

@@ -5,7 +5,7 @@
  * to give columns their width, unless they must be sorted.
  */
 #include <cjson/cJSON.h>
-#include <libsmartcols.h>
+#include <libsmartcols/libsmartcols.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,10 +62,11 @@ column_find(const struct table_column *columns, const char *name)
 	const struct table_column *c;
 
 	name += name[0] == '-';
-	for (c = columns; c->heading != NULL || c->field != NULL; c++)
-		if (name[0] != '\0' &&
-		    ((c->heading != NULL && strcasecmp(c->heading, name) == 0) ||
-			(c->field != NULL && strcmp(c->field, name) == 0)))
+	for (c = columns; name[0] != '\0' &&
+	     (c->heading != NULL || c->field != NULL); c++)
+		if ((c->heading != NULL &&
+			strcasecmp(c->heading, name) == 0) ||
+		    (c->field != NULL && strcmp(c->field, name) == 0))
 			return (int)(c - columns);
 	return -1;
 }

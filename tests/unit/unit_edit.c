@@ -1,4 +1,4 @@
-/* What abictl makes of files that people write: a whitelist, a list of users. */
+/* What abictl makes of what people write: a whitelist, a list of users. */
 #include "unit.h"
 
 #include "ctl/import/import_line.h"
@@ -99,7 +99,8 @@ changes(void **state)
 	(void)state;
 	text = whitelist_without(file, "example.org", &n);
 	assert_int_equal(n, 2);
-	assert_string_equal(text, "# ours\n\nwrong name\n192.0.2.0/24 ## two\n");
+	assert_string_equal(text,
+	    "# ours\n\nwrong name\n192.0.2.0/24 ## two\n");
 	free(text);
 	text = whitelist_without(file, "example.com", &n);
 	assert_int_equal(n, 0);
