@@ -244,5 +244,7 @@ abictl_command(struct abictl *ctl, int argc, char **argv)
 		return abictl_fail(EX_OSERR, "out of memory");
 	status = run(&r, environment);
 	free(environment);
+	if (status == EX_OK)
+		abictl_say(ctl, "ran %s for %s", r.path, argv[0]);
 	return status;
 }

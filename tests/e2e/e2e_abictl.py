@@ -989,7 +989,8 @@ class Usage(AbictlTest):
             self.assertEqual(site.abictl(*words).returncode, ABSENT, words)
 
     def test_success_is_told_unless_it_is_not_wanted(self):
-        site = self.site(ACCOUNTS_STOP)
+        site = self.site({**ACCOUNTS_STOP, "accounts.command": "/bin/true"})
+        self.assertEqual(self.on_terminal(site, "run-command", "ann"), "ran /bin/true for ann")
         self.assertEqual(self.on_terminal(site, "accounts", "add", "ann"), "added ann")
         self.assertEqual(self.on_terminal(site, "accounts", "release", "ann"), "released ann")
         self.assertEqual(self.on_terminal(site, "store", "purge"), "0 removed")
