@@ -61,8 +61,8 @@ round_publish(struct scan_run *r, struct publish_result *result)
 	char error[PUBLISH_ERROR_MAX];
 	time_t now = time(NULL);
 
-	if (publish(&r->ctl->cfg, r->store, now, MAPPER_WRITE, result, error,
-		sizeof(error)) != 0)
+	if (!publish(&r->ctl->cfg, r->store, now, MAPPER_WRITE, result, error,
+		sizeof(error)))
 		return scan_failed(r, EX_CANTCREAT, error);
 	purge_sometimes(r, now);
 	return true;
