@@ -1,7 +1,6 @@
 /*
  * store_mysql_library - loading the client library, waiting for its calls.
  */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,7 +38,7 @@ maria_load(char *error, size_t size)
 void
 maria_guard(struct maria_store *s, int fd)
 {
-	int64_t left = s->sql.deadline - clock_ms();
+	int64_t left = s->sql.store.deadline - clock_ms();
 
 	s->guard = fork();
 	if (s->guard < 0) /* rather not than for ever */
@@ -55,25 +54,20 @@ maria_guard(struct maria_store *s, int fd)
 int
 maria_wait(struct maria_store *s, int status)
 {
-	struct pollfd p = { .fd = lib.mysql_get_socket(s->db) };
-	int64_t left;
-	int rc;
+	int fd = lib.mysql_get_socket(s->db);
+	short events = 0;
 
 	if (s->guarded && s->guard == 0)
-		maria_guard(s, p.fd);
+		maria_guard(s, fd);
 	if (status & MYSQL_WAIT_READ)
-		p.events |= POLLIN;
+		events |= POLLIN;
 	if (status & MYSQL_WAIT_WRITE)
-		p.events |= POLLOUT;
+		events |= POLLOUT;
 	if (status & MYSQL_WAIT_EXCEPT)
-		p.events |= POLLPRI;
-	do {
-		left = s->sql.deadline - clock_ms();
-		rc = left > 0 && !s->late ? poll(&p, 1, (int)left) : 0;
-	} while (rc < 0 && errno == EINTR);
-	if (rc <= 0) {
-		if (!s->late && p.fd >= 0)
-			shutdown(p.fd, SHUT_RDWR);
+		events |= POLLPRI;
+	if (s->late || !store_wait(&s->sql.store, fd, events)) {
+		if (!s->late && fd >= 0)
+			shutdown(fd, SHUT_RDWR);
 		s->late = true;
 		return MYSQL_WAIT_TIMEOUT;
 	}

@@ -95,7 +95,7 @@ version_read(struct maria_store *s)
 static bool
 lock_take(struct maria_store *s)
 {
-	int64_t left = s->sql.deadline - clock_ms();
+	int64_t left = s->sql.store.deadline - clock_ms();
 	const struct sql_value wait = sql_number(left > 0 ?
 	    (left + 999) / 1000 : 0);
 	struct row r = { .columns = 0 };
@@ -202,7 +202,7 @@ plugin_upgrade(struct maria_store *s)
 		    "is too large to be converted within store.timeout; once: "
 		    "abictl -o store.timeout=60s store status");
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
-	    "%lld rows", s->sql.where, (long long)r.number[0]);
+	    "%lld rows", s->sql.store.where, (long long)r.number[0]);
 	good = maria_script(s, MARIA_PLUGIN_BEGIN) &&
 	    logins_merge(s) &&
 	    maria_script(s, MARIA_PLUGIN_END);

@@ -34,8 +34,8 @@ extern struct pgsql_library pq;
 
 struct pgsql_store {
 	struct sql_store sql; /* first */
-	struct store_url url;
 	PGconn *conn;      /* NULL: is connected when it is needed */
+	char host[256], port[16]; /* that it is connected to */
 	long timeout_ms;   /* the server's own limit of a statement */
 	long lock_ms;      /* and of waiting for a lock: it ends before ours,
 	                    * so that we are told what we have waited for */
@@ -52,9 +52,6 @@ extern const struct sql_connection pgsql_connection;
 
 /* Loads libpq. False, and why in error. */
 bool pgsql_load(char *error, size_t size);
-
-/* The first parameter of a URL that we do not know; NULL: there is none. */
-const char *pgsql_url_check(const struct store_url *u);
 
 /* Connects, before the deadline. False on failure. */
 bool pgsql_connect(struct pgsql_store *s);

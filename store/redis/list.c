@@ -356,6 +356,6 @@ redis_status(struct store *store, struct store_status *status)
 	status->schema = s->reply->type == REDIS_REPLY_NIL ? STORE_SCHEMA :
 	    redis_number(s->reply, 0);
 	status->bytes = -1; /* not to be had without looking at every key */
-	snprintf(status->where, sizeof(status->where), "%s", s->where);
+	snprintf(status->where, sizeof(status->where), "%s", s->store.where);
 	return STORE_FOUND;
 }

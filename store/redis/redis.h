@@ -8,7 +8,7 @@
 #define STORE_REDIS_H
 
 #include "store/redis/library.h"
-#include "store/store.h"
+#include "store/driver.h"
 
 #define REDIS_LITTLE 16384U    /* bytes of an ordinary reply, at most */
 #define REDIS_MUCH (32U << 20) /* of one with rows */
@@ -28,15 +28,12 @@ struct redis_commands {
 
 struct redis_store {
 	struct store store; /* first */
-	struct store_url url;
-	char where[160]; /* the server, for messages */
 	char prefix[REDIS_PREFIX_MAX];
 	long number; /* of the database */
 	long window; /* of logins, seconds */
 	long many;   /* blocks of a user that are not looked at one by one */
 	int fd;      /* -1: not connected */
 	struct redis_tls *tls;
-	int64_t deadline; /* of the round trip at hand, clock_ms() */
 	struct redis_commands out;
 	size_t awaited;  /* replies */
 	size_t queued;   /* commands of the transaction */
@@ -54,9 +51,9 @@ struct redis_store {
 
 /* --- the connection: wire.c --- */
 
-/* Notes what has gone wrong, as a broken store. STORE_ERROR. */
-enum store_result redis_failed(struct redis_store *s, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Notes what has gone wrong, as a broken store. False. */
+#define redis_failed(s, ...)                                                  \
+	store_failed(&(s)->store, STORE_BROKEN, __VA_ARGS__)
 
 /* Connects within the deadline. False: noted. */
 bool redis_connect(struct redis_store *s);
@@ -201,36 +198,8 @@ long redis_keep(time_t end, time_t now);
 
 /* --- the operations, see struct store_driver --- */
 
-enum store_result redis_login(struct store *store,
-    const struct store_login *l, struct store_counts *c);
-enum store_result redis_forget(struct store *store, const char *user);
-enum store_result redis_rate_take(struct store *store, const char *key,
-    long limit, long period, time_t now);
-enum store_result redis_account_add(struct store *store,
-    const struct store_account *a, time_t expired);
-enum store_result redis_account_find(struct store *store, const char *user,
-    struct store_account *a);
-enum store_result redis_account_release(struct store *store, const char *user,
-    time_t now);
-enum store_result redis_account_ran(struct store *store, const char *user);
-enum store_result redis_offenders_apply(struct store *store,
-    const struct store_batch *b);
-enum store_result redis_position(struct store *store, const char *source,
-    char *position, size_t size);
-enum store_result redis_generation(struct store *store, int64_t *generation);
-enum store_result redis_offender_add(struct store *store,
-    const struct store_offender *o);
-enum store_result redis_offender_remove(struct store *store,
-    const char *block);
-enum store_result redis_offenders_expire(struct store *store, time_t now);
-enum store_result redis_purge(struct store *store, const struct store_purge *p,
-    long *removed);
-enum store_result redis_iterate(struct store *store, enum store_kind kind,
-    const char *of, store_row_fn *fn, void *arg);
-enum store_result redis_restore(struct store *store,
-    const struct store_row *rows, size_t count);
-enum store_result redis_status(struct store *store,
-    struct store_status *status);
+#define REDIS_DECLARE(name) STORE_OPERATION(name) redis_##name;
+STORE_OPERATIONS(REDIS_DECLARE)
 
 /* --- shared by them --- */
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/clock.h"
 #include "store/redis/redis.h"
 
 #define TRIPS_MAX 50000 /* of one operation; each is for up to 1000 rows */
@@ -82,7 +81,7 @@ redis_ask(struct redis_store *s, const char *fmt, ...)
 static bool
 greeting_send(struct redis_store *s)
 {
-	const struct store_url *u = &s->url;
+	const struct store_url *u = &s->store.url;
 
 	if (u->password[0] != '\0' && u->user[0] != '\0')
 		redis_ask(s, "AUTH %s %s", u->user, u->password);
@@ -147,8 +146,7 @@ connection_mend(struct redis_store *s)
 
 	if (s->together) {
 		redis_disconnect(s);
-		redis_failed(s, "the server has closed the connection");
-		return false;
+		return redis_failed(s, "the server has closed the connection");
 	}
 	memset(&s->out, 0, sizeof(s->out));
 	good = redis_session(s, false);
@@ -160,9 +158,7 @@ connection_mend(struct redis_store *s)
 bool
 redis_trip(struct redis_store *s)
 {
-	s->store.error[0] = '\0';
-	s->store.failure = STORE_BROKEN;
-	s->deadline = clock_ms() + s->store.wait_ms;
+	store_begin(&s->store);
 	s->out.sent = true;
 	if (s->out.failed) {
 		redis_failed(s, "out of memory");

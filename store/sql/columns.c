@@ -287,7 +287,7 @@ sql_write(struct sql_store *s, const struct store_row *rows, size_t count)
 	size_t i, n;
 
 	if (w == NULL)
-		sql_failed(s, STORE_BROKEN, "out of memory");
+		store_failed(&s->store, STORE_BROKEN, "out of memory");
 	for (i = 0; good && i < count; i += n) {
 		n = count - i < SQL_CHUNK ? count - i : SQL_CHUNK;
 		good = chunk_write(s, w, rows + i, n);

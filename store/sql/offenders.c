@@ -178,7 +178,8 @@ batch_read(struct sql_store *s, struct listing *l)
 		n.count = 0;
 	}
 	if (!k.good)
-		sql_failed(s, STORE_BAD_DATA, "too many hits of one batch");
+		store_failed(&s->store, STORE_BAD_DATA,
+		    "too many hits of one batch");
 	return good;
 }
 
@@ -249,10 +250,8 @@ batch_write(struct sql_store *s, const struct listing *l)
 	const struct listing_hit *h;
 	bool good;
 
-	if (w == NULL) {
-		sql_failed(s, STORE_BROKEN, "out of memory");
-		return false;
-	}
+	if (w == NULL)
+		return store_failed(&s->store, STORE_BROKEN, "out of memory");
 	w->s = s;
 	w->good = spent_forget(s, l);
 	for (b = l->first; w->good && b != NULL; b = b->next)
@@ -274,22 +273,15 @@ static bool
 hits_apply(struct sql_store *s, const struct store_batch *b)
 {
 	struct listing l;
-	bool good, counted = false;
+	bool enough = listing_begin(&l, b), good = enough && batch_read(s, &l);
 
-	if (!listing_begin(&l, b)) {
-		listing_end(&l);
-		sql_failed(s, STORE_BROKEN, "out of memory");
-		return false;
-	}
-	good = batch_read(s, &l);
 	if (good) {
-		counted = listing_count(&l);
-		if (!counted)
-			sql_failed(s, STORE_BROKEN, "out of memory");
+		enough = listing_count(&l);
+		good = enough && batch_write(s, &l);
 	}
-	good = counted && batch_write(s, &l);
 	listing_end(&l);
-	return good;
+	return good || (!enough &&
+	    store_failed(&s->store, STORE_BROKEN, "out of memory"));
 }
 
 static enum store_result

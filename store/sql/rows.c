@@ -256,7 +256,7 @@ sql_status(struct store *store, struct store_status *status)
 
 	status->schema = STORE_SCHEMA; /* or it could not have been opened */
 	status->bytes = -1;
-	snprintf(status->where, sizeof(status->where), "%s", s->where);
+	snprintf(status->where, sizeof(status->where), "%s", store->where);
 	return sql_begin(s) && sql_query(s, SQL_STATUS, NULL, 0, &counts) > 0 &&
 	    sql_query(s, SQL_BYTES, NULL, 0, &bytes) >= 0 ? STORE_FOUND :
 							    STORE_ERROR;

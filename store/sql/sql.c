@@ -126,20 +126,10 @@ sql_number(int64_t number)
 
 /* --- running --- */
 
-enum store_result
-sql_failed(struct sql_store *s, enum store_failure failure, const char *why)
-{
-	s->store.failure = failure;
-	snprintf(s->store.error, sizeof(s->store.error), "%s", why);
-	return STORE_ERROR;
-}
-
 bool
 sql_begin(struct sql_store *s)
 {
-	s->store.error[0] = '\0';
-	s->store.failure = STORE_BROKEN;
-	s->deadline = clock_ms() + s->store.wait_ms;
+	store_begin(&s->store);
 	return s->connection->ready(s);
 }
 
@@ -152,7 +142,7 @@ sql_run(struct sql_store *s, const struct sql_step *steps, size_t count,
 
 	/* Of what takes long, each step has its own time. */
 	if (s->transaction)
-		s->deadline = clock_ms() + s->store.wait_ms;
+		s->store.deadline = clock_ms() + s->store.wait_ms;
 	do
 		changed = s->connection->run(s, steps, count, rows);
 	while (changed < 0 && !s->transaction && ++tries < TRIES &&
@@ -185,7 +175,7 @@ query_row(void *arg, const char *const *columns)
 	bool more = q->rows->fn(q->rows->arg, columns);
 
 	q->any = true;
-	q->s->deadline += clock_ms() - began;
+	q->s->store.deadline += clock_ms() - began;
 	return more;
 }
 

@@ -1078,7 +1078,7 @@ static const struct lie lies[] = {
 	{ "mysql:", { { BYTES("\1") }, { BYTES(COLUMN) }, { BYTES(END) },
 	    { BYTES("\1x") } }, .when = TO_FIRST },
 	{ "mysql:", { { BYTES(INFILE) } }, .for_ever = false },
-	{ "bad?[1m?name", { { BYTES("\xff\x1e\4#42S22bad\x1b[1m\nname") } },
+	{ "bad?[1m name", { { BYTES("\xff\x1e\4#42S22bad\x1b[1m\nname") } },
 	    .for_ever = false },
 	{ "other parameters", { { BYTES("\0\1\0\0\0\0\0\0\0\0\0\0") } },
 	    .for_ever = false },
