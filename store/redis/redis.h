@@ -36,11 +36,8 @@ struct redis_store {
 	struct redis_tls *tls;
 	struct redis_commands out;
 	size_t awaited;  /* replies */
-	size_t queued;   /* commands of the transaction */
 	bool together;   /* what comes belongs to what was asked before: never
 	                  * on another connection */
-	bool queueing;   /* between MULTI and EXEC */
-	bool lost;       /* the transaction: a part of it was not taken */
 	bool ending;     /* EXEC was said: no array says that it is not done */
 	struct redisReader *parser; /* hiredis's; NULL = nothing was read yet */
 	struct redisReply *reply;   /* the last one */
@@ -136,13 +133,10 @@ const struct redisReply *redis_array(const struct redisReply *r, size_t i);
 struct redis_script {
 	const char *text;
 	char hash[41]; /* "" = not computed yet */
+	bool much;     /* its reply may have rows */
 };
 
 const char *redis_hash(struct redis_script *script);
-
-/* Has the server know a script; redis_call() does so when it is needed. */
-bool redis_script_load(struct redis_store *s,
-    const struct redis_script *script);
 
 /*
  * Connects, says who we are and looks at the schema, which it writes if there
@@ -151,8 +145,8 @@ bool redis_script_load(struct redis_store *s,
 bool redis_session(struct redis_store *s, bool create);
 
 /*
- * Makes a command, after those that are there; words are divided by the blanks
- * of fmt alone. Within a transaction, they are sent now and then.
+ * Makes a command, after those that were not sent yet; words are divided by the
+ * blanks of fmt alone.
  */
 void redis_ask(struct redis_store *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -167,7 +161,10 @@ void redis_commands_free(struct redis_commands *c);
 bool redis_trip(struct redis_store *s);
 bool redis_next(struct redis_store *s, size_t limit, const char *types);
 
-/* The same for one command; script, if not NULL, is what it calls. */
+/*
+ * The same for one command; script, if not NULL, is what it calls, and is made
+ * known to the server when it is not.
+ */
 bool redis_call(struct redis_store *s, const struct redis_script *script,
     const char *types);
 
@@ -176,15 +173,16 @@ enum store_result redis_change(struct redis_store *s,
     const struct redis_script *script);
 
 /*
- * A transaction that holds if nobody changes meanwhile what it watches:
- * redis_watch() takes the reply of the WATCH that was asked first and leaves
- * the others to be taken; more may be asked. Then redis_unwatch(); or
- * redis_multi(), commands, and redis_exec(), which is 1, or 0: somebody has
- * changed it, try again; or -1, noted.
+ * The same, again and again, for one that gives how much it has changed, which
+ * is added, and whether there may be more. False: noted.
  */
-bool redis_watch(struct redis_store *s);
-bool redis_unwatch(struct redis_store *s);
-void redis_multi(struct redis_store *s);
+bool redis_repeat(struct redis_store *s, const struct redis_script *script,
+    long *changed);
+
+/*
+ * Ends a transaction that MULTI was asked to begin, and has it all sent: 1, or
+ * 0: somebody has changed what is watched; or -1, noted.
+ */
 int redis_exec(struct redis_store *s);
 
 /*
@@ -205,13 +203,14 @@ STORE_OPERATIONS(REDIS_DECLARE)
 
 #define REDIS_RELEASED_KEEP (365 * REDIS_DAY)
 
-/* Asks for an account of the set, see account.lua; and what it has found. */
+/* Asks for accounts, see account.lua; and the one from item i on. */
 extern struct redis_script redis_account_script;
 void redis_account_ask(struct redis_store *s, const char *user,
     const char *what, time_t now, const struct store_account *a,
     time_t expired);
-bool redis_account_read(const struct redisReply *r, const char *user,
+bool redis_account_read(const struct redisReply *r, size_t i,
     struct store_account *a);
+#define REDIS_ACCOUNT_TEXTS 7
 
 /* Reads a number and the character after it. */
 bool redis_number_take(const char **text, char after, long *out);

@@ -33,7 +33,7 @@ redis_disconnect(struct redis_store *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
-	s->together = s->queueing = false;
+	s->together = false;
 	redis_reply_drop(s);
 }
 

@@ -86,8 +86,10 @@ lock_prepare(struct sqlite_store *s)
 	snprintf(path, sizeof(path), "%s-lock", s->path);
 	s->lock_fd = open(path,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-	return s->lock_fd >= 0 || store_failed(&s->sql.store, STORE_BROKEN,
-	    "its -lock: %s", strerror(errno));
+	if (s->lock_fd >= 0)
+		return true;
+	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s", path);
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s", strerror(errno));
 }
 
 /* Is the database in WAL mode? */
