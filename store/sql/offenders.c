@@ -34,32 +34,15 @@ sql_generation_next(struct sql_store *s)
 
 /* --- reading one text --- */
 
-struct found {
-	const struct sql_store *s;
-	char *out;
-	size_t size;
-};
-
-static bool
-text_take(void *arg, const char *const *columns)
-{
-	const struct found *f = arg;
-
-	sql_copy(f->s, columns[0], f->out, f->size);
-	return true;
-}
-
 /* The text that a statement finds; *out is "" without one. */
 static enum store_result
 text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
     char *out, size_t size)
 {
-	struct found f = { s, out, size };
-	const struct sql_rows rows = { 1, text_take, &f };
-	int found;
+	struct sql_cells cells;
+	int found = sql_get(s, name, value, 1, 1, &cells);
 
-	out[0] = '\0';
-	found = sql_query(s, name, value, 1, &rows);
+	sql_copy(s, cells.text[0], out, size);
 	return found < 0 ? STORE_ERROR : found > 0 ? STORE_FOUND : STORE_ABSENT;
 }
 
@@ -373,15 +356,22 @@ sql_offender_remove(struct store *store, const char *block)
 	    (void *)(uintptr_t)block);
 }
 
+/* Those whose ban is over: SQL_PORTION are dropped, or less if it was all. */
+struct due {
+	time_t now;
+	int64_t dropped;
+};
+
 static enum store_result
 due_drop(struct sql_store *s, void *arg)
 {
-	const struct sql_value now = sql_number(*(const time_t *)arg);
-	int64_t dropped = sql_one(s, SQL_OFFENDER_EXPIRE, &now, 1);
+	struct due *d = arg;
+	const struct sql_value values[] = { sql_number(d->now),
+		sql_number(SQL_PORTION) };
 
-	if (dropped < 0 || (dropped > 0 && !sql_generation_next(s)))
-		return STORE_ERROR;
-	return dropped > 0 ? STORE_FOUND : STORE_ABSENT;
+	d->dropped = sql_one(s, SQL_OFFENDER_EXPIRE, values, COUNT(values));
+	return d->dropped >= 0 && (d->dropped == 0 || sql_generation_next(s)) ?
+	    STORE_FOUND : STORE_ERROR;
 }
 
 enum store_result
@@ -389,11 +379,14 @@ sql_offenders_expire(struct store *store, time_t now)
 {
 	struct sql_store *s = (struct sql_store *)store;
 	const struct sql_value value = sql_number(now);
+	struct due d = { now, SQL_PORTION };
 	char block[STORE_BLOCK_MAX];
 	enum store_result due;
 
 	/* Mostly there are none: no transaction for that. */
 	due = sql_begin(s) ? text_get(s, SQL_OFFENDER_DUE, &value, block,
 	    sizeof(block)) : STORE_ERROR;
-	return due == STORE_FOUND ? sql_transaction(s, due_drop, &now) : due;
+	while (due == STORE_FOUND && d.dropped == SQL_PORTION)
+		due = sql_transaction(s, due_drop, &d);
+	return due;
 }

@@ -190,6 +190,41 @@ sql_query(struct sql_store *s, unsigned name, const struct sql_value *values,
 	return sql_run(s, &step, 1, &timed) < 0 ? -1 : q.any;
 }
 
+void
+sql_cells_take(struct sql_cells *c, const char *const *columns, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		snprintf(c->text[i], SQL_CELL_MAX, "%s",
+		    columns[i] != NULL ? columns[i] : "");
+}
+
+struct getting {
+	size_t columns;
+	struct sql_cells *out;
+};
+
+static bool
+get_row(void *arg, const char *const *columns)
+{
+	const struct getting *g = arg;
+
+	sql_cells_take(g->out, columns, g->columns);
+	return true;
+}
+
+int
+sql_get(struct sql_store *s, unsigned name, const struct sql_value *values,
+    size_t count, size_t columns, struct sql_cells *out)
+{
+	struct getting g = { columns, out };
+	const struct sql_rows rows = { columns, get_row, &g };
+
+	memset(out, 0, sizeof(*out));
+	return sql_query(s, name, values, count, &rows);
+}
+
 enum store_result
 sql_change(struct sql_store *s, unsigned name, const struct sql_value *values,
     size_t count)

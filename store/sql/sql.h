@@ -28,8 +28,11 @@ enum sql_dialect { SQL_SQLITE, SQL_PGSQL, SQL_MYSQL };
 #define SQL_ROWS 32        /* of a statement for many */
 #define SQL_MANY SQL_NAMES /* added to a name: the statement for SQL_ROWS */
 #define SQL_PREPARED (2 * SQL_NAMES)
+#define SQL_PORTION 10000  /* rows that a statement changes, of very many */
 #define SQL_COLUMNS 9      /* of a row, at most */
 #define SQL_VALUES (SQL_ROWS * SQL_COLUMNS) /* of a statement, at most */
+#define SQL_CELLS 6        /* columns of one row that are wanted, at most */
+#define SQL_CELL_MAX 1024  /* bytes of one, as it is in the table */
 #define SQL_TEXT_MAX 4096  /* bytes of a statement */
 #define SQL_STAMP_MAX 20   /* "2026-11-21 04:20:48" */
 
@@ -135,6 +138,20 @@ int64_t sql_one(struct sql_store *s, unsigned name,
  */
 int sql_query(struct sql_store *s, unsigned name,
     const struct sql_value *values, size_t count, const struct sql_rows *rows);
+
+/*
+ * The same for one row: so many of its columns, "" for NULL and without it.
+ */
+struct sql_cells {
+	char text[SQL_CELLS][SQL_CELL_MAX];
+};
+
+int sql_get(struct sql_store *s, unsigned name, const struct sql_value *values,
+    size_t count, size_t columns, struct sql_cells *out);
+
+/* Takes them from a row. */
+void sql_cells_take(struct sql_cells *c, const char *const *columns,
+    size_t count);
 
 /* An operation of one step: FOUND when it has changed something. */
 enum store_result sql_change(struct sql_store *s, unsigned name,
