@@ -9,10 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/library.h"
 #include "store/mysql/library.h"
-
-static const char *const sonames[] = { "libmariadb.so.3", NULL };
 
 struct maria_library maria_library;
 #define lib maria_library
@@ -20,19 +17,14 @@ struct maria_library maria_library;
 bool
 maria_load(char *error, size_t size)
 {
-#define SYMBOL(function) { #function, &lib.function },
-	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
-
-	if (lib.mysql_init != NULL)
-		return true;
 	/* What these say must not change how we connect. */
 	unsetenv("LIBMYSQL_PLUGINS");
 	unsetenv("LIBMYSQL_PLUGIN_DIR");
 	unsetenv("MARIADB_PLUGIN_DIR");
 	unsetenv("MYSQL_UNIX_PORT");
 	unsetenv("MYSQL_TCP_PORT");
-	return library_load(sonames, symbols,
-	    sizeof(symbols) / sizeof(symbols[0]), error, size);
+	return library_load("libmariadb.so.3", LIBRARY_NAMES(FUNCTIONS), &lib,
+	    error, size);
 }
 
 void

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/mysql/mysql.h"
+#include "store/sql/kinds.h"
 #include "base/text.h"
 
 /* What a row of the plugin is worth, a guess: it must fit into the time. */
@@ -83,75 +84,30 @@ lock_drop(struct maria_store *s)
 
 /* --- the plugin's table --- */
 
-#define LOGIN_COLUMNS 5
-
-/* Rows of the plugin, with our keys of their users. */
-struct merging {
-	struct maria_store *s;
-	char users[SQL_ROWS][STORE_USER_MAX];
-	char texts[SQL_ROWS][LOGIN_COLUMNS][ADDRESS_TEXT_MAX];
-	struct sql_value values[SQL_ROWS * LOGIN_COLUMNS];
-	size_t count;
-	bool good;
-};
-
-static void
-merging_flush(struct merging *m)
-{
-	size_t i;
-
-	if (m->count == SQL_ROWS)
-		m->good = m->good && sql_one(&m->s->sql,
-		    SQL_LOGIN_MERGE + SQL_MANY, m->values,
-		    SQL_ROWS * LOGIN_COLUMNS) >= 0;
-	else
-		for (i = 0; m->good && i < m->count; i++)
-			m->good = sql_one(&m->s->sql, SQL_LOGIN_MERGE,
-			    m->values + i * LOGIN_COLUMNS, LOGIN_COLUMNS) >= 0;
-	m->count = 0;
-}
-
+/* A row of the plugin, with our key of its user. */
 static bool
 login_take(void *arg, const char *const *columns)
 {
-	struct merging *m = arg;
-	struct sql_value *v = &m->values[m->count * LOGIN_COLUMNS];
-	char *text;
-	size_t i;
+	struct sql_writer *w = arg;
+	struct store_row *row = sql_writer_add(w);
 
-	store_user(columns[0], m->users[m->count], STORE_USER_MAX);
-	v[0] = sql_key(m->users[m->count]);
-	for (i = 1; i < LOGIN_COLUMNS; i++) {
-		text = m->texts[m->count][i];
-		snprintf(text, ADDRESS_TEXT_MAX, "%s",
-		    columns[i] != NULL ? columns[i] : "");
-		v[i] = sql_key(text);
-	}
-	if (v[2].text[0] == '\0')
-		v[2] = sql_null();
-	if (++m->count == SQL_ROWS)
-		merging_flush(m);
-	return m->good;
+	sql_row_read(w->s, columns, row);
+	store_user(columns[0], row->u.login.user, STORE_USER_MAX);
+	return w->good;
 }
 
 /* Merges the rows of a user and address into abichecker_upgrade. */
 static bool
 logins_merge(struct maria_store *s)
 {
-	struct merging *m = calloc(1, sizeof(*m));
-	const struct sql_rows rows = { LOGIN_COLUMNS, login_take, m };
-	bool good;
+	struct sql_writer *w = sql_writer_begin(&s->sql, STORE_LOGIN,
+	    SQL_LOGIN_MERGE);
+	const struct sql_rows rows = { sql_kinds[STORE_LOGIN].count, login_take,
+		w };
+	bool read = w != NULL &&
+	    sql_query(&s->sql, MARIA_PLUGIN_ROWS, NULL, 0, &rows) >= 0;
 
-	if (m == NULL)
-		return maria_failed(s, "out of memory");
-	m->s = s;
-	m->good = true;
-	good = sql_query(&s->sql, MARIA_PLUGIN_ROWS, NULL, 0, &rows) >= 0;
-	if (good)
-		merging_flush(m);
-	good = good && m->good;
-	free(m);
-	return good;
+	return sql_writer_end(w) && read;
 }
 
 /* Under LOCK TABLES. */

@@ -1,5 +1,5 @@
 /*
- * store_pgsql_connect - loading libpq, and a connection within a time limit.
+ * store_pgsql_connect - a connection within a time limit.
  *
  * Everything that libpq would look for by itself (environment variables, files
  * in a home directory) is set or taken away: what holds is in store.url.

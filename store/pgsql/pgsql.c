@@ -15,6 +15,8 @@
 
 extern const struct store_driver store_pgsql;
 
+struct pgsql_library pq;
+
 static void
 pgsql_close(struct store *store)
 {
@@ -31,7 +33,8 @@ pgsql_use(struct pgsql_store *s, bool create)
 	s->unprepared = prepare != NULL && strcmp(prepare, "no") == 0;
 	if (prepare != NULL && strcmp(prepare, "yes") != 0 && !s->unprepared)
 		return pgsql_failed(s, "store.url: prepare must be yes or no");
-	if (!pgsql_load(error, sizeof(error)))
+	if (!library_load("libpq.so.5", LIBRARY_NAMES(PGSQL_FUNCTIONS), &pq,
+		error, sizeof(error)))
 		return pgsql_failed(s, error);
 	return pgsql_connection.ready(&s->sql) && pgsql_schema(s, create);
 }

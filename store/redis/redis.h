@@ -7,8 +7,27 @@
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
 
-#include "store/redis/library.h"
+#if defined(__has_include) && !__has_include(<hiredis/hiredis.h>)
+#include <hiredis.h>
+#else
+#include <hiredis/hiredis.h>
+#endif
+
+#include "base/library.h"
 #include "store/driver.h"
+
+/* Every function of hiredis that we call. */
+#define REDIS_FUNCTIONS(F)                                                    \
+	F(redisReaderCreate) F(redisReaderFree) F(redisReaderFeed)            \
+	F(redisReaderGetReply) F(freeReplyObject)                             \
+	F(redisvFormatCommand) F(redisFreeCommand)
+
+extern struct redis_library {
+	REDIS_FUNCTIONS(LIBRARY_POINTER)
+} redis_library;
+
+/* Loads hiredis. False: why in error. */
+bool redis_load(char *error, size_t size);
 
 #define REDIS_LITTLE 16384U    /* bytes of an ordinary reply, at most */
 #define REDIS_MUCH (32U << 20) /* of one with rows */
@@ -33,7 +52,7 @@ struct redis_store {
 	long window; /* of logins, seconds */
 	long many;   /* blocks of a user that are not looked at one by one */
 	int fd;      /* -1: not connected */
-	struct redis_tls *tls;
+	struct ssl_st *tls;
 	struct redis_commands out;
 	size_t awaited;  /* replies */
 	bool together;   /* what comes belongs to what was asked before: never
@@ -83,12 +102,12 @@ enum redis_step {
 #define REDIS_FAILED (-3)
 
 /* NULL, and why in error. Takes parameters ca_file, cert_file, key_file. */
-struct redis_tls *redis_tls_open(const struct store_url *u, int fd,
+struct ssl_st *redis_tls_open(const struct store_url *u, int fd,
     char *error, size_t size);
-void redis_tls_close(struct redis_tls *t);
+void redis_tls_close(struct ssl_st *t);
 
 /* Of bytes done, 0 at the end, or one of the above; why in error. */
-long redis_tls_step(struct redis_tls *t, enum redis_step step, void *bytes,
+long redis_tls_step(struct ssl_st *t, enum redis_step step, void *bytes,
     size_t n, char *error, size_t size);
 
 /* --- replies: reply.c --- */

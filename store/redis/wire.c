@@ -27,8 +27,7 @@
 void
 redis_disconnect(struct redis_store *s)
 {
-	if (s->tls != NULL)
-		redis_tls_close(s->tls);
+	redis_tls_close(s->tls);
 	s->tls = NULL;
 	if (s->fd >= 0)
 		close(s->fd);

@@ -187,69 +187,47 @@ spent_forget(struct sql_store *s, const struct listing *l)
 	return good;
 }
 
-/* Rows that wait until there are enough of them. */
-struct waiting {
-	struct sql_store *s;
-	struct store_row rows[SQL_CHUNK];
-	size_t count;
-	bool good;
-};
-
-static void
-waiting_write(struct waiting *w)
+static bool
+hits_write(struct sql_store *s, const struct listing *l)
 {
-	if (w->count > 0)
-		w->good = w->good && sql_write(w->s, w->rows, w->count);
-	w->count = 0;
+	struct sql_writer *w = sql_writer_begin(s, STORE_HIT, SQL_HIT_RESTORE);
+	const struct listing_block *b;
+	const struct listing_hit *hit;
+	struct store_hit_row *h;
+
+	for (b = l->first; w != NULL && b != NULL; b = b->next)
+		for (hit = b->first; hit != NULL; hit = hit->next) {
+			if (!hit->write)
+				continue;
+			h = &sql_writer_add(w)->u.hit;
+			snprintf(h->block, sizeof(h->block), "%s", b->name);
+			snprintf(h->rule, sizeof(h->rule), "%s",
+			    hit->group->rule->name);
+			snprintf(h->key, sizeof(h->key), "%s", hit->key);
+			h->time = hit->time;
+		}
+	return sql_writer_end(w);
 }
 
-static struct store_row *
-waiting_add(struct waiting *w, enum store_kind kind)
+static bool
+offenders_write(struct sql_store *s, const struct listing *l)
 {
-	if (w->count == SQL_CHUNK)
-		waiting_write(w);
-	w->rows[w->count].kind = kind;
-	return &w->rows[w->count++];
-}
+	struct sql_writer *w = sql_writer_begin(s, STORE_OFFENDER,
+	    SQL_OFFENDER_RESTORE);
+	const struct listing_block *b;
 
-static void
-hit_add(struct waiting *w, const struct listing_block *b,
-    const struct listing_hit *hit)
-{
-	struct store_hit_row *h = &waiting_add(w, STORE_HIT)->u.hit;
-
-	snprintf(h->block, sizeof(h->block), "%s", b->name);
-	snprintf(h->rule, sizeof(h->rule), "%s", hit->group->rule->name);
-	snprintf(h->key, sizeof(h->key), "%s", hit->key);
-	h->time = hit->time;
+	for (b = l->first; w != NULL && b != NULL; b = b->next)
+		if (b->write)
+			listing_offender(b, &sql_writer_add(w)->u.offender);
+	return sql_writer_end(w);
 }
 
 /* Writes what has changed. */
 static bool
 batch_write(struct sql_store *s, const struct listing *l)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
-	const struct listing_block *b;
-	const struct listing_hit *h;
-	bool good;
-
-	if (w == NULL)
-		return store_failed(&s->store, STORE_BROKEN, "out of memory");
-	w->s = s;
-	w->good = spent_forget(s, l);
-	for (b = l->first; w->good && b != NULL; b = b->next)
-		for (h = b->first; h != NULL; h = h->next)
-			if (h->write)
-				hit_add(w, b, h);
-	waiting_write(w);
-	for (b = l->first; w->good && b != NULL; b = b->next)
-		if (b->write)
-			listing_offender(b,
-			    &waiting_add(w, STORE_OFFENDER)->u.offender);
-	waiting_write(w);
-	good = w->good && (!l->changed || sql_generation_next(s));
-	free(w);
-	return good;
+	return spent_forget(s, l) && hits_write(s, l) &&
+	    offenders_write(s, l) && (!l->changed || sql_generation_next(s));
 }
 
 static bool
