@@ -440,6 +440,6 @@ abictl_blacklist(struct abictl *ctl, int argc, char **argv)
 	else if (strcmp(verb, "remove") == 0 &&
 	    (argc == 2 ? !ctl->all : argc == 1 && ctl->all))
 		status = remove_block(ctl, s, argc == 2 ? argv[1] : NULL);
-	s->driver->close(s);
+	store_free(s);
 	return status;
 }

@@ -139,7 +139,7 @@ static void
 store_drop(struct scan_run *r)
 {
 	if (r->store != NULL)
-		r->store->driver->close(r->store);
+		store_free(r->store);
 	r->store = NULL;
 }
 
