@@ -11,20 +11,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A function of the library, and the pointer that calls go through. */
-struct library_symbol {
-	const char *name;
-	void *pointer; /* address of a function pointer of its type */
-};
+/*
+ * The functions of a library are a list, FUNCTIONS(F) F(one) F(other) ..., and
+ * what calls go through is a struct of nothing but FUNCTIONS(LIBRARY_POINTER).
+ */
+#define LIBRARY_POINTER(function) __typeof__(function) *(function);
+#define LIBRARY_NAME(function) #function,
+#define LIBRARY_NAMES(functions)                                              \
+	(const char *const[]) { functions(LIBRARY_NAME) NULL }
+
+/* A macro's value as a text: for the number in a soname. */
+#define LIBRARY_TEXT(macro) LIBRARY_TEXT_OF(macro)
+#define LIBRARY_TEXT_OF(value) #value
 
 /*
- * Loads the first of `sonames` (NULL-ended) that is there, for as long as the
- * process lives, and sets the pointers of all symbols. False, and why in
- * error, when none is there or one lacks a symbol; nothing is then set. Does
- * nothing more when called again: the caller asks its own pointers.
+ * Loads a library, for as long as the process lives, and sets the pointers by
+ * their names, unless they are set. False, and why in error, when it is not
+ * there or lacks one; nothing is then set.
  */
-bool library_load(const char *const *sonames,
-    const struct library_symbol *symbols, size_t count, char *error,
-    size_t size);
+bool library_load(const char *soname, const char *const *names, void *pointers,
+    char *error, size_t size);
 
 #endif

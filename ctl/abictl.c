@@ -93,7 +93,7 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	if (c->run == abictl_selftest)
 		selftest_postfix_look();
 	if ((c->flags & COMMAND_MAPS) != 0 && !ctl->dry_run &&
-	    mapper_start(cfg) != 0)
+	    !mapper_start(cfg))
 		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
 	if (process_take_identity(config_certain(cfg, "reputation.cache_dir"),
 		config_certain(cfg, "store.url"), log_fd()) != 0)
@@ -120,7 +120,7 @@ command_run(struct abictl *ctl, const struct command *c,
 	if (status == EX_OK)
 		status = c->run(ctl, argc, argv);
 	if (ctl->store != NULL)
-		ctl->store->driver->close(ctl->store);
+		store_free(ctl->store);
 	return status;
 }
 

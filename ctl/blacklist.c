@@ -293,7 +293,7 @@ publish_now(struct abictl *ctl, struct store *s, enum mapper_task task,
 	char error[PUBLISH_ERROR_MAX];
 
 	if (publish(&ctl->cfg, s, time(NULL), task, result, error,
-		sizeof(error)) == 0)
+		sizeof(error)))
 		return EX_OK;
 	return abictl_fail(EX_CANTCREAT, "%s", error);
 }
@@ -427,7 +427,7 @@ abictl_blacklist_unmap(struct abictl *ctl, int argc, char **argv)
 	if (what != NULL)
 		return abictl_fail(EX_DATAERR, "%s: %s",
 		    ctl->cfg.blacklist.map, what);
-	if (mapper_do(&ctl->cfg, MAPPER_REMOVE, &a) != 0)
+	if (!mapper_do(&ctl->cfg, MAPPER_REMOVE, &a))
 		return abictl_fail(EX_CANTCREAT, "%s", a.error);
 	abictl_say(ctl, "removed our lines from %s", ctl->cfg.blacklist.map);
 	return EX_OK;

@@ -176,7 +176,7 @@ static void
 end_close(struct end *e)
 {
 	if (e->store != NULL)
-		e->store->driver->close(e->store);
+		store_free(e->store);
 	if (e->cfg == &e->own)
 		config_free(&e->own);
 }

@@ -52,27 +52,13 @@ sqlite_failed(struct sqlite_store *s)
 {
 	int error = sqlite3_system_errno(s->db);
 	int code = sqlite3_errcode(s->db);
-	char why[STORE_ERROR_MAX];
 
 	/* What was noted before is worth more than "not an error". */
 	if (code == SQLITE_OK && s->sql.store.error[0] != '\0')
 		return false;
-	snprintf(why, sizeof(why), "%.120s: %.70s%s%.50s", s->path,
+	return store_failed(&s->sql.store, failure_kind(s, code), "%s%s%s",
 	    sqlite3_errmsg(s->db), error != 0 ? ": " : "",
 	    error != 0 ? strerror(error) : "");
-	sql_failed(&s->sql, failure_kind(s, code), why);
-	return false;
-}
-
-bool
-sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
-    const char *what, const char *why)
-{
-	char text[STORE_ERROR_MAX];
-
-	snprintf(text, sizeof(text), "%.150s%s: %.70s", s->path, what, why);
-	sql_failed(&s->sql, failure, text);
-	return false;
 }
 
 /* --- statements --- */
@@ -217,9 +203,10 @@ sqlite_turn_take(struct sqlite_store *s)
 	if (lock_turn(s->lock_fd, s->sql.store.wait_ms) == 0)
 		return true;
 	if (errno == EAGAIN)
-		return sqlite_refuse(s, STORE_BUSY, "",
+		return store_failed(&s->sql.store, STORE_BUSY,
 		    "busy: others wrote beyond store.timeout");
-	return sqlite_refuse(s, STORE_BROKEN, "", errno == ETIMEDOUT ?
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s",
+	    errno == ETIMEDOUT ?
 	    "locked by another process beyond store.timeout" :
 	    strerror(errno));
 }
@@ -234,7 +221,8 @@ sqlite_begin(struct sql_store *sql)
 		return false;
 	s->changes = sqlite3_total_changes(s->db);
 	if (!still_there(s))
-		sqlite_refuse(s, STORE_BROKEN, "", "was replaced or removed");
+		store_failed(&s->sql.store, STORE_BROKEN,
+		    "was replaced or removed");
 	else if (plain_run(s, BEGIN_WRITE))
 		return true;
 	else

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,7 +35,6 @@ sqlite_close(struct store *store)
 	sqlite3_close(s->db);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	free(s);
 }
 
 /* For who writes without our lock: sqlite3(1), or a checkpoint. */
@@ -46,7 +44,7 @@ busy(void *arg, int count)
 	const struct sqlite_store *s = arg;
 
 	(void)count;
-	if (clock_ms() >= s->sql.deadline)
+	if (clock_ms() >= s->sql.store.deadline)
 		return 0;
 	sqlite3_sleep(1);
 	return 1;
@@ -71,11 +69,12 @@ file_check(struct sqlite_store *s, bool create)
 
 	if (lstat(s->path, &st) == 0)
 		return S_ISREG(st.st_mode) ||
-		    sqlite_refuse(s, STORE_BROKEN, "", "not a regular file");
+		    store_failed(&s->sql.store, STORE_BROKEN,
+		    "not a regular file");
 	if (create || errno != ENOENT)
 		return true; /* SQLite says what is wrong */
-	return sqlite_refuse(s, directory_check(s) ? STORE_NOT_YET :
-	    STORE_BROKEN, "", strerror(ENOENT));
+	return store_failed(&s->sql.store, directory_check(s) ? STORE_NOT_YET :
+	    STORE_BROKEN, "%s", strerror(ENOENT));
 }
 
 /* The lock file beside the database. */
@@ -87,8 +86,10 @@ lock_prepare(struct sqlite_store *s)
 	snprintf(path, sizeof(path), "%s-lock", s->path);
 	s->lock_fd = open(path,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-	return s->lock_fd >= 0 ||
-	    sqlite_refuse(s, STORE_BROKEN, "-lock", strerror(errno));
+	if (s->lock_fd >= 0)
+		return true;
+	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s", path);
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s", strerror(errno));
 }
 
 /* Is the database in WAL mode? */
@@ -139,10 +140,8 @@ database_open(struct sqlite_store *s)
 	    "PRAGMA temp_store = MEMORY", CACHE_KIB);
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
 		SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
-	    sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK) {
-		sqlite_failed(s);
-		return false;
-	}
+	    sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK)
+		return sqlite_failed(s);
 	sqlite3_extended_result_codes(s->db, 1);
 	/* In the place of SQLite's own, which everybody would wait for. */
 	sqlite3_wal_hook(s->db, sqlite_wal_written, s);
@@ -150,20 +149,17 @@ database_open(struct sqlite_store *s)
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	if (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
-	    wal_prepare(s))
-		return true;
-	sqlite_failed(s);
-	return false;
+	return (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
+		   wal_prepare(s)) || sqlite_failed(s);
 }
 
-static struct store *
-sqlite_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, enum store_failure *failure, char *error, size_t size)
+static bool
+sqlite_open(struct store *store, const struct config *cfg, const char *url,
+    bool create)
 {
 	static bool configured;
+	struct sqlite_store *s = (struct sqlite_store *)store;
 	const char *path = url + strlen("sqlite:");
-	struct sqlite_store *s;
 
 	if (!configured) {
 		/* One thread, no statistics: less to do and to keep. */
@@ -171,36 +167,23 @@ sqlite_open(const struct config *cfg, const char *url, long wait_ms,
 		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 		configured = true;
 	}
-	s = calloc(1, sizeof(*s));
-	*failure = STORE_BROKEN;
-	if (s == NULL) {
-		snprintf(error, size, "out of memory");
-		return NULL;
-	}
-	s->sql.store.driver = &store_sqlite;
-	s->sql.connection = &sqlite_connection;
 	(void)cfg; /* everything is in the URL */
-	s->sql.store.wait_ms = wait_ms;
+	s->sql.connection = &sqlite_connection;
 	s->asked = clock_ms();
-	s->sql.deadline = s->asked + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	snprintf(s->sql.where, sizeof(s->sql.where), "%.250s", path);
+	snprintf(store->where, sizeof(store->where), "%.250s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
-		sqlite_refuse(s, STORE_BROKEN, "",
+		return store_failed(store, STORE_BROKEN,
 		    "not the absolute path of a file");
-	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0)
-		return &s->sql.store;
-	snprintf(error, size, "%s", s->sql.store.error);
-	*failure = s->sql.store.failure;
-	sqlite_close(&s->sql.store);
-	return NULL;
+	return file_check(s, create) && lock_prepare(s) && database_open(s) &&
+	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0;
 }
 
 const struct store_driver store_sqlite = {
 	.scheme = "sqlite",
+	.size = sizeof(struct sqlite_store),
 	.open = sqlite_open,
 	.close = sqlite_close,
-	SQL_OPERATIONS,
+	SQL_OPERATIONS
 };

@@ -35,10 +35,6 @@ extern const struct sql_connection sqlite_connection;
 /* Notes what SQLite says of the last failure. False. */
 bool sqlite_failed(struct sqlite_store *s);
 
-/* Notes a failure that SQLite knows nothing about. False. */
-bool sqlite_refuse(struct sqlite_store *s, enum store_failure failure,
-    const char *what, const char *why);
-
 /* A number that a query gives; -1 on failure. */
 long sqlite_query_number(struct sqlite_store *s, const char *sql);
 
