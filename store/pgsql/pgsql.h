@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include "base/library.h"
+#include "store/pgsql/schema.sql.h"
 #include "store/sql/sql.h"
 
 /* What we use of libpq; pq.PQfinish() and so on. */
@@ -28,6 +29,17 @@ extern struct pgsql_library {
 #define PGSQL_UNEXPECTED "the server's answer is not what was asked for"
 
 #define PGSQL_TOO_MANY "53300" /* SQLSTATE: connections */
+
+/* After those of store_sql: those of schema.sql, which are not prepared. */
+enum pgsql_name {
+	PGSQL_FIRST = SQL_PREPARED - 1,
+#define PGSQL_NAME(name, ...) PGSQL_##name,
+	SCHEMA_SQL(PGSQL_NAME)
+#undef PGSQL_NAME
+};
+
+/* The text of one of them. */
+const char *pgsql_text(enum pgsql_name name);
 
 struct pgsql_store {
 	struct sql_store sql; /* first */
@@ -72,12 +84,6 @@ bool pgsql_plain(struct pgsql_store *s, const char *const *sql, size_t count);
 
 /* The same with a text of them, with ; in between. */
 bool pgsql_script(struct pgsql_store *s, const char *script);
-
-/* The same with one, which must have so many columns: its rows; or NULL. */
-PGresult *pgsql_query(struct pgsql_store *s, const char *sql, int columns);
-
-/* A column of a row, "" for NULL. */
-const char *pgsql_cell(const PGresult *r, int row, int column);
 
 /* --- store_pgsql_schema.c --- */
 
