@@ -62,13 +62,13 @@ extern const struct sql_connection pgsql_connection;
 /* Connects, before the deadline. False on failure. */
 bool pgsql_connect(struct pgsql_store *s);
 
+/* Drops the connection, if there is one. */
+void pgsql_drop(struct pgsql_store *s);
+
 /* --- store_pgsql_session.c: statements on a connection --- */
 
 /* Is it connected? If it is not, or no more, connects. False on failure. */
 bool pgsql_connected(struct pgsql_store *s);
-
-/* Drops the connection, if there is one. */
-void pgsql_drop(struct pgsql_store *s);
 
 /* Notes a failure, as one of the connection. False. */
 bool pgsql_failed(struct pgsql_store *s, const char *what);

@@ -339,14 +339,6 @@ pgsql_connected(struct pgsql_store *s)
 	return false;
 }
 
-void
-pgsql_drop(struct pgsql_store *s)
-{
-	if (s->conn != NULL)
-		pq.PQfinish(s->conn);
-	s->conn = NULL;
-}
-
 /* --- the connection of store_sql --- */
 
 static bool
