@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/mysql/mysql.h"
-#include "store/sql/kinds.h"
 #include "base/text.h"
 
 /* What a row of the plugin is worth, a guess: it must fit into the time. */

@@ -98,7 +98,8 @@ shape_mend(struct pgsql_store *s, bool widen)
 	text_addf(&script, "%s;", pgsql_text(PGSQL_SCHEMA_1));
 	for (version = shape.version; version < STORE_SCHEMA; version++)
 		if (version > 0)
-			text_addf(&script, "%s;", pgsql_text(migrations[version]));
+			text_addf(&script, "%s;",
+			    pgsql_text(migrations[version]));
 	text_add(&script, "INSERT INTO abichecker_meta (name, value) "
 	    "VALUES ('schema', '" LIBRARY_TEXT(STORE_SCHEMA) "') "
 	    "ON CONFLICT (name) DO UPDATE SET value = excluded.value;COMMIT");

@@ -184,7 +184,8 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 			continue;
 		nothing = 0;
 		if (s->sql.transaction) /* many rows: each has its time */
-			s->sql.store.deadline = clock_ms() + s->sql.store.wait_ms;
+			s->sql.store.deadline = clock_ms() +
+			    s->sql.store.wait_ms;
 		status = pq.PQresultStatus(r);
 		if (!answer_is_known(status)) { /* would come for ever */
 			pq.PQclear(r);
