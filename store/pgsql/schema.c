@@ -35,7 +35,7 @@ struct shape {
 static bool
 shape_read(struct pgsql_store *s, struct shape *shape)
 {
-	struct sql_cells r;
+	struct sql_cells r = { .text = { "" } };
 
 	memset(shape, 0, sizeof(*shape));
 	if (sql_get(&s->sql, PGSQL_SHAPE, NULL, 0, 4, &r) <= 0)

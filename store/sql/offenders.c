@@ -39,7 +39,7 @@ static enum store_result
 text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
     char *out, size_t size)
 {
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 	int found = sql_get(s, name, value, 1, 1, &cells);
 
 	sql_copy(s, cells.text[0], out, size);

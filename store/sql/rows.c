@@ -33,7 +33,7 @@ static int
 logins_purge(struct sql_store *s, struct sql_cells *at, const char *from,
     const char *until, long *removed)
 {
-	struct sql_cells end;
+	struct sql_cells end = { .text = { "" } };
 	const struct sql_value after[] = { sql_key(at->text[0]),
 		sql_key(at->text[1]), sql_number(PURGE_ROWS) };
 	const struct sql_value span[] = { after[0], after[1],
@@ -215,7 +215,7 @@ enum store_result
 sql_status(struct store *store, struct store_status *status)
 {
 	struct sql_store *s = (struct sql_store *)store;
-	struct sql_cells counts, bytes;
+	struct sql_cells counts = { .text = { "" } }, bytes = counts;
 	int kind;
 
 	if (!sql_begin(s) ||
