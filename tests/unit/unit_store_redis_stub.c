@@ -484,8 +484,10 @@ a_flood_fills_no_memory(void **state)
 		must_fail(s, op_offenders(s), heads[i]);
 		store_end(s);
 		s = store_again();
-		must_fail(s, op_login(s), heads[i]);
 		r = (struct redis_store *)s;
+		must_fail(s, op_find(s), heads[i]);
+		assert_true(r->fed <= REDIS_LITTLE);
+		must_fail(s, op_login(s), heads[i]);
 		assert_true(r->fed <= REDIS_LITTLE);
 		assert_true(r->items <= REDIS_LITTLE / REDIS_ITEM);
 		assert_null(r->parser);
