@@ -77,7 +77,7 @@ seconds_of()
 {
 	case $1 in
 	all|install)	echo 40 0 ;;
-	demo)		echo 40 20 ;;
+	demo)		echo 40 10 ;;
 	check)		echo 75 300 ;;
 	check-systems)	echo 40 1200 ;;
 	*)		return 1 ;;
