@@ -251,18 +251,22 @@ put_in_place(const struct update *up)
 
 /* --- the command --- */
 
-/* What there is already. An exit status. */
+/* What there is already. An exit status: what is not ours is not replaced. */
 static int
 look(struct update *up)
 {
 	const char *wrong = geo_examine(up->path, &up->installed);
+	const char *type = up->installed.type;
 
-	up->is_there = wrong == NULL && stat(up->path, &up->st) == 0;
-	if (up->installed.type[0] != '\0' &&
-	    strncasecmp(up->installed.type, "DBIP", 4) != 0)
-		return abictl_fail(EX_CONFIG, "%s: %s is not replaced by "
-		    "DB-IP Lite; see geocount.database", up->path,
-		    up->installed.type);
+	if (stat(up->path, &up->st) != 0)
+		return EX_OK;
+	if (strncasecmp(type, "DBIP", 4) != 0)
+		return abictl_fail(EX_CONFIG, "%s: %s: not DB-IP Lite, so it is "
+		    "not replaced; move it away, or see geocount.database",
+		    up->path, type[0] != '\0' ? type : wrong);
+	up->is_there = wrong == NULL;
+	/* Who has asked for cities once does not want to lose them. */
+	up->city = up->city || up->installed.located;
 	return EX_OK;
 }
 

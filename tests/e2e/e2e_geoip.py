@@ -119,13 +119,13 @@ class Updates(GeoipTest):
         self.update()
         self.assertEqual(self.installed(), data)
 
-    def test_what_is_no_database_is_replaced(self):
-        for rubbish in (b"", b"rubbish\n" * 1000, country_database()[:300]):
-            with self.subTest(rubbish[:20]):
-                self.install(rubbish)
-                data = self.offer(country_database())
-                self.update()
-                self.assertEqual(self.installed(), data)
+    def test_one_that_is_damaged_is_replaced(self):
+        """As far as it still says what it is."""
+        whole = country_database(MORE | COUNTRIES)
+        self.install(b"\xff" * 5000 + whole[5000:])
+        data = self.offer(country_database())
+        self.update()
+        self.assertEqual(self.installed(), data)
 
     def test_that_of_the_last_month_where_there_is_no_newer_one(self):
         data = self.offer(country_database(back=1), back=1)
@@ -152,9 +152,12 @@ class Updates(GeoipTest):
         self.update()
         self.update("--city")  # of the same month
         self.assertEqual(self.installed(), data)
+        for speed in "1000", "0":  # and it stays so
+            self.site.configure(**{"geocount.speed": speed})
+            self.update()
+            self.assertEqual((self.installed(), self.publisher.asked()),
+                             (data, ["country", "city"]))
         self.site.configure(**{"geocount.speed": "1000"})
-        self.update()
-        self.assertEqual((self.installed(), self.publisher.asked()), (data, ["country", "city"]))
         self.install(country_database())
         self.update()
         self.assertEqual(self.installed(), data)
@@ -289,7 +292,11 @@ class Refusals(GeoipTest):
         for kind in ("GeoLite2-Country", "ipinfo country"):
             self.old = self.install(country_database(kind=kind, back=9))
             self.offer(country_database())
-            self.refused(re.escape(f"{kind} is not replaced"), status=CONFIG)
+            self.refused(re.escape(f"{kind}: not DB-IP Lite, so it is not replaced"),
+                         status=CONFIG)
+        for data in (b"", b"a store, or whatever is named by mistake\n" * 1000):
+            self.old = self.install(data)
+            self.refused("not DB-IP Lite, so it is not replaced", status=CONFIG)
         self.assertEqual(self.publisher.requests, [])
 
     def test_silence(self):
