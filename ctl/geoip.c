@@ -261,8 +261,8 @@ look(struct update *up)
 	if (stat(up->path, &up->st) != 0)
 		return EX_OK;
 	if (strncasecmp(type, "DBIP", 4) != 0)
-		return abictl_fail(EX_CONFIG, "%s: %s: not DB-IP Lite, so it is "
-		    "not replaced; move it away, or see geocount.database",
+		return abictl_fail(EX_CONFIG, "%s: %s: not DB-IP Lite, so it "
+		    "is not replaced; move it away, or see geocount.database",
 		    up->path, type[0] != '\0' ? type : wrong);
 	up->is_there = wrong == NULL;
 	/* Who has asked for cities once does not want to lose them. */
