@@ -38,6 +38,7 @@ enum command_option {
 	OPTION_OVERRIDE,
 	OPTION_BAN,
 	OPTION_INSTANCE,
+	OPTION_CITY,
 	OPTION_CHANGED = 'n',
 };
 
@@ -90,6 +91,9 @@ static const struct command {
 	    "[NOTE] | remove IP | remove --all | export | map [--override] | "
 	    "unmap [MAP]",
 	    "the list of offenders" },
+	{ "geoip", abictl_geoip, { OPTION_CITY }, "geocount reputation", NULL,
+	    "geoip update [--city]",
+	    "fetch the country database DB-IP Lite, or bring it up to date" },
 	{ "logins", abictl_logins,
 	    { OPTION_JSON, OPTION_CSV, OPTION_COUNTRIES, OPTION_REPORT },
 	    "store", NULL,
@@ -214,6 +218,9 @@ option_apply(struct abictl *ctl, int option)
 	case OPTION_INSTANCE:
 		ctl->instance = optarg;
 		return optarg[0] == '/';
+	case OPTION_CITY:
+		ctl->city = true;
+		return true;
 	case OPTION_OVERRIDE:
 		ctl->override = true;
 		return true;
@@ -243,6 +250,7 @@ static const struct option long_options[] = {
 	{ "override", no_argument, NULL, OPTION_OVERRIDE },
 	{ "ban", required_argument, NULL, OPTION_BAN },
 	{ "instance", required_argument, NULL, OPTION_INSTANCE },
+	{ "city", no_argument, NULL, OPTION_CITY },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ NULL, 0, NULL, 0 },

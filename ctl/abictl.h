@@ -31,6 +31,7 @@ struct abictl {
 	bool all;     /* --all */
 	long ban;     /* --ban, seconds, 0 = forever */
 	const char *instance; /* --instance, NULL = not given */
+	bool city;    /* --city */
 };
 
 /* Each returns an exit status of sysexits(3). argv[0] is the first word
@@ -42,6 +43,7 @@ int abictl_check(struct abictl *ctl, int argc, char **argv);
 int abictl_command(struct abictl *ctl, int argc, char **argv);
 int abictl_config(struct abictl *ctl, int argc, char **argv);
 int abictl_fetch(struct abictl *ctl, int argc, char **argv);
+int abictl_geoip(struct abictl *ctl, int argc, char **argv);
 int abictl_logins(struct abictl *ctl, int argc, char **argv);
 int abictl_postfix(struct abictl *ctl, int argc, char **argv);
 int abictl_scan(struct abictl *ctl, int argc, char **argv);

@@ -20,7 +20,7 @@ BELOW = {"base": "", "config": "base", "store": "config base", "filter": "store 
          "scan": "logs filter store config base", "ctl": "scan logs . filter store config base"}
 LIBRARIES = {"libpq-fe.h": "store/pgsql/", "mysql.h": "store/mysql/", "sqlite3.h": "store/sqlite/",
              "hiredis.h": "store/redis/", "openssl/": "store/redis/", "curl/": "ctl/",
-             "cjson/": "ctl/", "maxminddb.h": "filter/", "ares.h": "filter/", "cdb.h": "store/",
+             "cjson/": "ctl/", "zlib.h": "ctl/", "maxminddb.h": "filter/", "ares.h": "filter/", "cdb.h": "store/",
              "systemd/": "logs/"}
 
 

@@ -8,7 +8,6 @@ import hashlib
 import ipaddress
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -56,20 +55,9 @@ class AbictlTest(SiteTest):
 
     def on_terminal(self, site, *arguments):
         """What it says when its standard output is a terminal, without the last line end."""
-        try:
-            terminal, side = pty.openpty()
-        except OSError as error:
-            self.skipTest(f"no terminal to be had: {error}")
-        with open(terminal, "rb", buffering=0) as output:
-            result = site.abictl(*arguments, capture_output=False, stdout=side,
-                                 stderr=subprocess.PIPE)
-            os.write(side, b"!")
-            os.close(side)
-            said = b""
-            while not said.endswith(b"!"):
-                said += output.read(1000)
+        result = site.on_terminal(*arguments)
         self.assertEqual((result.returncode, result.stderr), (OK, ""), arguments)
-        return said[:-1].decode().replace("\r\n", "\n").removesuffix("\n")
+        return result.stdout.removesuffix("\n")
 
     def fields(self, site, *arguments, status=OK):
         """A table of names and values."""

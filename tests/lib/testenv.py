@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import faulthandler
 import os
+import pty
 import pwd
 import random
 import re
@@ -285,6 +286,23 @@ class Site:
         return subprocess.run([program("abictl"), "-c", self.conf, *arguments],
                               **{**self.as_filter_user(), "capture_output": True, "text": True,
                                  "timeout": PATIENCE, **keywords})
+
+    def on_terminal(self, *arguments):
+        """The same, its standard output being a terminal; skips the test where there is none."""
+        try:
+            terminal, side = pty.openpty()
+        except OSError as error:
+            raise unittest.SkipTest(f"no terminal to be had: {error}") from error
+        with open(terminal, "rb", buffering=0) as output:
+            result = self.abictl(*arguments, capture_output=False, stdout=side,
+                                 stderr=subprocess.PIPE)
+            os.write(side, b"!")
+            os.close(side)
+            said = b""
+            while not said.endswith(b"!"):
+                said += output.read(1000)
+        result.stdout = said[:-1].decode().replace("\r\n", "\n")
+        return result
 
     @staticmethod
     def as_filter_user():
