@@ -84,8 +84,8 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 small    = $(if $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l:lib$(1).a,-l$(1))
 SMALL_LIBS := $(if $(filter 1,$(SAN)),-lsqlite3 -lmaxminddb -lmd -lcares -lcdb,$(call small,sqlite3) \
 	  $(call small,maxminddb) $(call small,md) $(call small,cares) $(call small,cdb)) -lm -ldl
-CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson smartcols)
-CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson smartcols)
+CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson smartcols zlib)
+CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson smartcols zlib)
 
 ifeq ($(SAN),1)
 BUILD    = build-san
@@ -237,7 +237,8 @@ SAMPLES = report-account lock-account lock-account-root
 # For systemd; which of them to use is for the administrator to say.
 UNITS_SYSTEMD = abichecker-clean.service abichecker-clean.timer \
 	abichecker-scan.service abichecker-scan.timer \
-	abichecker-follow.service
+	abichecker-follow.service \
+	abichecker-geoip.service abichecker-geoip.timer
 # An administrator's file is never touched again.
 KEEP  = test -e $(2) || install $(3) $(1) $(2)
 

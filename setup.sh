@@ -28,7 +28,8 @@ packages_of()
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
 	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev
 	    libcdb-dev libpq-dev libmariadb-dev libhiredis-dev
-	    libssl-dev libsystemd-dev libsmartcols-dev'
+	    libssl-dev libsystemd-dev zlib1g-dev
+	    libsmartcols-dev'
 	mail='postfix python3'
 	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl ca-certificates procps
@@ -78,7 +79,7 @@ seconds_of()
 {
 	case $1 in
 	all|install)	echo 40 0 ;;
-	demo)		echo 40 20 ;;
+	demo)		echo 40 10 ;;
 	check)		echo 75 300 ;;
 	check-systems)	echo 40 1200 ;;
 	*)		return 1 ;;

@@ -225,6 +225,9 @@ text_check(const struct config_option *o, const char *v)
 	switch (o->type) {
 	case CONFIG_PATH:
 		return v[0] == '/' ? NULL : "must be an absolute path";
+	case CONFIG_DATABASE:
+		return v[0] == '/' || strcmp(v, "auto") == 0 ? NULL :
+		    "must be auto or an absolute path";
 	case CONFIG_TARGET:
 		return v[0] == '/' || strcmp(v, "syslog") == 0 ||
 			strcmp(v, "none") == 0 || strcmp(v, "stderr") == 0 ?
@@ -308,6 +311,7 @@ may_be_unset(enum config_type type)
 {
 	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
 	    type == CONFIG_PATH || type == CONFIG_PROXY ||
+	    type == CONFIG_DATABASE ||
 	    type == CONFIG_BLOCKS || type == CONFIG_ZONES ||
 	    type == CONFIG_SERVER || type == CONFIG_MAP ||
 	    type == CONFIG_RULES;

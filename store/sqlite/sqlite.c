@@ -88,7 +88,8 @@ lock_prepare(struct sqlite_store *s)
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	if (s->lock_fd >= 0)
 		return true;
-	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s", path);
+	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s",
+	    path);
 	return store_failed(&s->sql.store, STORE_BROKEN, "%s", strerror(errno));
 }
 
