@@ -7,6 +7,7 @@
 #   make lint        formats, warnings        make deps         install what this needs
 #   make check-systems  what README.md and docs/ say, on fresh mail servers;
 #                       a store on clusters
+#   make check-deb   the Debian package, on fresh mail servers
 #   make install     DESTDIR, PREFIX, ...     make uninstall    data stays
 #   make STATIC=1    a filter without shared libraries; SQLite only
 #   make deb         the Debian package
@@ -53,7 +54,7 @@ ifeq ($(STATIC),1)
 WITH_PGSQL = 0
 WITH_MYSQL = 0
 WITH_REDIS = 0
-STATIC_LD  = -static-pie
+STATIC_LD  = -static-pie $(call ld_supports,-Wl,--no-warnings)
 endif
 
 # Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so
@@ -81,6 +82,7 @@ JOURNAL_CFLAGS := $(call cflags_of,$(JOURNAL_PC))
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
 supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
+ld_supports = $(shell echo 'int main(void) { return 0; }' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
 FORTIFY  = $(if $(or $(filter -O0,$(CFLAGS)),$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))),, \
 	   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CC_HARDEN := $(call supports,-fstack-clash-protection) \
@@ -190,6 +192,10 @@ SYSTEMS = bookworm trixie clusters
 
 check-systems: $(if $(filter clusters,$(SYSTEMS)),all)
 	@tests/systems $(SYSTEMS)
+
+# The Debian package, built and used there.
+check-deb:
+	@tests/systems $(patsubst %,deb-%,$(filter-out clusters,$(SYSTEMS)))
 
 # Each parser for FUZZ_TIME seconds; findings stay in build-fuzz/.
 FUZZ_TIME = 60
@@ -343,6 +349,6 @@ clean:
 	rm -rf build build-san build-fuzz abichecker abictl
 
 FORCE:
-.PHONY: all units check check-systems fuzzers fuzz bench torture demo lint deps install \
+.PHONY: all units check check-systems check-deb fuzzers fuzz bench torture demo lint deps install \
 	uninstall deb clean FORCE
 .SECONDARY:
