@@ -54,6 +54,7 @@ ifeq ($(STATIC),1)
 WITH_PGSQL = 0
 WITH_MYSQL = 0
 WITH_REDIS = 0
+DEFINES_STATIC = -DSTATIC
 STATIC_LD  = -static-pie $(call ld_supports,-Wl,--no-warnings)
 endif
 
@@ -95,6 +96,7 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   $(if $(filter store/pgsql,$(SERVERS)),-DWITH_PGSQL) \
 	   $(if $(filter store/mysql,$(SERVERS)),-DWITH_MYSQL) \
 	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS) \
+	   $(DEFINES_STATIC) \
 	   $(if $(filter 1,$(WITH_JOURNAL)),-DWITH_JOURNAL)
 SMALL_LIBS = -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
 CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson)

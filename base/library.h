@@ -1,15 +1,30 @@
 /*
  * library - a shared library that is loaded when it is needed first.
  *
- * A process whose store is a SQLite file neither links nor maps the clients of
- * the database servers, and one that reads no journal not libsystemd. Their
- * headers are needed to build, nothing else.
+ * A filter that never sees a user's login maps no database and no resolver; one
+ * whose store is a SQLite file no client of a database server. Headers are
+ * needed to build, nothing else.
+ *
+ * With STATIC=1 (STATIC is defined) what can be linked is: its pointers are set
+ * from the beginning, and nothing is ever loaded.
  */
 #ifndef LIBRARY_H
 #define LIBRARY_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/*
+ * For a list of functions, LIST(F) = F(one) F(two): members of a structure that
+ * point to them, and what such a structure is in a program that links them.
+ */
+#define LIBRARY_POINTER(name) __typeof__(&(name)) (name);
+#define LIBRARY_ADDRESS(name) .name = &(name),
+#ifdef STATIC
+#define LIBRARY_LINKED(LIST) { LIST(LIBRARY_ADDRESS) }
+#else
+#define LIBRARY_LINKED(LIST) { NULL }
+#endif
 
 /* A function of the library, and the pointer that calls go through. */
 struct library_symbol {

@@ -13,10 +13,20 @@
 #include <time.h>
 
 #include "base/file.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/text.h"
 
 #define EARTH_RADIUS 6371.0 /* km, mean */
+
+/* Every function of libmaxminddb that we call. */
+#define FUNCTIONS(F)                                                          \
+	F(MMDB_close) F(MMDB_open) F(MMDB_strerror) F(MMDB_aget_value)        \
+	F(MMDB_lookup_sockaddr)
+
+static struct {
+	FUNCTIONS(LIBRARY_POINTER)
+} maxmind = LIBRARY_LINKED(FUNCTIONS);
 
 static struct {
 	MMDB_s db;
@@ -29,7 +39,7 @@ static void
 database_close(void)
 {
 	if (geo.open)
-		MMDB_close(&geo.db);
+		maxmind.MMDB_close(&geo.db);
 	geo.open = false;
 }
 
@@ -59,6 +69,20 @@ unusable(const char *path, const char *why)
 	return false;
 }
 
+/* libmaxminddb, once. False: why in error. */
+static bool
+maxmind_load(char *error, size_t size)
+{
+	static const char *const sonames[] = { "libmaxminddb.so.0", NULL };
+#define SYMBOL(name) { #name, &maxmind.name },
+	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
+#undef SYMBOL
+
+	return maxmind.MMDB_open != NULL ||
+	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
+		error, size);
+}
+
 /*
  * Makes the database ready. A file that was truncated where it is would kill
  * us at a look-up (SIGBUS): then it is closed, and stays so until it changes.
@@ -66,6 +90,7 @@ unusable(const char *path, const char *why)
 static bool
 ready(const char *path)
 {
+	char error[160];
 	struct stat st;
 	int rc;
 
@@ -86,9 +111,11 @@ ready(const char *path)
 	file_was_read(&geo.watch, &st);
 	if (!S_ISREG(st.st_mode))
 		return unusable(path, "not a regular file");
-	rc = MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
+	if (!maxmind_load(error, sizeof(error)))
+		return unusable(path, error);
+	rc = maxmind.MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
 	if (rc != MMDB_SUCCESS)
-		return unusable(path, MMDB_strerror(rc));
+		return unusable(path, maxmind.MMDB_strerror(rc));
 	geo.open = true;
 	if ((off_t)geo.db.file_size != st.st_size) {
 		/* Replaced in between: the next look-up sees that. */
@@ -104,7 +131,7 @@ code_at(MMDB_entry_s *entry, const char *const *path, char *out)
 {
 	MMDB_entry_data_s data;
 
-	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if (maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING)
 		return false;
 	return text_country(data.utf8_string, data.data_size, out);
@@ -118,9 +145,9 @@ number_at(MMDB_entry_s *entry, const char *name, double *out)
 	MMDB_entry_data_s data;
 
 	/* Flat databases have it without "location". */
-	if ((MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if ((maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 		!data.has_data) &&
-	    (MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
+	    (maxmind.MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
 		!data.has_data))
 		return false;
 	if (data.type == MMDB_DATA_TYPE_DOUBLE)
@@ -167,10 +194,10 @@ geo_find(const char *path, const struct address *a, struct geo *p)
 		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
 	else
 		memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr, a->bytes, 16);
-	found = MMDB_lookup_sockaddr(&geo.db, (struct sockaddr *)&ss, &error);
+	found = maxmind.MMDB_lookup_sockaddr(&geo.db, (struct sockaddr *)&ss, &error);
 	if (error != MMDB_SUCCESS &&
 	    error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) {
-		unusable(path, MMDB_strerror(error));
+		unusable(path, maxmind.MMDB_strerror(error));
 		return GEO_ERROR;
 	}
 	geo.problem[0] = '\0';
