@@ -7,18 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef STATIC
-bool
-library_load(const char *const *sonames, const struct library_symbol *symbols,
-    size_t count, char *error, size_t size)
-{
-	(void)symbols;
-	(void)count;
-	snprintf(error, size, "%s: not in a program built with STATIC=1",
-	    sonames[0]);
-	return false;
-}
-#else
 /* Sets the pointers; the name of the first symbol that is missing, or NULL. */
 static const char *
 symbols_find(void *library, const struct library_symbol *symbols, size_t count)
@@ -60,4 +48,3 @@ library_load(const char *const *sonames, const struct library_symbol *symbols,
 	dlclose(library);
 	return false;
 }
-#endif

@@ -5,8 +5,8 @@
  * whose store is a SQLite file no client of a database server. Headers are
  * needed to build, nothing else.
  *
- * With STATIC=1 (STATIC is defined) what can be linked is: its pointers are set
- * from the beginning, and nothing is ever loaded.
+ * With STATIC=1 (STATIC is defined) libraries that can be linked are: their
+ * pointers are set from the beginning.
  */
 #ifndef LIBRARY_H
 #define LIBRARY_H
