@@ -49,13 +49,15 @@ UNITS    = $(filter-out $(foreach kind,pgsql mysql redis,$(if $(filter store/$(k
 FUZZERS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 
 # A filter that needs no library at run time starts sooner and takes less
-# memory. It cannot load a database's client, so there is SQLite alone.
+# memory. It cannot load a database's client, so there is SQLite alone. That the
+# linker tells of getpwnam() and others is right: names of users come from files
+# or from the same release of libc.
 ifeq ($(STATIC),1)
 WITH_PGSQL = 0
 WITH_MYSQL = 0
 WITH_REDIS = 0
 DEFINES_STATIC = -DSTATIC
-STATIC_LD  = -static-pie $(call ld_supports,-Wl,--no-warnings)
+STATIC_LD  = -static-pie
 endif
 
 # Stores on a server: in when their headers are there; `make WITH_PGSQL=0` and so
@@ -83,7 +85,6 @@ JOURNAL_CFLAGS := $(call cflags_of,$(JOURNAL_PC))
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Wwrite-strings
 supports = $(shell $(CC) -Werror $(1) -E -x c /dev/null >/dev/null 2>&1 && echo $(1))
-ld_supports = $(shell echo 'int main(void) { return 0; }' | $(CC) $(1) -x c - -o /dev/null 2>/dev/null && echo $(1))
 FORTIFY  = $(if $(or $(filter -O0,$(CFLAGS)),$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))),, \
 	   -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CC_HARDEN := $(call supports,-fstack-clash-protection) \
@@ -98,7 +99,10 @@ DEFINES  = -D_GNU_SOURCE -DVERSION='"$(VERSION)"' \
 	   $(if $(filter store/redis,$(SERVERS)),-DWITH_REDIS) \
 	   $(DEFINES_STATIC) \
 	   $(if $(filter 1,$(WITH_JOURNAL)),-DWITH_JOURNAL)
-SMALL_LIBS = -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
+# What only some requests need is loaded by them (base/library.h).
+LIBS       = -lmd -lcdb -lm -ldl
+LOADED     = -lsqlite3 -lmaxminddb -lcares
+FILTER_LIBS = $(if $(filter 1,$(STATIC)),$(LOADED)) $(LIBS)
 CURL_CFLAGS := $(shell $(PKG_CONFIG) --cflags libcurl libcjson)
 CURL_LIBS   := $(shell $(PKG_CONFIG) --libs libcurl libcjson)
 
@@ -133,10 +137,10 @@ LINK = $(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %
 LINK_FLAGS = $(CC) $(CFLAGS) $(HARDEN_LD) $(LDFLAGS) $(STATIC_LD)
 
 $(BIN)abichecker: $(BUILD)/abichecker.o $(SAN_OBJECT) $(BUILD)/filter.a
-	$(QUIET_LD)$(LINK) $(STATIC_LD) $(SMALL_LIBS)
+	$(QUIET_LD)$(LINK) $(STATIC_LD) $(FILTER_LIBS)
 
 $(BIN)abictl: $(BUILD)/ctl/abictl.o $(SAN_OBJECT) $(BUILD)/all.a
-	$(QUIET_LD)$(LINK) $(CURL_LIBS) $(SMALL_LIBS)
+	$(QUIET_LD)$(LINK) $(CURL_LIBS) $(FILTER_LIBS)
 
 $(BUILD)/filter.a: $(call obj,$(call parts,$(FILTER)))
 $(BUILD)/all.a: $(call obj,$(call parts,$(SOURCES)))
@@ -178,7 +182,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | $(GENERATED)
 
 # Unit tests: one program for each tests/unit/unit_*.c.
 $(BUILD)/unit_%: $(BUILD)/tests/unit/unit_%.o $(SAN_OBJECT) $(BUILD)/all.a
-	$(QUIET_LD)$(LINK) -lcmocka $(CURL_LIBS) $(SMALL_LIBS)
+	$(QUIET_LD)$(LINK) -lcmocka $(CURL_LIBS) $(LOADED) $(LIBS)
 
 # Built on the way, and of use afterwards.
 units: $(addprefix $(BUILD)/,$(UNITS))
@@ -217,7 +221,7 @@ build-fuzz/all.a: $(patsubst %.c,build-fuzz/%.o,$(call parts,$(SOURCES)))
 
 build-fuzz/fuzz_%: build-fuzz/tests/fuzz/fuzz_%.o build-fuzz/all.a
 	$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $^ \
-	 $(CURL_LIBS) -lsqlite3 -lmaxminddb -lmd -lcares -lcdb -lm -ldl
+	 $(CURL_LIBS) $(LOADED) $(LIBS)
 
 fuzzers: $(addprefix build-fuzz/,$(FUZZERS))
 

@@ -7,44 +7,36 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Sets the pointers; the name of the first symbol that is missing, or NULL. */
-static const char *
-symbols_find(void *library, const struct library_symbol *symbols, size_t count)
-{
-	void *function;
-	size_t i;
-
-	for (i = 0; i < count; i++)
-		if (dlsym(library, symbols[i].name) == NULL)
-			return symbols[i].name;
-	for (i = 0; i < count; i++) {
-		function = dlsym(library, symbols[i].name);
-		/* As POSIX has it: ISO C knows no such conversion. */
-		memcpy(symbols[i].pointer, &function, sizeof(function));
-	}
-	return NULL;
-}
-
 bool
-library_load(const char *const *sonames, const struct library_symbol *symbols,
-    size_t count, char *error, size_t size)
+library_load(const char *soname, const char *const *names, void *pointers,
+    char *error, size_t size)
 {
-	const char *missing, *why;
-	void *library = NULL;
+	void *library, *function;
+	const char *why;
+	char *out = pointers;
 	size_t i;
 
-	for (i = 0; sonames[i] != NULL && library == NULL; i++)
-		library = dlopen(sonames[i], RTLD_NOW | RTLD_LOCAL);
+	memcpy(&function, out, sizeof(function));
+	if (function != NULL)
+		return true;
+	library = dlopen(soname, RTLD_NOW | RTLD_LOCAL);
 	if (library == NULL) {
 		why = dlerror();
 		snprintf(error, size, "%s",
 		    why != NULL ? why : "library not found");
 		return false;
 	}
-	missing = symbols_find(library, symbols, count);
-	if (missing == NULL)
-		return true;
-	snprintf(error, size, "%s: no %s in it", sonames[i - 1], missing);
-	dlclose(library);
-	return false;
+	for (i = 0; names[i] != NULL; i++)
+		if (dlsym(library, names[i]) == NULL) {
+			snprintf(error, size, "%s: no %s in it", soname,
+			    names[i]);
+			dlclose(library);
+			return false;
+		}
+	for (i = 0; names[i] != NULL; i++) {
+		function = dlsym(library, names[i]);
+		/* As POSIX has it: ISO C knows no such conversion. */
+		memcpy(out + i * sizeof(function), &function, sizeof(function));
+	}
+	return true;
 }

@@ -4,9 +4,6 @@
  * A filter that never sees a user's login maps no database and no resolver; one
  * whose store is a SQLite file no client of a database server. Headers are
  * needed to build, nothing else.
- *
- * With STATIC=1 (STATIC is defined) libraries that can be linked are: their
- * pointers are set from the beginning.
  */
 #ifndef LIBRARY_H
 #define LIBRARY_H
@@ -15,31 +12,35 @@
 #include <stddef.h>
 
 /*
- * For a list of functions, LIST(F) = F(one) F(two): members of a structure that
- * point to them, and what such a structure is in a program that links them.
+ * The functions of a library are a list, FUNCTIONS(F) F(one) F(other) ..., and
+ * what calls go through is a struct of nothing but FUNCTIONS(LIBRARY_POINTER).
  */
-#define LIBRARY_POINTER(name) __typeof__(&(name)) (name);
-#define LIBRARY_ADDRESS(name) .name = &(name),
-#ifdef STATIC
-#define LIBRARY_LINKED(LIST) { LIST(LIBRARY_ADDRESS) }
-#else
-#define LIBRARY_LINKED(LIST) { NULL }
-#endif
-
-/* A function of the library, and the pointer that calls go through. */
-struct library_symbol {
-	const char *name;
-	void *pointer; /* address of a function pointer of its type */
-};
+#define LIBRARY_POINTER(function) __typeof__(function) *(function);
+#define LIBRARY_NAME(function) #function,
+#define LIBRARY_NAMES(functions)                                              \
+	(const char *const[]) { functions(LIBRARY_NAME) NULL }
 
 /*
- * Loads the first of `sonames` (NULL-ended) that is there, for as long as the
- * process lives, and sets the pointers of all symbols. False, and why in
- * error, when none is there or one lacks a symbol; nothing is then set. Does
- * nothing more when called again: the caller asks its own pointers.
+ * What such a struct is at first: where a library can be linked, with STATIC=1,
+ * it is whole.
  */
-bool library_load(const char *const *sonames,
-    const struct library_symbol *symbols, size_t count, char *error,
-    size_t size);
+#define LIBRARY_ADDRESS(function) .function = &(function),
+#ifdef STATIC
+#define LIBRARY_LINKED(functions) { functions(LIBRARY_ADDRESS) }
+#else
+#define LIBRARY_LINKED(functions) { NULL }
+#endif
+
+/* A macro's value as a text: for the number in a soname. */
+#define LIBRARY_TEXT(macro) LIBRARY_TEXT_OF(macro)
+#define LIBRARY_TEXT_OF(value) #value
+
+/*
+ * Loads a library, for as long as the process lives, and sets the pointers by
+ * their names, unless they are set. False, and why in error, when it is not
+ * there or lacks one; nothing is then set.
+ */
+bool library_load(const char *soname, const char *const *names, void *pointers,
+    char *error, size_t size);
 
 #endif

@@ -333,7 +333,7 @@ prepare(struct abictl *ctl, const struct command *c, const char *file,
 	map_override(ctl, argc, argv);
 	if (c->run == abictl_selftest)
 		selftest_postfix_look();
-	if (command_maps(c) && !ctl->dry_run && mapper_start(&ctl->cfg) != 0)
+	if (command_maps(c) && !ctl->dry_run && !mapper_start(&ctl->cfg))
 		return abictl_fail(EX_OSERR, "fork: %s", strerror(errno));
 	if (process_take_identity(
 		config_certain(&ctl->cfg, "reputation.cache_dir"),

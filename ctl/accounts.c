@@ -192,6 +192,6 @@ abictl_accounts(struct abictl *ctl, int argc, char **argv)
 		status = add(ctl, s, user, argc == 3 ? argv[2] : "");
 	else if (strcmp(verb, "release") == 0 && argc == 2)
 		status = release(ctl, s, user);
-	s->driver->close(s);
+	store_free(s);
 	return status;
 }

@@ -287,7 +287,7 @@ publish_now(struct abictl *ctl, struct store *s, enum mapper_task task,
 	char error[PUBLISH_ERROR_MAX];
 
 	if (publish(&ctl->cfg, s, time(NULL), task, result, error,
-		sizeof(error)) == 0)
+		sizeof(error)))
 		return EX_OK;
 	return abictl_fail(EX_CANTCREAT, "%s", error);
 }
@@ -407,7 +407,7 @@ unmap(struct abictl *ctl)
 	if (what != NULL)
 		return abictl_fail(EX_DATAERR, "%s: %s",
 		    ctl->cfg.blacklist.map, what);
-	if (mapper_do(&ctl->cfg, MAPPER_REMOVE, &a) != 0)
+	if (!mapper_do(&ctl->cfg, MAPPER_REMOVE, &a))
 		return abictl_fail(EX_CANTCREAT, "%s", a.error);
 	abictl_say(ctl, "removed our lines from %s", ctl->cfg.blacklist.map);
 	return EX_OK;
@@ -440,6 +440,6 @@ abictl_blacklist(struct abictl *ctl, int argc, char **argv)
 	else if (strcmp(verb, "remove") == 0 &&
 	    (argc == 2 ? !ctl->all : argc == 1 && ctl->all))
 		status = remove_block(ctl, s, argc == 2 ? argv[1] : NULL);
-	s->driver->close(s);
+	store_free(s);
 	return status;
 }

@@ -394,6 +394,6 @@ abictl_logins(struct abictl *ctl, int argc, char **argv)
 		return abictl_fail(EX_UNAVAILABLE, "%s", error);
 	status = forgetting ? forget(ctl, s, argv[1]) :
 			      report_make(ctl, s, argc > 0 ? argv[0] : NULL);
-	s->driver->close(s);
+	store_free(s);
 	return status;
 }

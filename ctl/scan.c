@@ -61,8 +61,8 @@ round_publish(struct scan_run *r, struct publish_result *result)
 	char error[PUBLISH_ERROR_MAX];
 	time_t now = time(NULL);
 
-	if (publish(&r->ctl->cfg, r->store, now, MAPPER_WRITE, result, error,
-		sizeof(error)) != 0)
+	if (!publish(&r->ctl->cfg, r->store, now, MAPPER_WRITE, result, error,
+		sizeof(error)))
 		return scan_failed(r, EX_CANTCREAT, error);
 	purge_sometimes(r, now);
 	return true;
@@ -139,7 +139,7 @@ static void
 store_drop(struct scan_run *r)
 {
 	if (r->store != NULL)
-		r->store->driver->close(r->store);
+		store_free(r->store);
 	r->store = NULL;
 }
 

@@ -205,9 +205,9 @@ scan_source_read(
 		if (r->scan.only_after < s->after)
 			r->scan.only_after = s->after;
 		for (pos = 0; scan_next(&r->scan, text, len, &pos, &hit);) {
-			if ((dry != NULL
+			if (!(dry != NULL
 				    ? dryrun_add(dry, &hit)
-				    : scan_batch_add(&r->batch, &hit)) != 0)
+				    : scan_batch_add(&r->batch, &hit)))
 				return scan_failed(
 				    r, EX_OSERR, "out of memory");
 			logsource_counted(s->log, hit.time);

@@ -169,7 +169,7 @@ static void
 end_close(struct end *e)
 {
 	if (e->store != NULL)
-		e->store->driver->close(e->store);
+		store_free(e->store);
 	if (e->cfg == &e->own)
 		config_free(&e->own);
 }
@@ -282,6 +282,6 @@ abictl_store(struct abictl *ctl, int argc, char **argv)
 			EX_CONFIG : EX_UNAVAILABLE, "%s", error);
 	status = strcmp(argv[0], "status") == 0 ? status_print(ctl, s) :
 						  purge(ctl, s);
-	s->driver->close(s);
+	store_free(s);
 	return status;
 }

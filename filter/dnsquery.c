@@ -198,17 +198,13 @@ servers_rotate(ares_channel channel, unsigned times)
 static bool
 ares_load(void)
 {
-	static const char *const sonames[] = { "libcares.so.2", NULL };
-#define SYMBOL(name) { #name, &ares.name },
-	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
-#undef SYMBOL
 	static bool ready;
 	char error[160];
 
 	if (ready)
 		return true;
-	if (ares.ares_query == NULL && !library_load(sonames, symbols,
-		sizeof(symbols) / sizeof(symbols[0]), error, sizeof(error))) {
+	if (!library_load("libcares.so.2", LIBRARY_NAMES(FUNCTIONS), &ares,
+		error, sizeof(error))) {
 		log_error("DNS: %s", error);
 		return false;
 	}

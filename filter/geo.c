@@ -73,14 +73,8 @@ unusable(const char *path, const char *why)
 static bool
 maxmind_load(char *error, size_t size)
 {
-	static const char *const sonames[] = { "libmaxminddb.so.0", NULL };
-#define SYMBOL(name) { #name, &maxmind.name },
-	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
-#undef SYMBOL
-
-	return maxmind.MMDB_open != NULL ||
-	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
-		error, size);
+	return library_load("libmaxminddb.so.0", LIBRARY_NAMES(FUNCTIONS),
+	    &maxmind, error, size);
 }
 
 /*

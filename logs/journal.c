@@ -36,9 +36,7 @@
 	F(sd_journal_reliable_fd)
 
 static struct {
-#define POINTER(name) __typeof__(name) *(name);
-	FUNCTIONS(POINTER)
-#undef POINTER
+	FUNCTIONS(LIBRARY_POINTER)
 } sd;
 
 struct journal {
@@ -56,16 +54,8 @@ struct journal {
 static bool
 library_ready(char *error, size_t size)
 {
-	static const char *const sonames[] = { "libsystemd.so.0", NULL };
-	static const struct library_symbol symbols[] = {
-#define SYMBOL(name) { #name, (void *)&sd.name },
-		FUNCTIONS(SYMBOL)
-#undef SYMBOL
-	};
-
-	return sd.sd_journal_open != NULL ||
-	    library_load(sonames, symbols, sizeof(symbols) / sizeof(symbols[0]),
-		error, size);
+	return library_load("libsystemd.so.0", LIBRARY_NAMES(FUNCTIONS), &sd,
+	    error, size);
 }
 
 /* What libsystemd returned; -1. */

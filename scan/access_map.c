@@ -148,7 +148,7 @@ attempt(struct access_job *j, const struct access_map_list *list,
 }
 
 /* The whole change; result begins as it is. */
-static int
+static bool
 change(const struct access_map *m, const struct access_map_list *list,
     struct access_map_result *result, char *error, size_t size)
 {
@@ -165,7 +165,7 @@ change(const struct access_map *m, const struct access_map_list *list,
 			access_job_fail(&j, "it changes while it is read");
 		access_job_close(&j);
 	}
-	return rc == 0 ? 0 : -1;
+	return rc == 0;
 }
 
 void
@@ -197,23 +197,23 @@ result_log(const char *setting, const struct access_map_result *r)
 		    setting, r->cut);
 }
 
-int
+bool
 access_map_write(const struct access_map *m, struct access_map_list *list,
     struct access_map_result *result, char *error, size_t size)
 {
-	int rc;
+	bool written;
 
 	*result = (struct access_map_result){ 0 };
 	list_sort(list, m->kept == ACCESS_CIDR, &result->cut);
-	rc = change(m, list, result, error, size);
-	if (rc == 0)
+	written = change(m, list, result, error, size);
+	if (written)
 		result_log(m->setting, result);
 	else
 		*result = (struct access_map_result){ 0 };
-	return rc;
+	return written;
 }
 
-int
+bool
 access_map_remove(const struct access_map *m, char *error, size_t size)
 {
 	struct access_map_result ignored = { 0 };

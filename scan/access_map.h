@@ -104,9 +104,9 @@ const char *access_map_types(unsigned types);
  * file is root's, mode 0644. Does nothing when the map is that already. Waits
  * some seconds for another writer. Tells the log what was left out.
  *
- * 0, or -1 with nothing changed and the reason in error.
+ * False: nothing was changed, and the reason is in error.
  */
-int access_map_write(const struct access_map *m, struct access_map_list *list,
+bool access_map_write(const struct access_map *m, struct access_map_list *list,
     struct access_map_result *result, char *error, size_t size);
 
 /* Says in one sentence who was left out, if r->left is not 0. */
@@ -121,10 +121,10 @@ int64_t access_map_generation(const struct access_map *m);
 
 /*
  * Takes our block out again. A file without other lines stays as an empty one,
- * for Postfix wants it to be there. 0, also when there was none, or -1 as
+ * for Postfix wants it to be there. True, also when there was none; false as
  * above.
  */
-int access_map_remove(const struct access_map *m, char *error, size_t size);
+bool access_map_remove(const struct access_map *m, char *error, size_t size);
 
 /*
  * Has Postfix read its cidr maps anew: `postfix reload`, of the instance that

@@ -55,7 +55,7 @@ dryrun_free(struct dryrun *d)
 }
 
 /* Keeps the beginning of a line, if it is one of the first. */
-static int
+static bool
 line_keep(struct dryrun *d, struct suspect *s, const struct maillog_text *line)
 {
 	size_t n = line->len < LINE_SHOWN ? line->len : LINE_SHOWN;
@@ -64,12 +64,12 @@ line_keep(struct dryrun *d, struct suspect *s, const struct maillog_text *line)
 	for (i = 0; i < DRYRUN_LINES && s->lines[i] != NULL; i++)
 		;
 	if (i == DRYRUN_LINES)
-		return 0;
+		return true;
 	s->lines[i] = arena_text(&d->listing.memory, line->s, n);
-	return s->lines[i] != NULL ? 0 : -1;
+	return s->lines[i] != NULL;
 }
 
-int
+bool
 dryrun_add(struct dryrun *d, const struct scan_hit *hit)
 {
 	const struct store_hit h = { .block = hit->block,
@@ -84,17 +84,17 @@ dryrun_add(struct dryrun *d, const struct scan_hit *hit)
 		if (s != NULL)
 			s->number = d->listing.block_count;
 	}
-	if (s == NULL || line_keep(d, s, &hit->line) != 0)
-		return -1;
+	if (s == NULL || !line_keep(d, s, &hit->line))
+		return false;
 	s->hits++;
 	if (hit->time > s->last)
 		s->last = hit->time;
 	listed = b->listed;
 	if (!listing_add(&d->listing, b, &h))
-		return -1;
+		return false;
 	if (!listed && b->listed)
 		s->rule = hit->rule;
-	return 0;
+	return true;
 }
 
 static int

@@ -22,8 +22,8 @@ struct dryrun;
 struct dryrun *dryrun_new(const struct rules *rules);
 void dryrun_free(struct dryrun *d);
 
-/* Counts a hit. 0, or -1 when memory is short. */
-int dryrun_add(struct dryrun *d, const struct scan_hit *hit);
+/* Counts a hit. False: memory is short. */
+bool dryrun_add(struct dryrun *d, const struct scan_hit *hit);
 
 /* One block that would be listed. */
 struct dryrun_offender {

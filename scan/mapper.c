@@ -59,14 +59,14 @@ map_write(const struct config *cfg, const struct access_map *m,
 	all.list.override = task == MAPPER_OVERRIDE;
 	all.list.anew = task == MAPPER_MAP;
 	all.list.entries = calloc(all.room + 1, sizeof(*all.list.entries));
-	a->status = -1;
+	a->done = false;
 	if (all.list.entries == NULL || !snapshot_each(s, entry_add, &all) ||
 	    all.failed)
 		snprintf(a->error, sizeof(a->error), "%.200s: %s",
 		    cfg->blacklist.snapshot, all.list.entries == NULL ?
 		    "out of memory" : "damaged");
 	else
-		a->status = access_map_write(m, &all.list, &a->result,
+		a->done = access_map_write(m, &all.list, &a->result,
 		    a->error, sizeof(a->error));
 	free(all.list.entries);
 }
@@ -79,9 +79,8 @@ perform(const struct config *cfg, enum mapper_task task,
 	struct snapshot s = { 0 };
 
 	memset(a, 0, sizeof(*a));
-	a->status = -1;
 	if (task == MAPPER_RELOAD) {
-		a->status = postfix_reload(a->error, sizeof(a->error)) ? 0 : -1;
+		a->done = postfix_reload(a->error, sizeof(a->error));
 		return;
 	}
 	if (task != MAPPER_REMOVE &&
@@ -96,10 +95,10 @@ perform(const struct config *cfg, enum mapper_task task,
 		sizeof(a->error)))
 		;
 	else if (task == MAPPER_REMOVE)
-		a->status = access_map_remove(&m, a->error, sizeof(a->error));
+		a->done = access_map_remove(&m, a->error, sizeof(a->error));
 	else if (task == MAPPER_WRITE &&
 	    access_map_generation(&m) == s.generation)
-		a->status = 0;
+		a->done = true;
 	else
 		map_write(cfg, &m, task, &s, a);
 	a->cidr = m.kept == ACCESS_CIDR;
@@ -128,22 +127,22 @@ serve(const struct config *cfg, int fd)
 	}
 }
 
-int
+bool
 mapper_start(const struct config *cfg)
 {
 	int ends[2];
 	pid_t pid;
 
 	if (cfg->blacklist.map == NULL || geteuid() != 0)
-		return 0;
+		return true;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-		return -1;
+		return false;
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0) {
 		close(ends[0]);
 		close(ends[1]);
-		return -1;
+		return false;
 	}
 	if (pid == 0) {
 		close(ends[0]);
@@ -155,12 +154,12 @@ mapper_start(const struct config *cfg)
 	}
 	close(ends[1]);
 	child = ends[0];
-	return 0;
+	return true;
 }
 
 /* --- the other process --- */
 
-int
+bool
 mapper_do(const struct config *cfg, enum mapper_task task,
     struct mapper_answer *a)
 {
@@ -170,22 +169,21 @@ mapper_do(const struct config *cfg, enum mapper_task task,
 
 	if (child == CHILD_NONE) {
 		perform(cfg, task, a);
-		return a->status;
+		return a->done;
 	}
 	memset(a, 0, sizeof(*a));
-	a->status = -1;
 	snprintf(a->error, sizeof(a->error), "%.200s: the process that writes "
 	    "it has died or does not answer", cfg->blacklist.map);
 	if (child == CHILD_DEAD || write(child, &byte, 1) != 1)
-		return -1;
+		return false;
 	while ((rc = poll(&p, 1, ANSWER_SECONDS * 1000)) < 0 && errno == EINTR)
 		;
 	if (rc > 0 && read(child, a, sizeof(*a)) == sizeof(*a)) {
 		a->error[sizeof(a->error) - 1] = '\0';
-		return a->status;
+		return a->done;
 	}
 	/* An answer that comes later belongs to no question. */
 	close(child);
 	child = CHILD_DEAD;
-	return -1;
+	return false;
 }

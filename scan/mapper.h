@@ -8,6 +8,8 @@
 #ifndef MAPPER_H
 #define MAPPER_H
 
+#include <stdbool.h>
+
 #include "config/config.h"
 #include "scan/access_map.h"
 
@@ -21,7 +23,7 @@ enum mapper_task {
 };
 
 struct mapper_answer {
-	int status; /* 0, or -1 and why in error */
+	bool done; /* or why not, in error */
 	bool cidr;
 	struct access_map_result result; /* zeros when nothing was to do */
 	char error[ACCESS_MAP_ERROR_MAX];
@@ -29,12 +31,12 @@ struct mapper_answer {
 
 /*
  * Starts the child, if a map is configured and we are root. Else this process
- * does what follows, as far as it may. 0, or -1 with errno.
+ * does what follows, as far as it may. False: errno.
  */
-int mapper_start(const struct config *cfg);
+bool mapper_start(const struct config *cfg);
 
-/* Has it done, with blacklist.map. The answer's status. */
-int mapper_do(const struct config *cfg, enum mapper_task task,
+/* Has it done, with blacklist.map. Was it? */
+bool mapper_do(const struct config *cfg, enum mapper_task task,
     struct mapper_answer *a);
 
 #endif

@@ -51,7 +51,7 @@ row_write(void *arg, const struct store_row *row)
 	return false;
 }
 
-static int
+static bool
 snapshot_write(const struct config *cfg, struct store *s, time_t now,
     int64_t generation, char *error, size_t size)
 {
@@ -63,26 +63,26 @@ snapshot_write(const struct config *cfg, struct store *s, time_t now,
 	exempt_load(&exempt, cfg);
 	if (exempt.problem[0] != '\0') {
 		snprintf(error, size, "%s", exempt.problem);
-		return -1;
+		return false;
 	}
 
 	if (snapshot_begin(&w.writer, path) != 0) {
 		snprintf(error, size, "%.200s.new: %s", path, strerror(errno));
 		exempt_free(&exempt);
-		return -1;
+		return false;
 	}
 	exempt_signature(cfg, w.writer.signature, sizeof(w.writer.signature));
 	r = s->driver->iterate(s, STORE_OFFENDER, "", row_write, &w);
 	exempt_free(&exempt);
 	if (r != STORE_ERROR && !w.failed) {
 		if (snapshot_finish(&w.writer, generation) == 0)
-			return 0;
+			return true;
 		w.error = errno;
 	} else
 		snapshot_abandon(&w.writer);
 	snprintf(error, size, "%.200s: %s", path,
 	    r == STORE_ERROR ? s->error : strerror(w.error));
-	return -1;
+	return false;
 }
 
 /*
@@ -103,32 +103,32 @@ expire(struct store *s, const struct snapshot *there, time_t now,
 }
 
 /* The snapshot, unless it is up to date. */
-static int
+static bool
 snapshot_publish(const struct config *cfg, struct store *s, time_t now,
     struct publish_result *result, char *error, size_t size)
 {
 	char signature[EXEMPT_SIGNATURE_MAX];
 	struct snapshot there = { 0 };
-	int rc = 0;
+	bool done = true;
 
 	exempt_signature(cfg, signature, sizeof(signature));
 	snapshot_refresh(&there, cfg->blacklist.snapshot);
 	if (!expire(s, &there, now, &result->generation)) {
 		snprintf(error, size, "%s", s->error);
 		snapshot_close(&there);
-		return -1;
+		return false;
 	}
 	if (!there.open ||
 	    there.generation != result->generation ||
 	    strcmp(there.signature, signature) != 0) {
-		rc = snapshot_write(cfg, s, now, result->generation, error,
+		done = snapshot_write(cfg, s, now, result->generation, error,
 		    size);
-		result->snapshot_new = rc == 0;
+		result->snapshot_new = done;
 		snapshot_refresh(&there, cfg->blacklist.snapshot);
 	}
 	result->listed = there.count;
 	snapshot_close(&there);
-	return rc;
+	return done;
 }
 
 /* A reload now, or when the last one is long enough ago. */
@@ -151,32 +151,33 @@ reload(const struct config *cfg, struct statedir *d, time_t now,
 	    "Postfix was reloaded"))
 		return;
 	backoff_clear(d, BACKOFF_RELOAD_DUE);
-	if (mapper_do(cfg, MAPPER_RELOAD, &a) != 0)
+	if (!mapper_do(cfg, MAPPER_RELOAD, &a))
 		log_warning("postfix reload: %s", a.error);
 }
 
-int
+bool
 publish(const struct config *cfg, struct store *s, time_t now,
     enum mapper_task task, struct publish_result *result, char *error,
     size_t size)
 {
 	static struct mapper_answer map;
 	struct statedir d;
-	int lock, rc;
+	bool done;
+	int lock;
 
 	memset(result, 0, sizeof(*result));
 	statedir_init(&d, cfg->reputation.cache_dir);
 	/* Without a lock the later one may be older: mended the next time. */
 	lock = statedir_usable(&d) ?
 	    statedir_lock(&d, STATEDIR_LOCK_PUBLISH, LOCK_WAIT) : -1;
-	rc = snapshot_publish(cfg, s, now, result, error, size);
-	if (rc == 0 && cfg->blacklist.map != NULL) {
+	done = snapshot_publish(cfg, s, now, result, error, size);
+	if (done && cfg->blacklist.map != NULL) {
 		/* The whitelist changes it within a generation. */
 		if (task == MAPPER_WRITE && result->snapshot_new)
 			task = MAPPER_LOOK;
-		rc = mapper_do(cfg, task, &map);
+		done = mapper_do(cfg, task, &map);
 		result->map = map.result;
-		if (rc == 0)
+		if (done)
 			reload(cfg, &d, now, &map);
 		else
 			snprintf(error, size, "%s", map.error);
@@ -184,5 +185,5 @@ publish(const struct config *cfg, struct store *s, time_t now,
 	if (lock >= 0)
 		close(lock);
 	statedir_close(&d);
-	return rc;
+	return done;
 }

@@ -5,6 +5,7 @@
 #ifndef PUBLISH_H
 #define PUBLISH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -25,10 +26,10 @@ struct publish_result {
 /*
  * Drops offenders whose ban is over, makes the snapshot anew unless it is of
  * the store's generation, and then, if there is one, the map: task is
- * MAPPER_WRITE, _MAP or _OVERRIDE. 0, or -1 and why in error: what could not be
+ * MAPPER_WRITE, _MAP or _OVERRIDE. False, and why in error: what could not be
  * made is as it was, and the next time makes it.
  */
-int publish(const struct config *cfg, struct store *s, time_t now,
+bool publish(const struct config *cfg, struct store *s, time_t now,
     enum mapper_task task, struct publish_result *result, char *error,
     size_t size);
 

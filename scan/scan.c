@@ -376,7 +376,7 @@ string_add(struct scan_batch *b, const char *text)
 	return at;
 }
 
-int
+bool
 scan_batch_add(struct scan_batch *b, const struct scan_hit *hit)
 {
 	struct store_hit *hits = array_room(b->hits, &b->room, b->count + 1,
@@ -384,17 +384,17 @@ scan_batch_add(struct scan_batch *b, const struct scan_hit *hit)
 	size_t block, key;
 
 	if (hits == NULL)
-		return -1;
+		return false;
 	b->hits = hits;
 	block = string_add(b, hit->block);
 	key = block != (size_t)-1 ? string_add(b, hit->key) : block;
 	if (key == (size_t)-1)
-		return -1;
+		return false;
 	/* Places for now: the strings may still move. */
 	b->hits[b->count++] = (struct store_hit){
 		.block = (const char *)block, .key = (const char *)key,
 		.rule = maillog_rule_name(hit->rule), .time = hit->time };
-	return 0;
+	return true;
 }
 
 void

@@ -100,8 +100,8 @@ struct scan_batch {
 	size_t used, size;
 };
 
-/* 0, or -1 when memory is short. */
-int scan_batch_add(struct scan_batch *b, const struct scan_hit *hit);
+/* False: memory is short. */
+bool scan_batch_add(struct scan_batch *b, const struct scan_hit *hit);
 void scan_batch_empty(struct scan_batch *b);
 void scan_batch_free(struct scan_batch *b);
 

@@ -6,11 +6,13 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/backoff.h"
+#include "store/driver.h"
 
 extern const struct store_driver store_empty;
 extern const struct store_driver store_sqlite;
@@ -67,9 +69,9 @@ store_outdated(const struct config *cfg, time_t now)
 	};
 }
 
-static struct store *
-driver_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, enum store_failure *failure, char *error, size_t size)
+/* The driver of a URL; NULL, and why not. */
+static const struct store_driver *
+driver_find(const char *url, char *error, size_t size)
 {
 	size_t n = strcspn(url, ":"), i;
 
@@ -78,15 +80,57 @@ driver_open(const struct config *cfg, const char *url, long wait_ms,
 		    memcmp(drivers[i].scheme, url, n) == 0)
 			break;
 	if (i < DRIVER_COUNT && drivers[i].driver != NULL)
-		return drivers[i].driver->open(cfg, url, wait_ms, create,
-		    failure, error, size);
-	*failure = STORE_BROKEN;
+		return drivers[i].driver;
 	if (i < DRIVER_COUNT)
 		snprintf(error, size, "store.url: this abichecker is built "
 		    "without %s", drivers[i].name);
 	else
 		snprintf(error, size, "store.url: there is no kind of store "
 		    "`%.*s'", n > 32 ? 32 : (int)n, url);
+	return NULL;
+}
+
+/* The password goes, too. */
+static void
+memory_free(struct store *s)
+{
+	explicit_bzero(s, s->driver->size);
+	free(s);
+}
+
+void
+store_free(struct store *s)
+{
+	s->driver->close(s);
+	memory_free(s);
+}
+
+struct store *
+store_open_within(const struct config *cfg, const char *url, long wait_ms,
+    bool create, enum store_failure *failure, char *error, size_t size)
+{
+	const struct store_driver *driver = driver_find(url, error, size);
+	struct store *s;
+
+	*failure = STORE_BROKEN;
+	if (driver == NULL)
+		return NULL;
+	s = calloc(1, driver->size);
+	if (s == NULL) {
+		snprintf(error, size, "out of memory");
+		return NULL;
+	}
+	s->driver = driver;
+	s->wait_ms = wait_ms;
+	store_begin(s);
+	if (!driver->server || store_server_read(s, cfg, url)) {
+		if (driver->open(s, cfg, url, create))
+			return s;
+		driver->close(s);
+	}
+	snprintf(error, size, "%s", s->error);
+	*failure = s->failure;
+	memory_free(s);
 	return NULL;
 }
 
@@ -101,25 +145,28 @@ unknown(const struct config *cfg, char *error, size_t size)
 	return wrong != NULL;
 }
 
-struct store *
-store_open(const struct config *cfg, const char *url, char *error, size_t size)
+static struct store *
+open_if_known(const struct config *cfg, const char *url, bool create,
+    char *error, size_t size)
 {
 	enum store_failure ignored;
 
 	return unknown(cfg, error, size) ? NULL :
-	    driver_open(cfg, url, cfg->store.timeout * 1000, true, &ignored,
-		error, size);
+	    store_open_within(cfg, url, cfg->store.timeout * 1000, create,
+		&ignored, error, size);
+}
+
+struct store *
+store_open(const struct config *cfg, const char *url, char *error, size_t size)
+{
+	return open_if_known(cfg, url, true, error, size);
 }
 
 struct store *
 store_open_existing(const struct config *cfg, const char *url, char *error,
     size_t size)
 {
-	enum store_failure ignored;
-
-	return unknown(cfg, error, size) ? NULL :
-	    driver_open(cfg, url, cfg->store.timeout * 1000, false, &ignored,
-		error, size);
+	return open_if_known(cfg, url, false, error, size);
 }
 
 /* --- the one store of a process --- */
@@ -151,7 +198,7 @@ void
 store_close(void)
 {
 	if (shared.store != NULL)
-		shared.store->driver->close(shared.store);
+		store_free(shared.store);
 	shared.store = NULL;
 	statedir_close(&shared.markers);
 	shared.what[0] = '\0';
@@ -232,8 +279,8 @@ store_get(const struct config *cfg, time_t now, long left_ms, bool create,
 		return NULL;
 	}
 	if (shared.store == NULL) {
-		shared.store = driver_open(cfg, cfg->store.url, wait_ms, create,
-		    &failure, error, size);
+		shared.store = store_open_within(cfg, cfg->store.url, wait_ms,
+		    create, &failure, error, size);
 		if (shared.store == NULL)
 			return open_failed(failure, create, now, error);
 		if (shared.store->logins_only) { /* it can only be copied */
@@ -260,7 +307,7 @@ store_idle(void)
 	left = shared.idle_at - clock_ms();
 	if (left > 0)
 		return left < INT_MAX ? (int)left : INT_MAX;
-	shared.store->driver->close(shared.store);
+	store_free(shared.store);
 	shared.store = NULL;
 	return -1;
 }
@@ -299,7 +346,7 @@ done(const struct config *cfg, struct store *s, time_t now,
 	shared.read_refused |= reading && s->failure == STORE_REFUSED;
 	fail(s->failure, now, s->error);
 	if (s->failure == STORE_BROKEN || reopening_may_help(s)) {
-		s->driver->close(s);
+		store_free(s);
 		shared.store = NULL;
 	}
 	return result;

@@ -218,6 +218,9 @@ struct store {
 	char error[STORE_ERROR_MAX];
 	enum store_failure failure;
 	long wait_ms; /* an operation waits no longer, milliseconds */
+	int64_t deadline; /* of the operation at hand, clock_ms() */
+	char where[STORE_TEXT_MAX]; /* it is, without a password */
+	struct store_url url; /* of a server */
 	bool logins_only; /* what was opened is the database of the postfwd
 	                   * plugin, as it is: iterate() gives its logins in
 	                   * our form, and nothing else can be done */
@@ -226,17 +229,19 @@ struct store {
 struct store_driver {
 	const char *scheme; /* "sqlite": of store.url */
 	bool server; /* an open one costs somebody a connection */
+	size_t size; /* of its state, which begins with struct store */
+	const char *const *parameters; /* of a server's URL; the last is NULL */
 
 	/*
-	 * Opens it, migrating the schema, and sets wait_ms, which holds for
-	 * opening too. One that is not there yet is made if `create` is set,
-	 * and a table of the postfwd plugin is brought to our form; without it
-	 * that is only read, see logins_only. On failure NULL, the kind in
-	 * *failure, and why in error.
+	 * Opens it, before the deadline, migrating the schema; a server's URL
+	 * was read. One that is not there yet is made if `create` is set, and a
+	 * table of the postfwd plugin is brought to our form; without it that
+	 * is only read, see logins_only. False as for an operation; then, too,
+	 * it is closed.
 	 */
-	struct store *(*open)(const struct config *cfg, const char *url,
-	    long wait_ms, bool create, enum store_failure *failure,
-	    char *error, size_t size);
+	bool (*open)(struct store *s, const struct config *cfg,
+	    const char *url, bool create);
+	/* Closes it, all but its memory. */
 	void (*close)(struct store *s);
 
 	/* Records a login and counts: FOUND. */
@@ -347,8 +352,8 @@ void store_close(void);
 int store_idle(void);
 
 /*
- * Opens a store without the rest and the sharing of store_get(). For abictl
- * and tests; close it with s->driver->close(s).
+ * Opens a store without the rest and the sharing of store_get(), for abictl
+ * and tests; store_free() closes it.
  */
 struct store *store_open(const struct config *cfg, const char *url,
     char *error, size_t size);
@@ -359,6 +364,12 @@ struct store *store_open(const struct config *cfg, const char *url,
  */
 struct store *store_open_existing(const struct config *cfg, const char *url,
     char *error, size_t size);
+
+/* Either of them within wait_ms, and what follows when it fails. */
+struct store *store_open_within(const struct config *cfg, const char *url,
+    long wait_ms, bool create, enum store_failure *failure, char *error,
+    size_t size);
+void store_free(struct store *s);
 
 /*
  * The key of a user: folded to lower case (ASCII), without blanks at the ends,

@@ -143,7 +143,8 @@ def other_builds(cases, path):
         must("-D_FORTIFY_SOURCE=2" not in done.stdout)
     with cases.case("STATIC=1 needs no library, and refuses a store on a server"):
         said = command("make", "STATIC=1", "WERROR=1", cwd=path)
-        must("warning" not in said, said)
+        must(not [line for line in said.splitlines() if "warning" in line and
+                  "in statically linked applications" not in line], said)
         must("statically linked" in command("ldd", "./abichecker", cwd=path))
         answer = subprocess.run(
             ["./abichecker", "-o", f"store.url=sqlite:{path}/x.db"], cwd=path, check=True,

@@ -160,7 +160,7 @@ test_snapshot(const struct config *cfg, struct snapshot *s)
 	if (store == NULL)
 		return; /* said by the test of the store */
 	store->driver->generation(store, &generation);
-	store->driver->close(store);
+	store_free(store);
 	if (generation == s->generation)
 		say(OK, "blacklist", "%s: %ld listed",
 		    cfg->blacklist.snapshot, s->count);

@@ -162,7 +162,7 @@ test_store(const struct config *cfg, struct statedir *d)
 		    status.rows[STORE_LOGIN], status.schema);
 		test_purged(cfg, s, d);
 	}
-	s->driver->close(s);
+	store_free(s);
 }
 
 static void

@@ -14,8 +14,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "base/clock.h"
-#include "base/resolve.h"
 #include "store/mysql/library.h"
 
 #define GONE 600 /* seconds without a word from us: then we are no more */
@@ -62,7 +60,7 @@ infile_error(void *handle, char *buf, unsigned int size)
 static my_bool
 tls_wanted(const struct maria_store *s, my_bool *verify)
 {
-	const char *mode = store_url_parameter(&s->url, "ssl-mode");
+	const char *mode = store_url_parameter(&s->sql.store.url, "ssl-mode");
 
 	*verify = mode != NULL && strncasecmp(mode, "VERIFY_", 7) == 0;
 	return *verify || (mode != NULL && strcasecmp(mode, "REQUIRED") == 0);
@@ -85,7 +83,7 @@ tls_set(struct maria_store *s)
 	size_t i;
 
 	for (i = 0; tls && i < sizeof(files) / sizeof(files[0]); i++) {
-		path = store_url_parameter(&s->url, files[i].name);
+		path = store_url_parameter(&s->sql.store.url, files[i].name);
 		/* Without one the library looks at no name. */
 		if (path == NULL && verify && i == 0)
 			path = DEFAULT_CA;
@@ -154,33 +152,38 @@ guard_end(struct maria_store *s)
 	s->guard = 0;
 }
 
-/* One attempt, at an address or a socket. */
+/* One attempt, at an address; NULL = at a socket. */
 static bool
-connect_to(struct maria_store *s, const char *address, const char *path)
+connect_to(struct store *store, const char *address)
 {
-	unsigned protocol = path != NULL ? MYSQL_PROTOCOL_SOCKET :
-					   MYSQL_PROTOCOL_TCP;
-	const struct store_url *u = &s->url;
+	struct maria_store *s = (struct maria_store *)store;
+	const struct store_url *u = &store->url;
+	const char *path = store_url_parameter(u, "socket");
+	unsigned protocol = address == NULL ? MYSQL_PROTOCOL_SOCKET :
+					      MYSQL_PROTOCOL_TCP;
 	MYSQL *connected = NULL;
 	my_bool verify;
 
+	s->late = s->broken = false;
 	s->db = lib.mysql_init(NULL);
 	if (s->db == NULL)
 		return maria_failed(s, "out of memory");
 	options_set(s);
 	tls_set(s);
 	lib.mysql_options(s->db, MYSQL_OPT_PROTOCOL, &protocol);
-	/* A certificate is for a name. */
-	if (tls_wanted(s, &verify) && verify && path == NULL)
-		address = u->host;
 	s->guarded = tls_wanted(s, &verify);
+	/* A certificate is for a name. */
+	if (verify && address != NULL)
+		address = u->host;
+	if (address == NULL && path == NULL)
+		path = DEFAULT_SOCKET;
 	CALL(s, s->db, mysql_real_connect, &connected, s->db, address, u->user,
 	    u->password, u->name, (unsigned)(u->port != 0 ? u->port :
-	    DEFAULT_PORT), path, 0);
+	    DEFAULT_PORT), address == NULL ? path : NULL, 0);
 	if (connected == NULL) {
 		maria_error(s, NULL);
-		if (s->sql.store.failure != STORE_BUSY)
-			s->sql.store.failure = STORE_BROKEN;
+		if (store->failure != STORE_BUSY)
+			store->failure = STORE_BROKEN;
 	}
 	guard_end(s);
 	if (connected != NULL && tls_good(s))
@@ -192,33 +195,11 @@ connect_to(struct maria_store *s, const char *address, const char *path)
 bool
 maria_connect(struct maria_store *s)
 {
-	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX];
-	char error[STORE_ERROR_MAX] = "";
-	const char *path = store_url_parameter(&s->url, "socket");
-	int64_t end = s->sql.deadline, left;
-	bool connected = false;
-	int i, count;
+	const struct store_url *u = &s->sql.store.url;
 
-	s->late = s->broken = false;
-	if (path == NULL && s->url.host[0] == '\0')
-		path = DEFAULT_SOCKET;
-	if (path != NULL)
-		return connect_to(s, NULL, path);
-	count = resolve_host(s->url.host, s->sql.deadline - clock_ms(),
-	    addresses, error, sizeof(error));
-	if (count == 0)
-		maria_failed(s, error);
-	for (i = 0; i < count && !connected; i++) {
-		left = end - clock_ms();
-		if (left <= 0)
-			break;
-		/* One that is silent leaves time for the others. */
-		s->sql.deadline = end - left + left / (count - i);
-		s->late = s->broken = false;
-		connected = connect_to(s, addresses[i], NULL);
-	}
-	s->sql.deadline = end;
-	return connected;
+	if (u->host[0] == '\0' || store_url_parameter(u, "socket") != NULL)
+		return connect_to(&s->sql.store, NULL);
+	return store_connect(&s->sql.store, u->host, connect_to);
 }
 
 void

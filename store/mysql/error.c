@@ -4,12 +4,9 @@
  */
 #include <errmsg.h>
 #include <mysqld_error.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "store/mysql/library.h"
-#include "base/text.h"
 
 #define lib maria_library
 
@@ -20,17 +17,7 @@
 bool
 maria_failed(struct maria_store *s, const char *why)
 {
-	size_t where = strcspn(s->sql.where, "?");
-	char shown[STORE_ERROR_MAX];
-
-	text_printable(shown, sizeof(shown), why);
-	/* The parameters would hide what is wrong. */
-	if (where > 100)
-		where = 100;
-	snprintf(s->sql.store.error, sizeof(s->sql.store.error), "%.*s: %.150s",
-	    (int)where, s->sql.where, shown);
-	s->sql.store.failure = STORE_BROKEN;
-	return false;
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s", why);
 }
 
 /*
@@ -95,7 +82,7 @@ maria_error(struct maria_store *s, MYSQL_STMT *st)
 	s->code = st != NULL ? lib.mysql_stmt_errno(st) :
 			       lib.mysql_errno(s->db);
 	why = st != NULL ? lib.mysql_stmt_error(st) : lib.mysql_error(s->db);
-	if (s->late || (s->guard != 0 && clock_ms() >= s->sql.deadline)) {
+	if (s->late || (s->guard != 0 && clock_ms() >= s->sql.store.deadline)) {
 		s->late = true;
 		why = "no answer within store.timeout";
 	}

@@ -1,7 +1,6 @@
 /*
  * store_mysql_library - loading the client library, waiting for its calls.
  */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,10 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/library.h"
 #include "store/mysql/library.h"
-
-static const char *const sonames[] = { "libmariadb.so.3", NULL };
 
 struct maria_library maria_library;
 #define lib maria_library
@@ -21,25 +17,20 @@ struct maria_library maria_library;
 bool
 maria_load(char *error, size_t size)
 {
-#define SYMBOL(function) { #function, &lib.function },
-	static const struct library_symbol symbols[] = { FUNCTIONS(SYMBOL) };
-
-	if (lib.mysql_init != NULL)
-		return true;
 	/* What these say must not change how we connect. */
 	unsetenv("LIBMYSQL_PLUGINS");
 	unsetenv("LIBMYSQL_PLUGIN_DIR");
 	unsetenv("MARIADB_PLUGIN_DIR");
 	unsetenv("MYSQL_UNIX_PORT");
 	unsetenv("MYSQL_TCP_PORT");
-	return library_load(sonames, symbols,
-	    sizeof(symbols) / sizeof(symbols[0]), error, size);
+	return library_load("libmariadb.so.3", LIBRARY_NAMES(FUNCTIONS), &lib,
+	    error, size);
 }
 
 void
 maria_guard(struct maria_store *s, int fd)
 {
-	int64_t left = s->sql.deadline - clock_ms();
+	int64_t left = s->sql.store.deadline - clock_ms();
 
 	s->guard = fork();
 	if (s->guard < 0) /* rather not than for ever */
@@ -55,25 +46,20 @@ maria_guard(struct maria_store *s, int fd)
 int
 maria_wait(struct maria_store *s, int status)
 {
-	struct pollfd p = { .fd = lib.mysql_get_socket(s->db) };
-	int64_t left;
-	int rc;
+	int fd = lib.mysql_get_socket(s->db);
+	short events = 0;
 
 	if (s->guarded && s->guard == 0)
-		maria_guard(s, p.fd);
+		maria_guard(s, fd);
 	if (status & MYSQL_WAIT_READ)
-		p.events |= POLLIN;
+		events |= POLLIN;
 	if (status & MYSQL_WAIT_WRITE)
-		p.events |= POLLOUT;
+		events |= POLLOUT;
 	if (status & MYSQL_WAIT_EXCEPT)
-		p.events |= POLLPRI;
-	do {
-		left = s->sql.deadline - clock_ms();
-		rc = left > 0 && !s->late ? poll(&p, 1, (int)left) : 0;
-	} while (rc < 0 && errno == EINTR);
-	if (rc <= 0) {
-		if (!s->late && p.fd >= 0)
-			shutdown(p.fd, SHUT_RDWR);
+		events |= POLLPRI;
+	if (s->late || !store_wait(&s->sql.store, fd, events)) {
+		if (!s->late && fd >= 0)
+			shutdown(fd, SHUT_RDWR);
 		s->late = true;
 		return MYSQL_WAIT_TIMEOUT;
 	}

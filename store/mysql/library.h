@@ -4,6 +4,7 @@
 #ifndef STORE_MYSQL_LIBRARY_H
 #define STORE_MYSQL_LIBRARY_H
 
+#include "base/library.h"
 #include "store/mysql/mysql.h"
 
 /* Every function of the library that we call. */
@@ -24,13 +25,9 @@
 	F(mysql_stmt_more_results) F(mysql_stmt_affected_rows)                \
 	F(mysql_stmt_errno) F(mysql_stmt_error)
 
-struct maria_library {
-#define POINTER(name) __typeof__(name) *name;
-	FUNCTIONS(POINTER)
-#undef POINTER
-};
-
-extern struct maria_library maria_library; /* maria_load() fills it */
+extern struct maria_library {
+	FUNCTIONS(LIBRARY_POINTER)
+} maria_library; /* maria_load() fills it */
 
 /* The row has changed: begin again. Not every version's header has it. */
 #ifndef ER_CHECKREAD

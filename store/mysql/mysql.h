@@ -31,7 +31,6 @@ struct maria_value {
 
 struct maria_store {
 	struct sql_store sql; /* first */
-	struct store_url url;
 	long timeout; /* store.timeout, seconds */
 	long lock_ms; /* a statement that waits for a lock ends so much later */
 	MYSQL *db;

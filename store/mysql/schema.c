@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/mysql/mysql.h"
+#include "store/sql/kinds.h"
 #include "base/text.h"
 
 /* What a row of the plugin is worth, a guess: it must fit into the time. */
@@ -33,48 +34,14 @@ _Static_assert(STORE_USER_MAX == 101 && ADDRESS_TEXT_MAX == 46 &&
 	STORE_RULE_MAX == 32 && STORE_BLOCK_MAX == 50 &&
 	STORE_TEXT_MAX == 256, "columns must be as long as our texts");
 
-/* --- queries of one row --- */
-
-#define ROW_NUMBERS 2
-
-struct row {
-	char text[24];
-	int64_t number[ROW_NUMBERS];
-	size_t columns;
-};
-
-static bool
-row_take(void *arg, const char *const *columns)
-{
-	struct row *r = arg;
-	size_t i;
-
-	snprintf(r->text, sizeof(r->text), "%s",
-	    columns[0] != NULL ? columns[0] : "");
-	for (i = 0; i < r->columns; i++)
-		r->number[i] = sql_integer(columns[i]);
-	return true;
-}
-
-/* 1, 0 there is none, -1 on failure. */
-static int
-row_get(struct maria_store *s, unsigned name, const struct sql_value *value,
-    size_t columns, struct row *r)
-{
-	const struct sql_rows rows = { columns, row_take, r };
-
-	r->columns = columns;
-	return sql_query(&s->sql, name, value, value != NULL, &rows);
-}
-
 /* The version that is there, 0 = none; -1 on failure, told. */
 static long
 version_read(struct maria_store *s)
 {
 	const struct sql_value name = sql_key("schema");
-	struct row r = { .columns = 0 };
+	struct sql_cells cells;
 	long version;
-	int found = row_get(s, SQL_META_GET, &name, 1, &r);
+	int found = sql_get(&s->sql, SQL_META_GET, &name, 1, 1, &cells);
 
 	if (found < 0) {
 		if (s->broken || s->code != ER_NO_SUCH_TABLE)
@@ -84,7 +51,7 @@ version_read(struct maria_store *s)
 	}
 	if (found == 0)
 		return 0;
-	if (text_number(r.text, 1, STORE_SCHEMA, &version))
+	if (text_number(cells.text[0], 1, STORE_SCHEMA, &version))
 		return version;
 	maria_failed(s, "the schema is of a later version of abichecker, "
 	    "or not ours");
@@ -95,114 +62,71 @@ version_read(struct maria_store *s)
 static bool
 lock_take(struct maria_store *s)
 {
-	int64_t left = s->sql.deadline - clock_ms();
+	int64_t left = s->sql.store.deadline - clock_ms();
 	const struct sql_value wait = sql_number(left > 0 ?
 	    (left + 999) / 1000 : 0);
-	struct row r = { .columns = 0 };
+	struct sql_cells cells;
 
-	if (row_get(s, MARIA_LOCK_TAKE, &wait, 1, &r) != 1)
+	if (sql_get(&s->sql, MARIA_LOCK_TAKE, &wait, 1, 1, &cells) != 1)
 		return false;
-	return r.number[0] == 1 ||
+	return sql_integer(cells.text[0]) == 1 ||
 	    maria_failed(s, "another process is changing the schema");
 }
 
 static void
 lock_drop(struct maria_store *s)
 {
-	struct row r = { .columns = 0 };
+	struct sql_cells cells;
 
 	if (!s->broken)
-		row_get(s, MARIA_LOCK_DROP, NULL, 1, &r);
+		sql_get(&s->sql, MARIA_LOCK_DROP, NULL, 0, 1, &cells);
 }
 
 /* --- the plugin's table --- */
 
-#define LOGIN_COLUMNS 5
-
-/* Rows of the plugin, with our keys of their users. */
-struct merging {
-	struct maria_store *s;
-	char users[SQL_ROWS][STORE_USER_MAX];
-	char texts[SQL_ROWS][LOGIN_COLUMNS][ADDRESS_TEXT_MAX];
-	struct sql_value values[SQL_ROWS * LOGIN_COLUMNS];
-	size_t count;
-	bool good;
-};
-
-static void
-merging_flush(struct merging *m)
-{
-	size_t i;
-
-	if (m->count == SQL_ROWS)
-		m->good = m->good && sql_one(&m->s->sql,
-		    SQL_LOGIN_MERGE + SQL_MANY, m->values,
-		    SQL_ROWS * LOGIN_COLUMNS) >= 0;
-	else
-		for (i = 0; m->good && i < m->count; i++)
-			m->good = sql_one(&m->s->sql, SQL_LOGIN_MERGE,
-			    m->values + i * LOGIN_COLUMNS, LOGIN_COLUMNS) >= 0;
-	m->count = 0;
-}
-
+/* A row of the plugin, with our key of its user. */
 static bool
 login_take(void *arg, const char *const *columns)
 {
-	struct merging *m = arg;
-	struct sql_value *v = &m->values[m->count * LOGIN_COLUMNS];
-	char *text;
-	size_t i;
+	struct sql_writer *w = arg;
+	struct store_row *row = sql_writer_add(w);
 
-	store_user(columns[0], m->users[m->count], STORE_USER_MAX);
-	v[0] = sql_key(m->users[m->count]);
-	for (i = 1; i < LOGIN_COLUMNS; i++) {
-		text = m->texts[m->count][i];
-		snprintf(text, ADDRESS_TEXT_MAX, "%s",
-		    columns[i] != NULL ? columns[i] : "");
-		v[i] = sql_key(text);
-	}
-	if (v[2].text[0] == '\0')
-		v[2] = sql_null();
-	if (++m->count == SQL_ROWS)
-		merging_flush(m);
-	return m->good;
+	sql_row_read(w->s, columns, row);
+	store_user(columns[0], row->u.login.user, STORE_USER_MAX);
+	return w->good;
 }
 
 /* Merges the rows of a user and address into abichecker_upgrade. */
 static bool
 logins_merge(struct maria_store *s)
 {
-	struct merging *m = calloc(1, sizeof(*m));
-	const struct sql_rows rows = { LOGIN_COLUMNS, login_take, m };
-	bool good;
+	struct sql_writer *w = sql_writer_begin(&s->sql, STORE_LOGIN,
+	    SQL_LOGIN_MERGE);
+	const struct sql_rows rows = { sql_kinds[STORE_LOGIN].count, login_take,
+		w };
+	bool read = w != NULL &&
+	    sql_query(&s->sql, MARIA_PLUGIN_ROWS, NULL, 0, &rows) >= 0;
 
-	if (m == NULL)
-		return maria_failed(s, "out of memory");
-	m->s = s;
-	m->good = true;
-	good = sql_query(&s->sql, MARIA_PLUGIN_ROWS, NULL, 0, &rows) >= 0;
-	if (good)
-		merging_flush(m);
-	good = good && m->good;
-	free(m);
-	return good;
+	return sql_writer_end(w) && read;
 }
 
 /* Under LOCK TABLES. */
 static bool
 plugin_upgrade(struct maria_store *s)
 {
-	struct row r = { .columns = 0 };
+	struct sql_cells cells;
+	int64_t count;
 	bool good;
 
-	if (row_get(s, MARIA_PLUGIN_COUNT, NULL, 1, &r) != 1)
+	if (sql_get(&s->sql, MARIA_PLUGIN_COUNT, NULL, 0, 1, &cells) != 1)
 		return false;
-	if (r.number[0] > s->sql.store.wait_ms * UPGRADE_ROWS_MS)
+	count = sql_integer(cells.text[0]);
+	if (count > s->sql.store.wait_ms * UPGRADE_ROWS_MS)
 		return maria_failed(s, "postfwd_logins of the postfwd plugin "
 		    "is too large to be converted within store.timeout; once: "
 		    "abictl -o store.timeout=60s store status");
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
-	    "%lld rows", s->sql.where, (long long)r.number[0]);
+	    "%lld rows", s->sql.store.where, (long long)count);
 	good = maria_script(s, MARIA_PLUGIN_BEGIN) &&
 	    logins_merge(s) &&
 	    maria_script(s, MARIA_PLUGIN_END);
@@ -225,11 +149,12 @@ plugin_read(struct maria_store *s)
 static int
 plugin_found(struct maria_store *s)
 {
-	struct row r = { .columns = 0 };
+	struct sql_cells cells;
 
-	if (row_get(s, MARIA_PLUGIN_LOOK, NULL, 2, &r) != 1)
+	if (sql_get(&s->sql, MARIA_PLUGIN_LOOK, NULL, 0, 2, &cells) != 1)
 		return -1;
-	return r.number[0] > 0 && r.number[1] != PLUGIN_OURS;
+	return sql_integer(cells.text[0]) > 0 &&
+	    sql_integer(cells.text[1]) != PLUGIN_OURS;
 }
 
 /* --- making and migrating --- */

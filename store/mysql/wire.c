@@ -27,12 +27,8 @@
 static bool
 connection_is_over(const struct maria_store *s)
 {
-	struct pollfd p = { .events = POLLIN };
-
-	if (s->db == NULL || s->broken)
-		return true;
-	p.fd = lib.mysql_get_socket(s->db);
-	return poll(&p, 1, 0) != 0;
+	return s->db == NULL || s->broken ||
+	    store_stale(lib.mysql_get_socket(s->db));
 }
 
 /* --- parameters --- */
@@ -447,7 +443,7 @@ static bool
 maria_transient(struct sql_store *sql)
 {
 	const struct maria_store *s = (struct maria_store *)sql;
-	int64_t left = sql->deadline - clock_ms();
+	int64_t left = sql->store.deadline - clock_ms();
 
 	if (s->broken || left <= TRY_MS)
 		return false;

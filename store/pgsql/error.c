@@ -5,26 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "store/pgsql/pgsql.h"
 
 bool
 pgsql_failed(struct pgsql_store *s, const char *what)
 {
-	char line[STORE_ERROR_MAX * 2], *c;
-	size_t n;
-
 	/* libpq has no words for what should not be. */
-	snprintf(line, sizeof(line), "%s", what[0] != '\0' ? what :
-	    PGSQL_UNEXPECTED);
-	for (c = line; (c = strpbrk(c, "\n\t")) != NULL; c++)
-		*c = ' ';
-	n = strlen(line);
-	while (n > 0 && line[n - 1] == ' ')
-		line[--n] = '\0';
-	text_printable(s->sql.store.error, sizeof(s->sql.store.error), line);
-	s->sql.store.failure = STORE_BROKEN;
-	return false;
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s",
+	    what[0] != '\0' ? what : PGSQL_UNEXPECTED);
 }
 
 /*

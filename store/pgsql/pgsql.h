@@ -6,6 +6,7 @@
 
 #include <libpq-fe.h>
 
+#include "base/library.h"
 #include "store/sql/sql.h"
 
 /* What we use of libpq; pq.PQfinish() and so on. */
@@ -19,13 +20,9 @@
 	F(PQsendQueryParams) F(PQenterPipelineMode) F(PQpipelineSync)         \
 	F(PQsetNoticeReceiver) F(PQsetErrorVerbosity)
 
-struct pgsql_library {
-#define PGSQL_POINTER(name) __typeof__(name) *name;
-	PGSQL_FUNCTIONS(PGSQL_POINTER)
-#undef PGSQL_POINTER
-};
-
-extern struct pgsql_library pq;
+extern struct pgsql_library {
+	PGSQL_FUNCTIONS(LIBRARY_POINTER)
+} pq;
 
 /* What is said of a server that does not keep to the rules. */
 #define PGSQL_UNEXPECTED "the server's answer is not what was asked for"
@@ -34,8 +31,8 @@ extern struct pgsql_library pq;
 
 struct pgsql_store {
 	struct sql_store sql; /* first */
-	struct store_url url;
 	PGconn *conn;      /* NULL: is connected when it is needed */
+	char host[256], port[16]; /* that it is connected to */
 	long timeout_ms;   /* the server's own limit of a statement */
 	long lock_ms;      /* and of waiting for a lock: it ends before ours,
 	                    * so that we are told what we have waited for */
@@ -49,12 +46,6 @@ struct pgsql_store {
 extern const struct sql_connection pgsql_connection;
 
 /* --- store_pgsql_connect.c --- */
-
-/* Loads libpq. False, and why in error. */
-bool pgsql_load(char *error, size_t size);
-
-/* The first parameter of a URL that we do not know; NULL: there is none. */
-const char *pgsql_url_check(const struct store_url *u);
 
 /* Connects, before the deadline. False on failure. */
 bool pgsql_connect(struct pgsql_store *s);

@@ -14,8 +14,6 @@
 #include "store/pgsql/pgsql.h"
 #include "store/pgsql/schema.sql.h"
 
-#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
-#define TEXT_OF_VALUE(value) #value
 #define SCRIPT_MAX 8192
 
 enum schema_text {
@@ -129,7 +127,7 @@ shape_mend(struct pgsql_store *s, bool widen)
 		if (version > 0)
 			text_addf(&script, "%s;", texts[migrations[version]]);
 	text_add(&script, "INSERT INTO abichecker_meta (name, value) "
-	    "VALUES ('schema', '" TEXT_OF(STORE_SCHEMA) "') "
+	    "VALUES ('schema', '" LIBRARY_TEXT(STORE_SCHEMA) "') "
 	    "ON CONFLICT (name) DO UPDATE SET value = excluded.value;COMMIT");
 	return pgsql_script(s, buf);
 }

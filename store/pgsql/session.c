@@ -90,8 +90,6 @@ statement_send(struct pgsql_store *s, const struct sql_step *step)
 static bool
 answer_wait(struct pgsql_store *s)
 {
-	struct pollfd p = { .fd = pq.PQsocket(s->conn) };
-	int64_t left;
 	int unsent;
 
 	for (;;) {
@@ -100,13 +98,11 @@ answer_wait(struct pgsql_store *s)
 			break;
 		if (!pq.PQisBusy(s->conn))
 			return true;
-		left = s->sql.deadline - clock_ms();
-		if (left <= 0)
+		if (!store_wait(&s->sql.store, pq.PQsocket(s->conn),
+			(short)(POLLIN | (unsent > 0 ? POLLOUT : 0))))
 			return pgsql_failed(s,
 			    "no answer within store.timeout");
-		p.events = (short)(POLLIN | (unsent > 0 ? POLLOUT : 0));
-		if (poll(&p, 1, (int)left) > 0 && (p.revents & ~POLLOUT) != 0 &&
-		    !pq.PQconsumeInput(s->conn))
+		if (!pq.PQconsumeInput(s->conn)) /* if there is any */
 			break;
 	}
 	return pgsql_failed(s, pq.PQerrorMessage(s->conn));
@@ -174,7 +170,7 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 			continue;
 		nothing = 0;
 		if (s->sql.transaction) /* many rows: each has its time */
-			s->sql.deadline = clock_ms() + s->sql.store.wait_ms;
+			s->sql.store.deadline = clock_ms() + s->sql.store.wait_ms;
 		status = pq.PQresultStatus(r);
 		if (!answer_is_known(status)) { /* would come for ever */
 			pq.PQclear(r);
@@ -316,11 +312,10 @@ lock_judge(struct pgsql_store *s)
 static bool
 connection_is_dead(struct pgsql_store *s)
 {
-	struct pollfd p = { .fd = pq.PQsocket(s->conn), .events = POLLIN };
 	int i;
 
 	/* First may come a message, then the end. */
-	for (i = 0; i < 3 && poll(&p, 1, 0) > 0; i++)
+	for (i = 0; i < 3 && store_stale(pq.PQsocket(s->conn)); i++)
 		if (!pq.PQconsumeInput(s->conn))
 			return true;
 	return pq.PQstatus(s->conn) != CONNECTION_OK;
@@ -362,6 +357,14 @@ pgsql_connected(struct pgsql_store *s)
 	return false;
 }
 
+void
+pgsql_drop(struct pgsql_store *s)
+{
+	if (s->conn != NULL)
+		pq.PQfinish(s->conn);
+	s->conn = NULL;
+}
+
 /* --- the connection of store_sql --- */
 
 static bool
@@ -369,11 +372,8 @@ pgsql_ready(struct sql_store *sql)
 {
 	struct pgsql_store *s = (struct pgsql_store *)sql;
 
-	if (sql->store.wait_ms > 0)
-		return pgsql_connected(s);
-	pgsql_failed(s, "no time left");
-	sql->store.failure = STORE_BUSY;
-	return false;
+	return sql->store.wait_ms > 0 ? pgsql_connected(s) :
+	    store_failed(&sql->store, STORE_BUSY, "no time left");
 }
 
 /* Hands on the rows of a result. False: it is not as it should be. */
@@ -454,7 +454,7 @@ pgsql_transient(struct sql_store *sql)
 {
 	struct pgsql_store *s = (struct pgsql_store *)sql;
 
-	if (s->conn == NULL || clock_ms() >= sql->deadline)
+	if (s->conn == NULL || clock_ms() >= sql->store.deadline)
 		return false;
 	if (strcmp(s->state, "26000") == 0 || strcmp(s->state, "42P05") == 0 ||
 	    strcmp(s->state, "0A000") == 0) {

@@ -1,10 +1,9 @@
 /*
  * store_redis_offenders - hits, offenders and log positions in Redis.
  *
- * Everybody who changes them watches what the others change: positions,
- * offenders, or the index of hits. Of two at a time one tries again.
+ * A batch watches what others change: positions, offenders, the index of hits.
+ * Of two at a time one tries again. All else is a script.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,10 @@
 
 #include "base/text.h"
 #include "store/listing.h"
+#include "store/redis/offenders.lua.h"
 #include "store/redis/redis.h"
 
-#define PORTION 1000 /* blocks of which others wait for the end */
+#define PORTION 1000 /* blocks that are asked for in one round trip */
 
 /* --- as they are kept --- */
 
@@ -101,15 +101,20 @@ redis_offender_put(struct redis_store *s, const struct store_offender *o)
 		    o->block);
 }
 
-void
-redis_generation_next(struct redis_store *s)
+/* After a flush it begins elsewhere: no two lists have the same. */
+static long long
+generation_first(void)
 {
 	uint32_t r = 0;
 
 	(void)!getrandom(&r, sizeof(r), GRND_NONBLOCK);
-	/* After a flush it begins elsewhere: no two lists have the same. */
-	redis_ask(s, "SET %sgeneration %" PRId64 " NX", s->prefix,
-	    (int64_t)(time(NULL) & 0x7fffffff) << 20 | (r & 0xfffff));
+	return (long long)(time(NULL) & 0x7fffffff) << 20 | (r & 0xfffff);
+}
+
+void
+redis_generation_next(struct redis_store *s)
+{
+	redis_ask(s, "SET %sgeneration %lld NX", s->prefix, generation_first());
 	redis_ask(s, "INCR %sgeneration", s->prefix);
 }
 
@@ -230,7 +235,7 @@ hits_apply(struct redis_store *s, const struct store_batch *batch)
 	s->store.error[0] = '\0';
 	if (listing_begin(&l, batch) && blocks_read(s, &l) &&
 	    listing_count(&l)) {
-		redis_multi(s);
+		redis_ask(s, "MULTI");
 		for (b = l.first; b != NULL; b = b->next)
 			block_write(s, b, keep);
 		redis_ask(s, "HSET %spositions %s %s", s->prefix,
@@ -259,10 +264,17 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 	do {
 		redis_ask(s, "WATCH %spositions %soffenders %shits", p, p, p);
 		redis_ask(s, "HGET %spositions %s", p, b->source);
-		if (!redis_watch(s) || !redis_next(s, REDIS_LITTLE, "t"))
+		if (!redis_trip(s))
 			return STORE_ERROR;
-		if (strcmp(redis_text(s->reply, 0), b->position_old) != 0)
-			return redis_unwatch(s) ? STORE_ABSENT : STORE_ERROR;
+		s->together = true;
+		if (!redis_next(s, REDIS_LITTLE, "s") ||
+		    !redis_next(s, REDIS_LITTLE, "t"))
+			return STORE_ERROR;
+		if (strcmp(redis_text(s->reply, 0), b->position_old) != 0) {
+			redis_ask(s, "UNWATCH");
+			s->together = !redis_call(s, NULL, "s");
+			return s->together ? STORE_ERROR : STORE_ABSENT;
+		}
 		done = hits_apply(s, b);
 	} while (done == 0 && redis_goes_on(s, &trips));
 	return done > 0 ? STORE_FOUND : STORE_ERROR;
@@ -270,213 +282,83 @@ redis_offenders_apply(struct store *store, const struct store_batch *b)
 
 /* --- one at a time --- */
 
+/* What was asked for is one text, "" without it. */
+static enum store_result
+text_take(struct redis_store *s, char *out, size_t size)
+{
+	bool good = redis_call(s, NULL, "t");
+
+	snprintf(out, size, "%s", good ? redis_text(s->reply, 0) : "");
+	return !good ? STORE_ERROR :
+	    s->reply->type == REDIS_REPLY_STRING ? STORE_FOUND : STORE_ABSENT;
+}
+
 enum store_result
 redis_position(struct store *store, const char *source, char *position,
     size_t size)
 {
 	struct redis_store *s = (struct redis_store *)store;
 
-	position[0] = '\0';
 	redis_ask(s, "HGET %spositions %s", s->prefix, source);
-	if (!redis_call(s, NULL, "t"))
-		return STORE_ERROR;
-	snprintf(position, size, "%s", redis_text(s->reply, 0));
-	return s->reply->type == REDIS_REPLY_STRING ? STORE_FOUND :
-						      STORE_ABSENT;
+	return text_take(s, position, size);
 }
 
 enum store_result
 redis_generation(struct store *store, int64_t *generation)
 {
 	struct redis_store *s = (struct redis_store *)store;
+	enum store_result result;
+	char text[24];
 
-	*generation = 0;
 	redis_ask(s, "GET %sgeneration", s->prefix);
-	if (!redis_call(s, NULL, "t"))
-		return STORE_ERROR;
-	*generation = redis_number(s->reply, 0);
-	return s->reply->type == REDIS_REPLY_STRING ? STORE_FOUND :
-						      STORE_ABSENT;
+	result = text_take(s, text, sizeof(text));
+	*generation = strtoll(text, NULL, 10);
+	return result;
+}
+
+static struct redis_script script = { .text = OFFENDERS_LUA };
+
+/* Changes the list, see offenders.lua. */
+static enum store_result
+list_change(struct store *store, const char *what, const char *of,
+    const struct store_offender *o)
+{
+	struct redis_store *s = (struct redis_store *)store;
+	const char *p = s->prefix;
+	char kept[REDIS_OFFENDER_MAX] = "", ends[24] = "+inf";
+	long changed = 0;
+
+	if (o != NULL)
+		redis_offender_pack(o, kept, sizeof(kept));
+	if (o != NULL && o->expires != 0)
+		snprintf(ends, sizeof(ends), "%lld", (long long)o->expires);
+	redis_ask(s, "EVALSHA %s 5 %soffenders %slisted %spast %shits "
+	    "%sgeneration %s %s %shits:{ %lld %s %s", redis_hash(&script), p, p,
+	    p, p, p, what, of, p, generation_first(), kept, ends);
+	return !redis_repeat(s, &script, &changed) ? STORE_ERROR :
+	    changed > 0 ? STORE_FOUND : STORE_ABSENT;
 }
 
 enum store_result
 redis_offender_add(struct store *store, const struct store_offender *o)
 {
-	struct redis_store *s = (struct redis_store *)store;
-	struct store_offender old, put = *o;
-	long trips = 0;
-	int done;
+	struct store_offender put = *o;
 
 	put.listed = true;
-	do {
-		redis_ask(s, "WATCH %soffenders", s->prefix);
-		redis_ask(s, "HGET %soffenders %s", s->prefix, o->block);
-		if (!redis_watch(s) || !redis_next(s, REDIS_LITTLE, "t"))
-			return STORE_ERROR;
-		if (!redis_offender_unpack(o->block, redis_text(s->reply, 0),
-			&old))
-			memset(&old, 0, sizeof(old));
-		put.times = old.times + !old.listed;
-		redis_multi(s);
-		redis_offender_put(s, &put);
-		redis_generation_next(s);
-		done = redis_exec(s);
-	} while (done == 0 && redis_goes_on(s, &trips));
-	return done <= 0 ? STORE_ERROR : old.listed ? STORE_FOUND :
-						      STORE_ABSENT;
-}
-
-/*
- * Removes one block, or "" = all, with hits of a thousand blocks; adds how many
- * offenders there were. *left: of how many blocks there may still be hits.
- */
-static int
-remove_some(struct redis_store *s, const char *block, int64_t *removed,
-    size_t *left)
-{
-	const char *p = s->prefix;
-	const bool all = block[0] == '\0';
-	redisReply *names;
-	int64_t n;
-	size_t i;
-	int done;
-
-	redis_ask(s, "WATCH %soffenders %shits", p, p);
-	if (all)
-		redis_ask(s, "HLEN %soffenders", p);
-	else
-		redis_ask(s, "HEXISTS %soffenders %s", p, block);
-	redis_ask(s, "ZRANGE %shits 0 %d", p, all ? PORTION - 1 : 0);
-	if (!redis_watch(s) || !redis_next(s, REDIS_LITTLE, "i"))
-		return -1;
-	n = redis_number(s->reply, 0);
-	if (!redis_next(s, REDIS_MUCH, "[*"))
-		return -1;
-	names = s->reply;
-	s->reply = NULL;
-	*left = all ? names->elements : 0;
-	redis_multi(s);
-	for (i = 0; i < (all ? names->elements : 1); i++) {
-		if (all)
-			block = redis_text(names, i);
-		redis_ask(s, "UNLINK %shits:{%s}", p, block);
-		redis_ask(s, "ZREM %shits %s", p, block);
-	}
-	redis_library.freeReplyObject(names);
-	if (all)
-		redis_ask(s, "UNLINK %soffenders %slisted %spast", p, p, p);
-	else {
-		redis_ask(s, "HDEL %soffenders %s", p, block);
-		redis_ask(s, "ZREM %slisted %s", p, block);
-		redis_ask(s, "ZREM %spast %s", p, block);
-	}
-	if (n > 0)
-		redis_generation_next(s);
-	done = redis_exec(s);
-	if (done > 0)
-		*removed += n;
-	return done;
+	return list_change(store, "add", o->block, &put);
 }
 
 enum store_result
 redis_offender_remove(struct store *store, const char *block)
 {
-	struct redis_store *s = (struct redis_store *)store;
-	int64_t removed = 0;
-	size_t left = 0;
-	long trips = 0;
-	int done;
-
-	do {
-		done = remove_some(s, block, &removed, &left);
-	} while ((done == 0 || (done > 0 && left == PORTION)) &&
-	    redis_goes_on(s, &trips));
-	return done <= 0 || left == PORTION ? STORE_ERROR :
-	    removed > 0			    ? STORE_FOUND :
-					      STORE_ABSENT;
-}
-
-/* Reads the offenders of some blocks; those that are none have no block. */
-static struct store_offender *
-offenders_read(struct redis_store *s, const redisReply *blocks)
-{
-	struct store_offender *all = calloc(blocks->elements, sizeof(*all));
-	bool good;
-	size_t i;
-
-	if (all == NULL) {
-		redis_failed(s, "out of memory");
-		return NULL;
-	}
-	for (i = 0; i < blocks->elements; i++)
-		redis_ask(s, "HGET %soffenders %s", s->prefix,
-		    redis_text(blocks, i));
-	good = redis_trip(s);
-	for (i = 0; good && i < blocks->elements; i++) {
-		good = redis_next(s, REDIS_LITTLE, "t");
-		if (good && !redis_offender_unpack(redis_text(blocks, i),
-			redis_text(s->reply, 0), &all[i]))
-			all[i].block[0] = '\0';
-	}
-	if (good)
-		return all;
-	free(all);
-	return NULL;
-}
-
-/* Takes up to a thousand from the list: how many there were, in *n. */
-static int
-expire_some(struct redis_store *s, time_t now, size_t *n)
-{
-	struct store_offender *all;
-	redisReply *blocks;
-	size_t i;
-
-	redis_ask(s, "WATCH %soffenders", s->prefix);
-	redis_ask(s, "ZRANGEBYSCORE %slisted -inf %lld LIMIT 0 %d", s->prefix,
-	    (long long)now, PORTION);
-	if (!redis_watch(s) || !redis_next(s, REDIS_MUCH, "[*"))
-		return -1;
-	*n = s->reply->elements;
-	if (*n == 0)
-		return redis_unwatch(s) ? 1 : -1;
-	blocks = s->reply;
-	s->reply = NULL;
-	all = offenders_read(s, blocks);
-	if (all == NULL) {
-		redis_library.freeReplyObject(blocks);
-		redis_disconnect(s);
-		return -1;
-	}
-	redis_multi(s);
-	for (i = 0; i < *n; i++) {
-		redis_ask(s, "ZREM %slisted %s", s->prefix,
-		    redis_text(blocks, i));
-		all[i].listed = false;
-		if (all[i].block[0] != '\0')
-			redis_offender_put(s, &all[i]);
-	}
-	redis_library.freeReplyObject(blocks);
-	free(all);
-	redis_generation_next(s);
-	return redis_exec(s);
+	return list_change(store, "remove", block, NULL);
 }
 
 enum store_result
 redis_offenders_expire(struct store *store, time_t now)
 {
-	struct redis_store *s = (struct redis_store *)store;
-	bool any = false;
-	size_t n = 0;
-	long trips = 0;
-	int done;
+	char text[24];
 
-	do {
-		done = expire_some(s, now, &n);
-		any = any || (done > 0 && n > 0);
-	} while ((done == 0 || (done > 0 && n > 0)) &&
-	    redis_goes_on(s, &trips));
-	return done <= 0 || n > 0 ? STORE_ERROR :
-	    any			  ? STORE_FOUND :
-				    STORE_ABSENT;
+	snprintf(text, sizeof(text), "%lld", (long long)now);
+	return list_change(store, "expire", text, NULL);
 }

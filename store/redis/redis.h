@@ -7,8 +7,27 @@
 #ifndef STORE_REDIS_H
 #define STORE_REDIS_H
 
-#include "store/redis/library.h"
-#include "store/store.h"
+#if defined(__has_include) && !__has_include(<hiredis/hiredis.h>)
+#include <hiredis.h>
+#else
+#include <hiredis/hiredis.h>
+#endif
+
+#include "base/library.h"
+#include "store/driver.h"
+
+/* Every function of hiredis that we call. */
+#define REDIS_FUNCTIONS(F)                                                    \
+	F(redisReaderCreate) F(redisReaderFree) F(redisReaderFeed)            \
+	F(redisReaderGetReply) F(freeReplyObject)                             \
+	F(redisvFormatCommand) F(redisFreeCommand)
+
+extern struct redis_library {
+	REDIS_FUNCTIONS(LIBRARY_POINTER)
+} redis_library;
+
+/* Loads hiredis. False: why in error. */
+bool redis_load(char *error, size_t size);
 
 #define REDIS_LITTLE 16384U    /* bytes of an ordinary reply, at most */
 #define REDIS_MUCH (32U << 20) /* of one with rows */
@@ -28,22 +47,16 @@ struct redis_commands {
 
 struct redis_store {
 	struct store store; /* first */
-	struct store_url url;
-	char where[160]; /* the server, for messages */
 	char prefix[REDIS_PREFIX_MAX];
 	long number; /* of the database */
 	long window; /* of logins, seconds */
 	long many;   /* blocks of a user that are not looked at one by one */
 	int fd;      /* -1: not connected */
-	struct redis_tls *tls;
-	int64_t deadline; /* of the round trip at hand, clock_ms() */
+	struct ssl_st *tls;
 	struct redis_commands out;
 	size_t awaited;  /* replies */
-	size_t queued;   /* commands of the transaction */
 	bool together;   /* what comes belongs to what was asked before: never
 	                  * on another connection */
-	bool queueing;   /* between MULTI and EXEC */
-	bool lost;       /* the transaction: a part of it was not taken */
 	bool ending;     /* EXEC was said: no array says that it is not done */
 	struct redisReader *parser; /* hiredis's; NULL = nothing was read yet */
 	struct redisReply *reply;   /* the last one */
@@ -54,9 +67,9 @@ struct redis_store {
 
 /* --- the connection: wire.c --- */
 
-/* Notes what has gone wrong, as a broken store. STORE_ERROR. */
-enum store_result redis_failed(struct redis_store *s, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+/* Notes what has gone wrong, as a broken store. False. */
+#define redis_failed(s, ...)                                                  \
+	store_failed(&(s)->store, STORE_BROKEN, __VA_ARGS__)
 
 /* Connects within the deadline. False: noted. */
 bool redis_connect(struct redis_store *s);
@@ -89,12 +102,12 @@ enum redis_step {
 #define REDIS_FAILED (-3)
 
 /* NULL, and why in error. Takes parameters ca_file, cert_file, key_file. */
-struct redis_tls *redis_tls_open(const struct store_url *u, int fd,
+struct ssl_st *redis_tls_open(const struct store_url *u, int fd,
     char *error, size_t size);
-void redis_tls_close(struct redis_tls *t);
+void redis_tls_close(struct ssl_st *t);
 
 /* Of bytes done, 0 at the end, or one of the above; why in error. */
-long redis_tls_step(struct redis_tls *t, enum redis_step step, void *bytes,
+long redis_tls_step(struct ssl_st *t, enum redis_step step, void *bytes,
     size_t n, char *error, size_t size);
 
 /* --- replies: reply.c --- */
@@ -139,13 +152,10 @@ const struct redisReply *redis_array(const struct redisReply *r, size_t i);
 struct redis_script {
 	const char *text;
 	char hash[41]; /* "" = not computed yet */
+	bool much;     /* its reply may have rows */
 };
 
 const char *redis_hash(struct redis_script *script);
-
-/* Has the server know a script; redis_call() does so when it is needed. */
-bool redis_script_load(struct redis_store *s,
-    const struct redis_script *script);
 
 /*
  * Connects, says who we are and looks at the schema, which it writes if there
@@ -154,8 +164,8 @@ bool redis_script_load(struct redis_store *s,
 bool redis_session(struct redis_store *s, bool create);
 
 /*
- * Makes a command, after those that are there; words are divided by the blanks
- * of fmt alone. Within a transaction, they are sent now and then.
+ * Makes a command, after those that were not sent yet; words are divided by the
+ * blanks of fmt alone.
  */
 void redis_ask(struct redis_store *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -170,7 +180,10 @@ void redis_commands_free(struct redis_commands *c);
 bool redis_trip(struct redis_store *s);
 bool redis_next(struct redis_store *s, size_t limit, const char *types);
 
-/* The same for one command; script, if not NULL, is what it calls. */
+/*
+ * The same for one command; script, if not NULL, is what it calls, and is made
+ * known to the server when it is not.
+ */
 bool redis_call(struct redis_store *s, const struct redis_script *script,
     const char *types);
 
@@ -179,15 +192,16 @@ enum store_result redis_change(struct redis_store *s,
     const struct redis_script *script);
 
 /*
- * A transaction that holds if nobody changes meanwhile what it watches:
- * redis_watch() takes the reply of the WATCH that was asked first and leaves
- * the others to be taken; more may be asked. Then redis_unwatch(); or
- * redis_multi(), commands, and redis_exec(), which is 1, or 0: somebody has
- * changed it, try again; or -1, noted.
+ * The same, again and again, for one that gives how much it has changed, which
+ * is added, and whether there may be more. False: noted.
  */
-bool redis_watch(struct redis_store *s);
-bool redis_unwatch(struct redis_store *s);
-void redis_multi(struct redis_store *s);
+bool redis_repeat(struct redis_store *s, const struct redis_script *script,
+    long *changed);
+
+/*
+ * Ends a transaction that MULTI was asked to begin, and has it all sent: 1, or
+ * 0: somebody has changed what is watched; or -1, noted.
+ */
 int redis_exec(struct redis_store *s);
 
 /*
@@ -201,48 +215,21 @@ long redis_keep(time_t end, time_t now);
 
 /* --- the operations, see struct store_driver --- */
 
-enum store_result redis_login(struct store *store,
-    const struct store_login *l, struct store_counts *c);
-enum store_result redis_forget(struct store *store, const char *user);
-enum store_result redis_rate_take(struct store *store, const char *key,
-    long limit, long period, time_t now);
-enum store_result redis_account_add(struct store *store,
-    const struct store_account *a, time_t expired);
-enum store_result redis_account_find(struct store *store, const char *user,
-    struct store_account *a);
-enum store_result redis_account_release(struct store *store, const char *user,
-    time_t now);
-enum store_result redis_account_ran(struct store *store, const char *user);
-enum store_result redis_offenders_apply(struct store *store,
-    const struct store_batch *b);
-enum store_result redis_position(struct store *store, const char *source,
-    char *position, size_t size);
-enum store_result redis_generation(struct store *store, int64_t *generation);
-enum store_result redis_offender_add(struct store *store,
-    const struct store_offender *o);
-enum store_result redis_offender_remove(struct store *store,
-    const char *block);
-enum store_result redis_offenders_expire(struct store *store, time_t now);
-enum store_result redis_purge(struct store *store, const struct store_purge *p,
-    long *removed);
-enum store_result redis_iterate(struct store *store, enum store_kind kind,
-    const char *of, store_row_fn *fn, void *arg);
-enum store_result redis_restore(struct store *store,
-    const struct store_row *rows, size_t count);
-enum store_result redis_status(struct store *store,
-    struct store_status *status);
+#define REDIS_DECLARE(name) STORE_OPERATION(name) redis_##name;
+STORE_OPERATIONS(REDIS_DECLARE)
 
 /* --- shared by them --- */
 
 #define REDIS_RELEASED_KEEP (365 * REDIS_DAY)
 
-/* Asks for an account of the set, see account.lua; and what it has found. */
+/* Asks for accounts, see account.lua; and the one from item i on. */
 extern struct redis_script redis_account_script;
 void redis_account_ask(struct redis_store *s, const char *user,
     const char *what, time_t now, const struct store_account *a,
     time_t expired);
-bool redis_account_read(const struct redisReply *r, const char *user,
+bool redis_account_read(const struct redisReply *r, size_t i,
     struct store_account *a);
+#define REDIS_ACCOUNT_TEXTS 7
 
 /* Reads a number and the character after it. */
 bool redis_number_take(const char **text, char after, long *out);

@@ -2,7 +2,6 @@
  * store_redis_rows - purging and restoring rows in Redis.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -43,21 +42,12 @@ static bool
 others_purge(struct redis_store *s, const struct store_purge *p, long *removed)
 {
 	const char *k = s->prefix;
-	long trips = 0;
 
-	do {
-		redis_ask(s, "EVALSHA %s 5 %srates %saccounts %shits %spast "
-		    "%soffenders %lld %lld %lld %srate: %s{ %shits:{",
-		    redis_hash(&others_script), k, k, k, k, k,
-		    (long long)p->now, (long long)p->accounts_before,
-		    (long long)p->hits_before, k, k, k);
-		if (!redis_call(s, &others_script, "[ii"))
-			return false;
-		*removed += redis_number(s->reply, 0);
-		if (redis_number(s->reply, 1) == 0)
-			return true;
-	} while (redis_goes_on(s, &trips));
-	return false;
+	redis_ask(s, "EVALSHA %s 5 %srates %saccounts %shits %spast "
+	    "%soffenders %lld %lld %lld %srate: %s{ %shits:{",
+	    redis_hash(&others_script), k, k, k, k, k, (long long)p->now,
+	    (long long)p->accounts_before, (long long)p->hits_before, k, k, k);
+	return redis_repeat(s, &others_script, removed);
 }
 
 enum store_result
@@ -74,6 +64,11 @@ redis_purge(struct store *store, const struct store_purge *p, long *removed)
 /* --- restoring --- */
 
 #define HITS_KEEP (30 * REDIS_DAY)
+
+/* ZADD GT, which not every release has. */
+#define LATER "local t = redis.call('ZSCORE', KEYS[1], ARGV[2]) "             \
+	"if not t or tonumber(t) < tonumber(ARGV[1]) then "                   \
+	"redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2]) end"
 
 /* Rows of one user come together: at the last one, what is once for each. */
 static void
@@ -121,7 +116,7 @@ hit_put(struct redis_store *s, const struct store_hit_row *h)
 {
 	const char *p = s->prefix;
 
-	redis_ask(s, "ZADD %shits:{%s} %lld %lu:%s:%s", p, h->block,
+	redis_ask(s, "EVAL %s 1 %shits:{%s} %lld %lu:%s:%s", LATER, p, h->block,
 	    (long long)h->time, strlen(h->rule), h->rule, h->key);
 	redis_ask(s, "EXPIRE %shits:{%s} %ld", p, h->block,
 	    redis_keep(h->time + HITS_KEEP, time(NULL)));
@@ -156,58 +151,22 @@ row_put(struct redis_store *s, const struct store_row *row, bool last)
 	}
 }
 
-/* Which hits are there already, and as late? */
-static bool
-hits_look(struct redis_store *s, const struct store_row *rows, size_t count,
-    bool *there)
-{
-	const struct store_hit_row *h;
-	size_t i, n = 0;
-
-	for (i = 0; i < count; i++) {
-		h = &rows[i].u.hit;
-		if (rows[i].kind != STORE_HIT)
-			continue;
-		redis_ask(s, "ZSCORE %shits:{%s} %lu:%s:%s", s->prefix,
-		    h->block, strlen(h->rule), h->rule, h->key);
-		n++;
-	}
-	if (n > 0 && !redis_trip(s))
-		return false;
-	for (i = 0; i < count; i++)
-		if (rows[i].kind == STORE_HIT) {
-			if (!redis_next(s, REDIS_LITTLE, "t"))
-				return false;
-			there[i] = s->reply->type != REDIS_REPLY_NIL &&
-			    redis_number(s->reply, 0) >= rows[i].u.hit.time;
-		}
-	return true;
-}
-
 enum store_result
 redis_restore(struct store *store, const struct store_row *rows, size_t count)
 {
 	struct redis_store *s = (struct redis_store *)store;
-	bool *there = calloc(count + 1, sizeof(*there)), changed = false;
-	int done = -1;
+	bool changed = false;
 	size_t i;
 
-	if (there == NULL)
-		redis_failed(s, "out of memory");
-	else if (hits_look(s, rows, count, there)) {
-		redis_multi(s);
-		for (i = 0; i < count; i++) {
-			changed |= rows[i].kind == STORE_OFFENDER;
-			if (!there[i])
-				row_put(s, &rows[i], i + 1 == count ||
-				    rows[i + 1].kind != STORE_LOGIN ||
-				    strcmp(rows[i].u.login.user,
-					rows[i + 1].u.login.user) != 0);
-		}
-		if (changed)
-			redis_generation_next(s);
-		done = redis_exec(s);
+	redis_ask(s, "MULTI");
+	for (i = 0; i < count; i++) {
+		changed |= rows[i].kind == STORE_OFFENDER;
+		row_put(s, &rows[i], i + 1 == count ||
+		    rows[i + 1].kind != STORE_LOGIN ||
+		    strcmp(rows[i].u.login.user, rows[i + 1].u.login.user) !=
+			0);
 	}
-	free(there);
-	return done < 0 ? STORE_ERROR : STORE_FOUND;
+	if (changed)
+		redis_generation_next(s);
+	return redis_exec(s) < 0 ? STORE_ERROR : STORE_FOUND;
 }

@@ -8,12 +8,10 @@
 #include <string.h>
 
 #include "base/array.h"
-#include "base/clock.h"
 #include "store/redis/redis.h"
 
 #define TRIPS_MAX 50000 /* of one operation; each is for up to 1000 rows */
 #define OUT_KEEP 65536  /* bytes of the buffer that an idle filter keeps */
-#define PORTION 1000    /* commands of a transaction in one round trip */
 
 /* --- what is asked --- */
 
@@ -26,18 +24,6 @@ redis_commands_free(struct redis_commands *c)
 	memset(c, 0, sizeof(*c));
 }
 
-/* Sends what was asked of a transaction, and sees it queued. */
-static void
-queue_send(struct redis_store *s)
-{
-	bool good = redis_trip(s);
-
-	s->queueing = s->together = good;
-	while (good && s->awaited > 0)
-		good = redis_next(s, REDIS_LITTLE, "s");
-	s->lost = !good;
-}
-
 void
 redis_ask(struct redis_store *s, const char *fmt, ...)
 {
@@ -46,10 +32,6 @@ redis_ask(struct redis_store *s, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (s->queueing && !c->sent && c->count >= PORTION)
-		queue_send(s);
-	if (s->lost)
-		return; /* redis_exec() tells */
 	if (c->sent && c->size > OUT_KEEP)
 		redis_commands_free(c);
 	if (c->sent) {
@@ -68,7 +50,6 @@ redis_ask(struct redis_store *s, const char *fmt, ...)
 		c->bytes = bytes;
 		c->len += (size_t)n;
 		c->count++;
-		s->queued += s->queueing;
 	}
 	if (n > 0) {
 		explicit_bzero(made, (size_t)n);
@@ -76,13 +57,26 @@ redis_ask(struct redis_store *s, const char *fmt, ...)
 	}
 }
 
+/* Sends them, and awaits as many replies. False: noted, and disconnected. */
+static bool
+commands_send(struct redis_store *s)
+{
+	s->out.sent = true;
+	s->awaited = s->out.count;
+	if (!s->out.failed)
+		return redis_send(s, s->out.bytes, s->out.len);
+	redis_disconnect(s);
+	return redis_failed(s, "out of memory");
+}
+
 /* --- a session --- */
 
-/* Says hello, with what was asked after it. */
+/* Says who we are, and looks at the schema. */
 static bool
-greeting_send(struct redis_store *s)
+greet(struct redis_store *s, bool create)
 {
-	const struct store_url *u = &s->url;
+	const struct store_url *u = &s->store.url;
+	int64_t schema = STORE_SCHEMA; /* where there is none */
 
 	if (u->password[0] != '\0' && u->user[0] != '\0')
 		redis_ask(s, "AUTH %s %s", u->user, u->password);
@@ -91,41 +85,36 @@ greeting_send(struct redis_store *s)
 	if (s->number > 0)
 		redis_ask(s, "SELECT %ld", s->number);
 	redis_ask(s, "GET %sschema", s->prefix);
-	if (s->out.failed)
-		redis_failed(s, "out of memory");
-	s->awaited = s->out.count;
-	return !s->out.failed && redis_send(s, s->out.bytes, s->out.len);
+	if (!commands_send(s))
+		return false;
+	while (s->awaited > 1)
+		if (!redis_next(s, REDIS_LITTLE, "s"))
+			return false;
+	if (!redis_next(s, REDIS_LITTLE, "t"))
+		return false;
+	if (s->reply->type != REDIS_REPLY_NIL)
+		schema = redis_number(s->reply, 0);
+	else if (create) {
+		redis_ask(s, "SET %sschema %d", s->prefix, STORE_SCHEMA);
+		if (!commands_send(s) || !redis_next(s, REDIS_LITTLE, "s"))
+			return false;
+	}
+	return schema == STORE_SCHEMA || redis_failed(s, "schema %lld is of a "
+	    "later version of abichecker, or not ours", (long long)schema);
 }
 
 bool
 redis_session(struct redis_store *s, bool create)
 {
+	struct redis_commands later = s->out;
 	bool good;
-	int64_t schema;
 
-	redis_commands_free(&s->out);
-	if (!redis_connect(s))
-		return false;
-	good = greeting_send(s);
+	memset(&s->out, 0, sizeof(s->out));
+	good = redis_connect(s) && greet(s, create);
 	redis_commands_free(&s->out); /* the password is in it */
-	while (good && s->awaited > 1)
-		good = redis_next(s, REDIS_LITTLE, "s");
-	good = good && redis_next(s, REDIS_LITTLE, "t");
-	if (good && create && s->reply->type == REDIS_REPLY_NIL) {
-		redis_ask(s, "SET %sschema %d", s->prefix, STORE_SCHEMA);
-		s->awaited = 1;
-		s->out.sent = true;
-		good = redis_send(s, s->out.bytes, s->out.len) &&
-		    redis_next(s, REDIS_LITTLE, "s");
-		schema = STORE_SCHEMA;
-	} else if (good)
-		schema = s->reply->type == REDIS_REPLY_NIL ? STORE_SCHEMA :
-		    redis_number(s->reply, 0);
-	if (good && schema == STORE_SCHEMA)
-		return true;
+	s->out = later;
 	if (good)
-		redis_failed(s, "schema %lld is of a later version of "
-		    "abichecker, or not ours", (long long)schema);
+		return true;
 	redis_disconnect(s);
 	/* What keeps us out keeps everybody out. */
 	if (s->store.failure != STORE_BUSY)
@@ -135,45 +124,22 @@ redis_session(struct redis_store *s, bool create)
 
 /* --- round trips --- */
 
-/*
- * Opens a connection again that the server has closed meanwhile, if nothing
- * was said on it that matters now. What is to be sent is put aside.
- */
-static bool
-connection_mend(struct redis_store *s)
-{
-	struct redis_commands out = s->out;
-	bool good;
-
-	if (s->together) {
-		redis_disconnect(s);
-		redis_failed(s, "the server has closed the connection");
-		return false;
-	}
-	memset(&s->out, 0, sizeof(s->out));
-	good = redis_session(s, false);
-	redis_commands_free(&s->out);
-	s->out = out;
-	return good;
-}
-
 bool
 redis_trip(struct redis_store *s)
 {
-	s->store.error[0] = '\0';
-	s->store.failure = STORE_BROKEN;
-	s->deadline = clock_ms() + s->store.wait_ms;
-	s->out.sent = true;
-	if (s->out.failed) {
-		redis_failed(s, "out of memory");
-		if (s->together || s->queueing)
+	store_begin(&s->store);
+	s->out.sent = true; /* also when it cannot be */
+	/* A connection that is gone, if nothing was said on it that matters */
+	if (redis_stale(s)) {
+		if (s->together) {
 			redis_disconnect(s);
-		return false;
+			return redis_failed(s,
+			    "the server has closed the connection");
+		}
+		if (!redis_session(s, false))
+			return false;
 	}
-	if (redis_stale(s) && !connection_mend(s))
-		return false;
-	s->awaited = s->out.count;
-	return redis_send(s, s->out.bytes, s->out.len);
+	return commands_send(s);
 }
 
 /* Is the reply that has come an error, or not of these types? */
@@ -210,34 +176,36 @@ redis_hash(struct redis_script *script)
 	return script->hash;
 }
 
-bool
-redis_script_load(struct redis_store *s, const struct redis_script *script)
+/* Has the server know a script, before what is to be sent. */
+static bool
+script_load(struct redis_store *s, const struct redis_script *script)
 {
+	struct redis_commands later = s->out;
+	bool good;
+
+	memset(&s->out, 0, sizeof(s->out));
 	redis_ask(s, "SCRIPT LOAD %s", script->text);
-	return redis_call(s, NULL, "t");
+	good = redis_call(s, NULL, "t");
+	redis_commands_free(&s->out);
+	s->out = later;
+	return good;
 }
 
 bool
 redis_call(struct redis_store *s, const struct redis_script *script,
     const char *types)
 {
-	struct redis_commands out;
-	bool good;
+	const size_t limit = script != NULL && script->much ? REDIS_MUCH :
+							      REDIS_LITTLE;
 
-	if (!redis_trip(s) || !redis_receive(s, REDIS_LITTLE))
+	if (!redis_trip(s) || !redis_receive(s, limit))
+		return false;
+	if (script != NULL && s->reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(redis_text(s->reply, 0), "NOSCRIPT", 8) == 0 &&
+	    (!script_load(s, script) || !redis_trip(s) ||
+		!redis_receive(s, limit)))
 		return false;
 	s->awaited = 0;
-	if (script != NULL && s->reply->type == REDIS_REPLY_ERROR &&
-	    strncmp(redis_text(s->reply, 0), "NOSCRIPT", 8) == 0) {
-		out = s->out;
-		memset(&s->out, 0, sizeof(s->out));
-		good = redis_script_load(s, script);
-		redis_commands_free(&s->out);
-		s->out = out;
-		if (!good || !redis_trip(s) || !redis_receive(s, REDIS_LITTLE))
-			return false;
-		s->awaited = 0;
-	}
 	return reply_good(s, types);
 }
 
@@ -256,33 +224,19 @@ redis_change(struct redis_store *s, const struct redis_script *script)
 	return STORE_ERROR;
 }
 
-/* --- transactions --- */
-
 bool
-redis_watch(struct redis_store *s)
+redis_repeat(struct redis_store *s, const struct redis_script *script, long *changed)
 {
-	if (!redis_trip(s))
-		return false;
-	s->together = true;
-	return redis_next(s, REDIS_LITTLE, "s");
-}
+	long trips = 0;
 
-bool
-redis_unwatch(struct redis_store *s)
-{
-	redis_ask(s, "UNWATCH");
-	if (!redis_call(s, NULL, "s"))
-		return false;
-	s->together = false;
-	return true;
-}
-
-void
-redis_multi(struct redis_store *s)
-{
-	s->queueing = true;
-	s->queued = 0;
-	redis_ask(s, "MULTI");
+	do {
+		if (!redis_call(s, script, "[ii"))
+			return false;
+		*changed += redis_number(s->reply, 0);
+		if (redis_number(s->reply, 1) == 0)
+			return true;
+	} while (redis_goes_on(s, &trips));
+	return false;
 }
 
 int
@@ -291,11 +245,6 @@ redis_exec(struct redis_store *s)
 	bool good;
 
 	redis_ask(s, "EXEC");
-	s->queueing = false;
-	if (s->lost) { /* a part of it was not sent, or was refused */
-		s->lost = false;
-		return -1;
-	}
 	if (!redis_trip(s))
 		return -1;
 	while (s->awaited > 1)
@@ -304,7 +253,7 @@ redis_exec(struct redis_store *s)
 	s->together = false;
 	s->awaited = 0;
 	s->ending = true;
-	good = redis_receive(s, REDIS_LITTLE + s->queued * REDIS_ITEM);
+	good = redis_receive(s, REDIS_LITTLE + s->out.count * REDIS_ITEM);
 	s->ending = false;
 	if (!good)
 		return -1;

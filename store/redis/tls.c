@@ -8,7 +8,6 @@
  * client's, as Redis asks for by default).
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "store/redis/redis.h"
@@ -19,7 +18,6 @@
 #include <openssl/x509_vfy.h>
 
 #include "base/address.h"
-#include "base/library.h"
 
 /* Every function of the libraries that we call. */
 #define OF_SSL(F)                                                             \
@@ -34,54 +32,38 @@
 	F(ERR_get_error) F(ERR_error_string_n) F(ERR_clear_error)
 
 static struct {
-#define POINTER(name) __typeof__(&(name)) (name);
-	OF_SSL(POINTER) OF_CRYPTO(POINTER)
-#undef POINTER
+	OF_SSL(LIBRARY_POINTER)
 } tls;
 
-struct redis_tls {
-	SSL_CTX *context;
-	SSL *ssl;
-};
+static struct {
+	OF_CRYPTO(LIBRARY_POINTER)
+} crypto;
 
-/* Both libraries, once. False: why in error. */
-static bool
-tls_load(char *error, size_t size)
-{
-	static const char *const ssl_names[] = { "libssl.so.3", NULL };
-	static const char *const crypto_names[] = { "libcrypto.so.3", NULL };
-#define SYMBOL(name) { #name, &tls.name },
-	static const struct library_symbol of_ssl[] = { OF_SSL(SYMBOL) };
-	static const struct library_symbol of_crypto[] = { OF_CRYPTO(SYMBOL) };
-#undef SYMBOL
-
-	return (tls.ERR_get_error != NULL ||
-		   library_load(crypto_names, of_crypto,
-		       sizeof(of_crypto) / sizeof(of_crypto[0]), error,
-		       size)) &&
-	    (tls.SSL_new != NULL ||
-		library_load(ssl_names, of_ssl,
-		    sizeof(of_ssl) / sizeof(of_ssl[0]), error, size));
-}
+/* Those whose headers we were built with. */
+#ifdef OPENSSL_SHLIB_VERSION
+#define SONAME ".so." LIBRARY_TEXT(OPENSSL_SHLIB_VERSION)
+#else
+#define SONAME ".so." SHLIB_VERSION_NUMBER
+#endif
 
 /* What the library says of the last failure. */
 static void
 error_note(const char *what, char *error, size_t size)
 {
-	unsigned long code = tls.ERR_get_error();
+	unsigned long code = crypto.ERR_get_error();
 	char text[160];
 
 	if (code == 0)
 		snprintf(text, sizeof(text), "%s",
 		    errno != 0 ? strerror(errno) : "no reason given");
 	else
-		tls.ERR_error_string_n(code, text, sizeof(text));
+		crypto.ERR_error_string_n(code, text, sizeof(text));
 	snprintf(error, size, "%s: %s", what, text);
 }
 
 /* The files of the URL's parameters. */
 static bool
-files_load(struct redis_tls *t, const struct store_url *u, char *error,
+files_load(SSL_CTX *context, const struct store_url *u, char *error,
     size_t size)
 {
 	const char *ca = store_url_parameter(u, "ca_file");
@@ -89,13 +71,13 @@ files_load(struct redis_tls *t, const struct store_url *u, char *error,
 	const char *key = store_url_parameter(u, "key_file");
 
 	if (ca == NULL ?
-		tls.SSL_CTX_set_default_verify_paths(t->context) != 1 :
-		tls.SSL_CTX_load_verify_locations(t->context, ca, NULL) != 1)
+		tls.SSL_CTX_set_default_verify_paths(context) != 1 :
+		tls.SSL_CTX_load_verify_locations(context, ca, NULL) != 1)
 		error_note("ca_file", error, size);
 	else if (cert != NULL &&
-	    tls.SSL_CTX_use_certificate_chain_file(t->context, cert) != 1)
+	    tls.SSL_CTX_use_certificate_chain_file(context, cert) != 1)
 		error_note("cert_file", error, size);
-	else if (cert != NULL && tls.SSL_CTX_use_PrivateKey_file(t->context,
+	else if (cert != NULL && tls.SSL_CTX_use_PrivateKey_file(context,
 		     key != NULL ? key : cert, SSL_FILETYPE_PEM) != 1)
 		error_note("key_file", error, size);
 	else
@@ -105,7 +87,7 @@ files_load(struct redis_tls *t, const struct store_url *u, char *error,
 
 /* Whose certificate it must be. */
 static bool
-host_set(struct redis_tls *t, const struct store_url *u)
+host_set(SSL *ssl, const struct store_url *u)
 {
 	struct address a;
 	char name[sizeof(u->host)];
@@ -114,63 +96,64 @@ host_set(struct redis_tls *t, const struct store_url *u)
 	snprintf(name, sizeof(name), "%s",
 	    u->host[0] != '\0' ? u->host : "localhost");
 	if (address_parse(name, &a))
-		return tls.X509_VERIFY_PARAM_set1_ip_asc(
-		    tls.SSL_get0_param(t->ssl), name) == 1;
-	return tls.SSL_set1_host(t->ssl, name) == 1 &&
-	    tls.SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
+		return crypto.X509_VERIFY_PARAM_set1_ip_asc(
+		    tls.SSL_get0_param(ssl), name) == 1;
+	return tls.SSL_set1_host(ssl, name) == 1 &&
+	    tls.SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME,
 		TLSEXT_NAMETYPE_host_name, name) == 1;
 }
 
-struct redis_tls *
+struct ssl_st *
 redis_tls_open(const struct store_url *u, int fd, char *error, size_t size)
 {
-	struct redis_tls *t;
+	SSL_CTX *context;
+	SSL *ssl = NULL;
 
-	if (!tls_load(error, size))
+	if (!library_load("libcrypto" SONAME, LIBRARY_NAMES(OF_CRYPTO), &crypto,
+		error, size) ||
+	    !library_load("libssl" SONAME, LIBRARY_NAMES(OF_SSL), &tls, error,
+		size))
 		return NULL;
-	t = calloc(1, sizeof(*t));
-	if (t == NULL) {
-		snprintf(error, size, "out of memory");
-		return NULL;
-	}
 	errno = 0;
-	tls.ERR_clear_error();
-	t->context = tls.SSL_CTX_new(tls.TLS_client_method());
-	if (t->context == NULL)
+	crypto.ERR_clear_error();
+	context = tls.SSL_CTX_new(tls.TLS_client_method());
+	if (context == NULL)
 		error_note("OpenSSL", error, size);
-	else if (files_load(t, u, error, size)) {
-		tls.SSL_CTX_set_verify(t->context, SSL_VERIFY_PEER, NULL);
-		tls.SSL_CTX_ctrl(t->context, SSL_CTRL_SET_MIN_PROTO_VERSION,
+	else if (files_load(context, u, error, size)) {
+		tls.SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+		tls.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION,
 		    TLS1_2_VERSION, NULL);
-		tls.SSL_CTX_ctrl(t->context, SSL_CTRL_MODE,
+		tls.SSL_CTX_ctrl(context, SSL_CTRL_MODE,
 		    SSL_MODE_ENABLE_PARTIAL_WRITE |
 			SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 			SSL_MODE_RELEASE_BUFFERS, NULL);
-		t->ssl = tls.SSL_new(t->context);
-		if (t->ssl != NULL && host_set(t, u) &&
-		    tls.SSL_set_fd(t->ssl, fd) == 1)
-			return t;
-		error_note("OpenSSL", error, size);
+		ssl = tls.SSL_new(context);
+		if (ssl == NULL || !host_set(ssl, u) ||
+		    tls.SSL_set_fd(ssl, fd) != 1) {
+			error_note("OpenSSL", error, size);
+			redis_tls_close(ssl);
+			ssl = NULL;
+		}
 	}
-	redis_tls_close(t);
-	return NULL;
+	tls.SSL_CTX_free(context); /* the other one holds it */
+	return ssl;
 }
 
 long
-redis_tls_step(struct redis_tls *t, enum redis_step step, void *bytes, size_t n,
+redis_tls_step(struct ssl_st *ssl, enum redis_step step, void *bytes, size_t n,
     char *error, size_t size)
 {
 	int most = n < 16384 ? (int)n : 16384, done;
 	long verified;
 
 	errno = 0;
-	tls.ERR_clear_error();
-	done = step == REDIS_CONNECT ? tls.SSL_connect(t->ssl) :
-	    step == REDIS_READ ? tls.SSL_read(t->ssl, bytes, most) :
-				 tls.SSL_write(t->ssl, bytes, most);
+	crypto.ERR_clear_error();
+	done = step == REDIS_CONNECT ? tls.SSL_connect(ssl) :
+	    step == REDIS_READ ? tls.SSL_read(ssl, bytes, most) :
+				 tls.SSL_write(ssl, bytes, most);
 	if (done > 0)
 		return done;
-	switch (tls.SSL_get_error(t->ssl, done)) {
+	switch (tls.SSL_get_error(ssl, done)) {
 	case SSL_ERROR_WANT_READ:
 		return REDIS_WANT_READ;
 	case SSL_ERROR_WANT_WRITE:
@@ -180,23 +163,20 @@ redis_tls_step(struct redis_tls *t, enum redis_step step, void *bytes, size_t n,
 	default:
 		break;
 	}
-	verified = tls.SSL_get_verify_result(t->ssl);
+	verified = tls.SSL_get_verify_result(ssl);
 	if (verified != X509_V_OK)
 		snprintf(error, size, "the server's certificate: %s",
-		    tls.X509_verify_cert_error_string(verified));
+		    crypto.X509_verify_cert_error_string(verified));
 	else
 		error_note("OpenSSL", error, size);
 	return REDIS_FAILED;
 }
 
 void
-redis_tls_close(struct redis_tls *t)
+redis_tls_close(struct ssl_st *ssl)
 {
-	if (t->ssl != NULL) {
-		tls.ERR_clear_error();
-		tls.SSL_free(t->ssl);
-	}
-	if (t->context != NULL)
-		tls.SSL_CTX_free(t->context);
-	free(t);
+	if (ssl == NULL)
+		return;
+	crypto.ERR_clear_error();
+	tls.SSL_free(ssl);
 }

@@ -65,7 +65,7 @@ redis_forget(struct store *store, const char *user)
 	struct redis_store *s = (struct redis_store *)store;
 	const char *p = s->prefix;
 
-	redis_multi(s);
+	redis_ask(s, "MULTI");
 	redis_ask(s, "UNLINK %s{%s}:logins", p, user);
 	redis_ask(s, "UNLINK %s{%s}:times %s{%s}:countries", p, user, p, user);
 	redis_ask(s, "ZREM %susers %s", p, user);
@@ -94,7 +94,8 @@ redis_rate_take(struct store *store, const char *key, long limit, long period,
 
 /* --- accounts --- */
 
-struct redis_script redis_account_script = { .text = ACCOUNT_LUA };
+struct redis_script redis_account_script = { .text = ACCOUNT_LUA,
+	.much = true };
 
 void
 redis_account_ask(struct redis_store *s, const char *user, const char *what,
@@ -104,27 +105,29 @@ redis_account_ask(struct redis_store *s, const char *user, const char *what,
 
 	if (a == NULL)
 		a = &none;
-	redis_ask(s, "EVALSHA %s 3 " REDIS_ACCOUNTS " %s{%s}:account "
-	    "%saccounts %s %s %lld %ld %s %s %s %lld",
-	    redis_hash(&redis_account_script), s->prefix, user, s->prefix, user,
-	    what, (long long)now, REDIS_RELEASED_KEEP, a->check, a->address,
-	    a->reason, (long long)expired);
+	redis_ask(s, "EVALSHA %s 2 " REDIS_ACCOUNTS " %saccounts %s %s %s{ "
+	    "%lld %ld %s %s %s %lld", redis_hash(&redis_account_script),
+	    s->prefix, what, user, s->prefix, (long long)now,
+	    REDIS_RELEASED_KEEP, a->check, a->address, a->reason,
+	    (long long)expired);
 }
 
 bool
-redis_account_read(const redisReply *r, const char *user,
-    struct store_account *a)
+redis_account_read(const redisReply *r, size_t i, struct store_account *a)
 {
-	if (redis_number(r, 0) == 0 || r->elements < 7)
-		return false;
+	const char *user = redis_text(r, i);
+
 	memset(a, 0, sizeof(*a));
+	if (r->elements < i + REDIS_ACCOUNT_TEXTS ||
+	    strlen(user) >= sizeof(a->user))
+		return false;
 	snprintf(a->user, sizeof(a->user), "%s", user);
-	a->since = redis_number(r, 1);
-	a->released = redis_number(r, 2);
-	a->command_ran = redis_number(r, 3) != 0;
-	snprintf(a->check, sizeof(a->check), "%s", redis_text(r, 4));
-	snprintf(a->address, sizeof(a->address), "%s", redis_text(r, 5));
-	snprintf(a->reason, sizeof(a->reason), "%s", redis_text(r, 6));
+	a->since = redis_number(r, i + 1);
+	a->released = redis_number(r, i + 2);
+	a->command_ran = redis_number(r, i + 3) != 0;
+	snprintf(a->check, sizeof(a->check), "%s", redis_text(r, i + 4));
+	snprintf(a->address, sizeof(a->address), "%s", redis_text(r, i + 5));
+	snprintf(a->reason, sizeof(a->reason), "%s", redis_text(r, i + 6));
 	if (a->since != 0 || a->check[0] != '\0' || a->reason[0] != '\0')
 		return true;
 	snprintf(a->check, sizeof(a->check), "other");
@@ -150,10 +153,10 @@ redis_account_find(struct store *store, const char *user,
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_account_ask(s, user, "find", time(NULL), NULL, 0);
-	if (!redis_call(s, &redis_account_script, "[i*"))
+	if (!redis_call(s, &redis_account_script, "[ta"))
 		return STORE_ERROR;
-	return redis_account_read(s->reply, user, a) ? STORE_FOUND :
-						       STORE_ABSENT;
+	return redis_account_read(redis_array(s->reply, 1), 0, a) ?
+	    STORE_FOUND : STORE_ABSENT;
 }
 
 enum store_result

@@ -12,7 +12,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,46 +19,20 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/resolve.h"
 #include "store/redis/redis.h"
-#include "base/text.h"
 
-#define PORT 6379
+#define PORT 6379L
 #define PIECE 16384U /* bytes that are read at once */
-
-enum store_result
-redis_failed(struct redis_store *s, const char *fmt, ...)
-{
-	char text[STORE_ERROR_MAX * 2];
-	va_list ap;
-	char *secret;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	/* A server may say what it has been told. */
-	secret = s->url.password[0] != '\0' ? strstr(text, s->url.password) :
-					      NULL;
-	if (secret != NULL)
-		snprintf(secret, sizeof(text) - (size_t)(secret - text),
-		    "(hidden)");
-	snprintf(s->store.error, sizeof(s->store.error), "%s: ", s->where);
-	text_printable(s->store.error + strlen(s->store.error),
-	    sizeof(s->store.error) - strlen(s->store.error), text);
-	s->store.failure = STORE_BROKEN;
-	return STORE_ERROR;
-}
 
 void
 redis_disconnect(struct redis_store *s)
 {
-	if (s->tls != NULL)
-		redis_tls_close(s->tls);
+	redis_tls_close(s->tls);
 	s->tls = NULL;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
-	s->together = s->queueing = false;
+	s->together = false;
 	redis_reply_drop(s);
 }
 
@@ -72,64 +45,36 @@ broken(struct redis_store *s, const char *what, const char *why)
 	return false;
 }
 
-/* Waits for events until `until`. 0, or -1 with errno. */
-static int
-await(int fd, short events, int64_t until)
-{
-	struct pollfd p = { .fd = fd, .events = events };
-	int64_t left;
-	int n;
-
-	for (;;) {
-		left = until - clock_ms();
-		if (left <= 0) {
-			errno = ETIMEDOUT;
-			return -1;
-		}
-		n = poll(&p, 1, left < 60000 ? (int)left : 60000);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -1;
-	}
-}
-
 bool
 redis_stale(const struct redis_store *s)
 {
-	struct pollfd p = { .fd = s->fd, .events = POLLIN };
-
-	return s->fd < 0 || redis_reply_rest(s) > 0 ||
-	    poll(&p, 1, 0) != 0;
+	return s->fd < 0 || redis_reply_rest(s) > 0 || store_stale(s->fd);
 }
 
 /* --- connecting --- */
 
-/* A connected socket, or -1 with errno. */
-static int
-socket_connect(const struct sockaddr *sa, socklen_t len, int64_t until)
+/* Connects a new socket. False: noted. */
+static bool
+socket_connect(struct redis_store *s, const struct sockaddr *sa, socklen_t len)
 {
-	int fd = socket(sa->sa_family,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1, error;
+	int on = 1, error = 0;
 	socklen_t size = sizeof(error);
 
-	if (fd < 0)
-		return -1;
-	if (sa->sa_family != AF_UNIX)
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, sa, len) == 0)
-		return fd;
-	error = errno;
-	if (error == EINPROGRESS &&
-	    (await(fd, POLLOUT, until) != 0 ||
-		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0))
+	s->fd = socket(sa->sa_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s->fd >= 0 && sa->sa_family != AF_UNIX)
+		setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* A full backlog of a unix socket is told at once: EAGAIN. */
+	if (s->fd < 0 || connect(s->fd, sa, len) != 0)
 		error = errno;
-	if (error == 0)
-		return fd;
-	close(fd);
-	errno = error;
-	return -1;
+	if (error == EINPROGRESS) {
+		if (!store_wait(&s->store, s->fd, POLLOUT))
+			error = ETIMEDOUT;
+		else if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error,
+			     &size) != 0)
+			error = errno;
+	}
+	return error == 0 || broken(s, "connect", strerror(error));
 }
 
 static bool
@@ -140,41 +85,26 @@ unix_connect(struct redis_store *s, const char *path)
 	if (strlen(path) >= sizeof(sa.sun_path))
 		return broken(s, "connect", "the socket's path is too long");
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
-	s->fd = socket_connect((const struct sockaddr *)&sa, sizeof(sa),
-	    s->deadline);
-	/* A full backlog is told at once, as if one could try again. */
-	return s->fd >= 0 || broken(s, "connect", strerror(errno));
+	return socket_connect(s, (const struct sockaddr *)&sa, sizeof(sa));
 }
 
-/* Tries one address after another; each has its share of the time. */
 static bool
-tcp_connect(struct redis_store *s)
+tcp_connect(struct store *store, const char *address)
 {
-	const char *host = s->url.host[0] != '\0' ? s->url.host : "127.0.0.1";
+	struct redis_store *s = (struct redis_store *)store;
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
-	char addresses[RESOLVE_MAX][ADDRESS_TEXT_MAX], port[16];
-	char error[STORE_ERROR_MAX] = "";
-	int64_t now = clock_ms();
+	const long number = store->url.port;
 	struct addrinfo *a;
-	int count, i, why = ETIMEDOUT;
+	char port[16];
+	bool connected;
 
-	count = resolve_host(host, (long)(s->deadline - now), addresses, error,
-	    sizeof(error));
-	if (count <= 0)
-		return broken(s, "connect", error);
-	snprintf(port, sizeof(port), "%ld",
-	    s->url.port != 0 ? s->url.port : (long)PORT);
-	for (i = 0; i < count && s->fd < 0; i++) {
-		if (getaddrinfo(addresses[i], port, &hints, &a) != 0)
-			continue;
-		now = clock_ms();
-		s->fd = socket_connect(a->ai_addr, a->ai_addrlen,
-		    now + (s->deadline - now) / (count - i));
-		why = errno;
-		freeaddrinfo(a);
-	}
-	return s->fd >= 0 || broken(s, "connect", strerror(why));
+	snprintf(port, sizeof(port), "%ld", number != 0 ? number : PORT);
+	if (getaddrinfo(address, port, &hints, &a) != 0)
+		return redis_failed(s, "connect: not an address");
+	connected = socket_connect(s, a->ai_addr, a->ai_addrlen);
+	freeaddrinfo(a);
+	return connected;
 }
 
 /*
@@ -204,10 +134,10 @@ step(struct redis_store *s, enum redis_step step, void *bytes, size_t n)
 	if (done > 0)
 		return done;
 	if (done == REDIS_WANT_READ || done == REDIS_WANT_WRITE) {
-		if (await(s->fd, done == REDIS_WANT_READ ? POLLIN : POLLOUT,
-			s->deadline) == 0)
+		if (store_wait(&s->store, s->fd,
+			done == REDIS_WANT_READ ? POLLIN : POLLOUT))
 			return 0;
-		snprintf(error, sizeof(error), "%s", strerror(errno));
+		snprintf(error, sizeof(error), "%s", strerror(ETIMEDOUT));
 	}
 	broken(s, what, error);
 	return -1;
@@ -219,7 +149,7 @@ tls_begin(struct redis_store *s)
 	char error[STORE_ERROR_MAX] = "";
 	ssize_t done;
 
-	s->tls = redis_tls_open(&s->url, s->fd, error, sizeof(error));
+	s->tls = redis_tls_open(&s->store.url, s->fd, error, sizeof(error));
 	if (s->tls == NULL)
 		return broken(s, "TLS", error);
 	do
@@ -231,12 +161,14 @@ tls_begin(struct redis_store *s)
 bool
 redis_connect(struct redis_store *s)
 {
-	const char *path = store_url_parameter(&s->url, "socket");
+	const char *path = store_url_parameter(&s->store.url, "socket");
 
 	redis_disconnect(s);
-	if (!(path != NULL ? unix_connect(s, path) : tcp_connect(s)))
+	if (!(path != NULL ? unix_connect(s, path) :
+		store_connect(&s->store, s->store.url.host[0] != '\0' ?
+		    s->store.url.host : "127.0.0.1", tcp_connect)))
 		return false;
-	return strcmp(s->url.scheme, "rediss") != 0 || tls_begin(s);
+	return strcmp(s->store.url.scheme, "rediss") != 0 || tls_begin(s);
 }
 
 /* --- bytes --- */
@@ -272,7 +204,7 @@ redis_receive(struct redis_store *s, size_t limit)
 		if (n < 0)
 			return false;
 		/* A server that goes on for ever, too, comes to an end. */
-		if (clock_ms() >= s->deadline)
+		if (clock_ms() >= s->store.deadline)
 			return broken(s, "reply", strerror(ETIMEDOUT));
 	}
 	return broken(s, "reply", "not of the protocol");

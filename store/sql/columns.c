@@ -256,7 +256,7 @@ struct writing {
 };
 
 static bool
-chunk_write(struct sql_store *s, struct writing *w,
+chunk_write(struct sql_store *s, struct writing *w, enum sql_name statement,
     const struct store_row *rows, size_t count)
 {
 	const struct sql_kind *kind = &sql_kinds[rows[0].kind];
@@ -268,30 +268,85 @@ chunk_write(struct sql_store *s, struct writing *w,
 			w->values[i * n + c] = column_bind(&kind->columns[c],
 			    (const char *)&rows[i] + kind->columns[c].offset,
 			    w->stamps[i]);
-		w->steps[i] = (struct sql_step){ kind->restore,
+		w->steps[i] = (struct sql_step){ statement,
 			&w->values[i * n], n };
 	}
 	for (i = 0; s->connection->merges && count - i >= SQL_ROWS;
 	     i += SQL_ROWS)
-		if (sql_one(s, kind->restore + SQL_MANY, &w->values[i * n],
+		if (sql_one(s, statement + SQL_MANY, &w->values[i * n],
 			SQL_ROWS * n) < 0)
 			return false;
 	return i == count || sql_run(s, w->steps + i, count - i, &none) >= 0;
 }
 
-bool
-sql_write(struct sql_store *s, const struct store_row *rows, size_t count)
+static bool
+rows_write(struct sql_store *s, enum sql_name statement,
+    const struct store_row *rows, size_t count)
 {
 	struct writing *w = malloc(sizeof(*w));
 	bool good = w != NULL;
 	size_t i, n;
 
 	if (w == NULL)
-		sql_failed(s, STORE_BROKEN, "out of memory");
+		store_failed(&s->store, STORE_BROKEN, "out of memory");
 	for (i = 0; good && i < count; i += n) {
 		n = count - i < SQL_CHUNK ? count - i : SQL_CHUNK;
-		good = chunk_write(s, w, rows + i, n);
+		good = chunk_write(s, w, statement, rows + i, n);
 	}
+	free(w);
+	return good;
+}
+
+bool
+sql_write(struct sql_store *s, const struct store_row *rows, size_t count)
+{
+	return rows_write(s, sql_kinds[rows[0].kind].restore, rows, count);
+}
+
+/* --- one after the other --- */
+
+struct sql_writer *
+sql_writer_begin(struct sql_store *s, enum store_kind kind,
+    enum sql_name statement)
+{
+	struct sql_writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL) {
+		store_failed(&s->store, STORE_BROKEN, "out of memory");
+		return NULL;
+	}
+	w->s = s;
+	w->kind = kind;
+	w->statement = statement;
+	w->good = true;
+	return w;
+}
+
+static void
+writer_flush(struct sql_writer *w)
+{
+	w->good = w->good && rows_write(w->s, w->statement, w->rows, w->count);
+	w->count = 0;
+}
+
+struct store_row *
+sql_writer_add(struct sql_writer *w)
+{
+	if (w->count == SQL_CHUNK)
+		writer_flush(w);
+	w->rows[w->count].kind = w->kind;
+	return &w->rows[w->count++];
+}
+
+bool
+sql_writer_end(struct sql_writer *w)
+{
+	bool good;
+
+	if (w == NULL)
+		return false;
+	writer_flush(w);
+	good = w->good;
 	free(w);
 	return good;
 }

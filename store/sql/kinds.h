@@ -34,4 +34,24 @@ struct sql_kind {
 
 extern const struct sql_kind sql_kinds[]; /* by enum store_kind */
 
+/* Rows of one kind that are written when there are enough of them. */
+struct sql_writer {
+	struct sql_store *s;
+	enum store_kind kind;
+	enum sql_name statement; /* with its columns */
+	size_t count;
+	bool good;
+	struct store_row rows[SQL_CHUNK];
+};
+
+/* NULL: no memory, noted. */
+struct sql_writer *sql_writer_begin(struct sql_store *s, enum store_kind kind,
+    enum sql_name statement);
+
+/* Room for another row. */
+struct store_row *sql_writer_add(struct sql_writer *w);
+
+/* Writes what is left. False: not all were written, noted. */
+bool sql_writer_end(struct sql_writer *w);
+
 #endif

@@ -34,32 +34,15 @@ sql_generation_next(struct sql_store *s)
 
 /* --- reading one text --- */
 
-struct found {
-	const struct sql_store *s;
-	char *out;
-	size_t size;
-};
-
-static bool
-text_take(void *arg, const char *const *columns)
-{
-	const struct found *f = arg;
-
-	sql_copy(f->s, columns[0], f->out, f->size);
-	return true;
-}
-
 /* The text that a statement finds; *out is "" without one. */
 static enum store_result
 text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
     char *out, size_t size)
 {
-	struct found f = { s, out, size };
-	const struct sql_rows rows = { 1, text_take, &f };
-	int found;
+	struct sql_cells cells;
+	int found = sql_get(s, name, value, 1, 1, &cells);
 
-	out[0] = '\0';
-	found = sql_query(s, name, value, 1, &rows);
+	sql_copy(s, cells.text[0], out, size);
 	return found < 0 ? STORE_ERROR : found > 0 ? STORE_FOUND : STORE_ABSENT;
 }
 
@@ -178,7 +161,8 @@ batch_read(struct sql_store *s, struct listing *l)
 		n.count = 0;
 	}
 	if (!k.good)
-		sql_failed(s, STORE_BAD_DATA, "too many hits of one batch");
+		store_failed(&s->store, STORE_BAD_DATA,
+		    "too many hits of one batch");
 	return good;
 }
 
@@ -203,93 +187,62 @@ spent_forget(struct sql_store *s, const struct listing *l)
 	return good;
 }
 
-/* Rows that wait until there are enough of them. */
-struct waiting {
-	struct sql_store *s;
-	struct store_row rows[SQL_CHUNK];
-	size_t count;
-	bool good;
-};
-
-static void
-waiting_write(struct waiting *w)
+static bool
+hits_write(struct sql_store *s, const struct listing *l)
 {
-	if (w->count > 0)
-		w->good = w->good && sql_write(w->s, w->rows, w->count);
-	w->count = 0;
+	struct sql_writer *w = sql_writer_begin(s, STORE_HIT, SQL_HIT_RESTORE);
+	const struct listing_block *b;
+	const struct listing_hit *hit;
+	struct store_hit_row *h;
+
+	for (b = l->first; w != NULL && b != NULL; b = b->next)
+		for (hit = b->first; hit != NULL; hit = hit->next) {
+			if (!hit->write)
+				continue;
+			h = &sql_writer_add(w)->u.hit;
+			snprintf(h->block, sizeof(h->block), "%s", b->name);
+			snprintf(h->rule, sizeof(h->rule), "%s",
+			    hit->group->rule->name);
+			snprintf(h->key, sizeof(h->key), "%s", hit->key);
+			h->time = hit->time;
+		}
+	return sql_writer_end(w);
 }
 
-static struct store_row *
-waiting_add(struct waiting *w, enum store_kind kind)
+static bool
+offenders_write(struct sql_store *s, const struct listing *l)
 {
-	if (w->count == SQL_CHUNK)
-		waiting_write(w);
-	w->rows[w->count].kind = kind;
-	return &w->rows[w->count++];
-}
+	struct sql_writer *w = sql_writer_begin(s, STORE_OFFENDER,
+	    SQL_OFFENDER_RESTORE);
+	const struct listing_block *b;
 
-static void
-hit_add(struct waiting *w, const struct listing_block *b,
-    const struct listing_hit *hit)
-{
-	struct store_hit_row *h = &waiting_add(w, STORE_HIT)->u.hit;
-
-	snprintf(h->block, sizeof(h->block), "%s", b->name);
-	snprintf(h->rule, sizeof(h->rule), "%s", hit->group->rule->name);
-	snprintf(h->key, sizeof(h->key), "%s", hit->key);
-	h->time = hit->time;
+	for (b = l->first; w != NULL && b != NULL; b = b->next)
+		if (b->write)
+			listing_offender(b, &sql_writer_add(w)->u.offender);
+	return sql_writer_end(w);
 }
 
 /* Writes what has changed. */
 static bool
 batch_write(struct sql_store *s, const struct listing *l)
 {
-	struct waiting *w = calloc(1, sizeof(*w));
-	const struct listing_block *b;
-	const struct listing_hit *h;
-	bool good;
-
-	if (w == NULL) {
-		sql_failed(s, STORE_BROKEN, "out of memory");
-		return false;
-	}
-	w->s = s;
-	w->good = spent_forget(s, l);
-	for (b = l->first; w->good && b != NULL; b = b->next)
-		for (h = b->first; h != NULL; h = h->next)
-			if (h->write)
-				hit_add(w, b, h);
-	waiting_write(w);
-	for (b = l->first; w->good && b != NULL; b = b->next)
-		if (b->write)
-			listing_offender(b,
-			    &waiting_add(w, STORE_OFFENDER)->u.offender);
-	waiting_write(w);
-	good = w->good && (!l->changed || sql_generation_next(s));
-	free(w);
-	return good;
+	return spent_forget(s, l) && hits_write(s, l) &&
+	    offenders_write(s, l) && (!l->changed || sql_generation_next(s));
 }
 
 static bool
 hits_apply(struct sql_store *s, const struct store_batch *b)
 {
 	struct listing l;
-	bool good, counted = false;
+	bool enough = listing_begin(&l, b), good = enough && batch_read(s, &l);
 
-	if (!listing_begin(&l, b)) {
-		listing_end(&l);
-		sql_failed(s, STORE_BROKEN, "out of memory");
-		return false;
-	}
-	good = batch_read(s, &l);
 	if (good) {
-		counted = listing_count(&l);
-		if (!counted)
-			sql_failed(s, STORE_BROKEN, "out of memory");
+		enough = listing_count(&l);
+		good = enough && batch_write(s, &l);
 	}
-	good = counted && batch_write(s, &l);
 	listing_end(&l);
-	return good;
+	return good || (!enough &&
+	    store_failed(&s->store, STORE_BROKEN, "out of memory"));
 }
 
 static enum store_result
@@ -381,15 +334,22 @@ sql_offender_remove(struct store *store, const char *block)
 	    (void *)(uintptr_t)block);
 }
 
+/* Those whose ban is over: SQL_PORTION are dropped, or less if it was all. */
+struct due {
+	time_t now;
+	int64_t dropped;
+};
+
 static enum store_result
 due_drop(struct sql_store *s, void *arg)
 {
-	const struct sql_value now = sql_number(*(const time_t *)arg);
-	int64_t dropped = sql_one(s, SQL_OFFENDER_EXPIRE, &now, 1);
+	struct due *d = arg;
+	const struct sql_value values[] = { sql_number(d->now),
+		sql_number(SQL_PORTION) };
 
-	if (dropped < 0 || (dropped > 0 && !sql_generation_next(s)))
-		return STORE_ERROR;
-	return dropped > 0 ? STORE_FOUND : STORE_ABSENT;
+	d->dropped = sql_one(s, SQL_OFFENDER_EXPIRE, values, COUNT(values));
+	return d->dropped >= 0 && (d->dropped == 0 || sql_generation_next(s)) ?
+	    STORE_FOUND : STORE_ERROR;
 }
 
 enum store_result
@@ -397,11 +357,14 @@ sql_offenders_expire(struct store *store, time_t now)
 {
 	struct sql_store *s = (struct sql_store *)store;
 	const struct sql_value value = sql_number(now);
+	struct due d = { now, SQL_PORTION };
 	char block[STORE_BLOCK_MAX];
 	enum store_result due;
 
 	/* Mostly there are none: no transaction for that. */
 	due = sql_begin(s) ? text_get(s, SQL_OFFENDER_DUE, &value, block,
 	    sizeof(block)) : STORE_ERROR;
-	return due == STORE_FOUND ? sql_transaction(s, due_drop, &now) : due;
+	while (due == STORE_FOUND && d.dropped == SQL_PORTION)
+		due = sql_transaction(s, due_drop, &d);
+	return due;
 }

@@ -1,4 +1,5 @@
--- Hits, offenders, positions in logs, and the store as a whole.
+-- Hits, offenders, positions in logs, and the store as a whole. What may change
+-- very many rows has a limit: a server gives up a statement that takes long.
 
 -- Whoever changes offenders is the only one: the row stays locked until the
 -- end of the transaction. (In SQLite the whole file is.)
@@ -50,7 +51,10 @@ DELETE FROM abichecker_hits WHERE block IN ($1)
 DELETE FROM abichecker_hits
 
 -- name: hit_purge
-DELETE FROM abichecker_hits WHERE time < $1
+DELETE FROM abichecker_hits WHERE (block, rule, name) IN (
+    SELECT block, rule, name FROM abichecker_hits WHERE time < $1 LIMIT $2)
+-- mysql
+DELETE FROM abichecker_hits WHERE time < $1 LIMIT $2
 
 -- name: offender_restore
 INSERT INTO abichecker_offenders (block, rule, note, hits, times, since, last,
@@ -81,11 +85,19 @@ SELECT block FROM abichecker_offenders
 WHERE listed = TRUE AND expires <> 0 AND expires <= $1 LIMIT 1
 
 -- name: offender_expire
+UPDATE abichecker_offenders SET listed = FALSE WHERE block IN (
+    SELECT block FROM abichecker_offenders
+    WHERE listed = TRUE AND expires <> 0 AND expires <= $1 LIMIT $2)
+-- mysql
 UPDATE abichecker_offenders SET listed = FALSE
-WHERE listed = TRUE AND expires <> 0 AND expires <= $1
+WHERE listed = TRUE AND expires <> 0 AND expires <= $1 LIMIT $2
 
 -- name: offender_purge
-DELETE FROM abichecker_offenders WHERE listed = FALSE AND last < $1
+DELETE FROM abichecker_offenders WHERE block IN (
+    SELECT block FROM abichecker_offenders
+    WHERE listed = FALSE AND last < $1 LIMIT $2)
+-- mysql
+DELETE FROM abichecker_offenders WHERE listed = FALSE AND last < $1 LIMIT $2
 
 -- name: position_get
 SELECT position FROM abichecker_positions WHERE source = $1

@@ -126,20 +126,10 @@ sql_number(int64_t number)
 
 /* --- running --- */
 
-enum store_result
-sql_failed(struct sql_store *s, enum store_failure failure, const char *why)
-{
-	s->store.failure = failure;
-	snprintf(s->store.error, sizeof(s->store.error), "%s", why);
-	return STORE_ERROR;
-}
-
 bool
 sql_begin(struct sql_store *s)
 {
-	s->store.error[0] = '\0';
-	s->store.failure = STORE_BROKEN;
-	s->deadline = clock_ms() + s->store.wait_ms;
+	store_begin(&s->store);
 	return s->connection->ready(s);
 }
 
@@ -152,7 +142,7 @@ sql_run(struct sql_store *s, const struct sql_step *steps, size_t count,
 
 	/* Of what takes long, each step has its own time. */
 	if (s->transaction)
-		s->deadline = clock_ms() + s->store.wait_ms;
+		s->store.deadline = clock_ms() + s->store.wait_ms;
 	do
 		changed = s->connection->run(s, steps, count, rows);
 	while (changed < 0 && !s->transaction && ++tries < TRIES &&
@@ -185,7 +175,7 @@ query_row(void *arg, const char *const *columns)
 	bool more = q->rows->fn(q->rows->arg, columns);
 
 	q->any = true;
-	q->s->deadline += clock_ms() - began;
+	q->s->store.deadline += clock_ms() - began;
 	return more;
 }
 
@@ -198,6 +188,41 @@ sql_query(struct sql_store *s, unsigned name, const struct sql_value *values,
 	const struct sql_rows timed = { rows->columns, query_row, &q };
 
 	return sql_run(s, &step, 1, &timed) < 0 ? -1 : q.any;
+}
+
+void
+sql_cells_take(struct sql_cells *c, const char *const *columns, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		snprintf(c->text[i], SQL_CELL_MAX, "%s",
+		    columns[i] != NULL ? columns[i] : "");
+}
+
+struct getting {
+	size_t columns;
+	struct sql_cells *out;
+};
+
+static bool
+get_row(void *arg, const char *const *columns)
+{
+	const struct getting *g = arg;
+
+	sql_cells_take(g->out, columns, g->columns);
+	return true;
+}
+
+int
+sql_get(struct sql_store *s, unsigned name, const struct sql_value *values,
+    size_t count, size_t columns, struct sql_cells *out)
+{
+	struct getting g = { columns, out };
+	const struct sql_rows rows = { columns, get_row, &g };
+
+	memset(out, 0, sizeof(*out));
+	return sql_query(s, name, values, count, &rows);
 }
 
 enum store_result

@@ -11,7 +11,7 @@
 #include "store/sql/accounts.sql.h"
 #include "store/sql/logins.sql.h"
 #include "store/sql/offenders.sql.h"
-#include "store/store.h"
+#include "store/driver.h"
 
 #define SQL_STATEMENTS(S) LOGINS_SQL(S) ACCOUNTS_SQL(S) OFFENDERS_SQL(S)
 
@@ -28,8 +28,11 @@ enum sql_dialect { SQL_SQLITE, SQL_PGSQL, SQL_MYSQL };
 #define SQL_ROWS 32        /* of a statement for many */
 #define SQL_MANY SQL_NAMES /* added to a name: the statement for SQL_ROWS */
 #define SQL_PREPARED (2 * SQL_NAMES)
+#define SQL_PORTION 10000  /* rows that a statement changes, of very many */
 #define SQL_COLUMNS 9      /* of a row, at most */
 #define SQL_VALUES (SQL_ROWS * SQL_COLUMNS) /* of a statement, at most */
+#define SQL_CELLS 6        /* columns of one row that are wanted, at most */
+#define SQL_CELL_MAX 1024  /* bytes of one, as it is in the table */
 #define SQL_TEXT_MAX 4096  /* bytes of a statement */
 #define SQL_STAMP_MAX 20   /* "2026-11-21 04:20:48" */
 
@@ -92,8 +95,6 @@ struct sql_connection {
 struct sql_store {
 	struct store store; /* first */
 	const struct sql_connection *connection;
-	char where[STORE_TEXT_MAX]; /* the URL without its password */
-	int64_t deadline; /* of the operation at hand, clock_ms() */
 	bool transaction; /* one was begun */
 };
 
@@ -138,6 +139,20 @@ int64_t sql_one(struct sql_store *s, unsigned name,
 int sql_query(struct sql_store *s, unsigned name,
     const struct sql_value *values, size_t count, const struct sql_rows *rows);
 
+/*
+ * The same for one row: so many of its columns, "" for NULL and without it.
+ */
+struct sql_cells {
+	char text[SQL_CELLS][SQL_CELL_MAX];
+};
+
+int sql_get(struct sql_store *s, unsigned name, const struct sql_value *values,
+    size_t count, size_t columns, struct sql_cells *out);
+
+/* Takes them from a row. */
+void sql_cells_take(struct sql_cells *c, const char *const *columns,
+    size_t count);
+
 /* An operation of one step: FOUND when it has changed something. */
 enum store_result sql_change(struct sql_store *s, unsigned name,
     const struct sql_value *values, size_t count);
@@ -148,10 +163,6 @@ enum store_result sql_change(struct sql_store *s, unsigned name,
  */
 enum store_result sql_transaction(struct sql_store *s,
     enum store_result (*work)(struct sql_store *s, void *arg), void *arg);
-
-/* Notes a failure that the connection knows nothing of. STORE_ERROR. */
-enum store_result sql_failed(struct sql_store *s, enum store_failure failure,
-    const char *why);
 
 /* --- rows --- */
 
@@ -186,45 +197,11 @@ int64_t sql_generation_first(void);
 
 /* --- the operations, see struct store_driver --- */
 
-enum store_result sql_login(struct store *store, const struct store_login *l,
-    struct store_counts *c);
-enum store_result sql_forget(struct store *store, const char *user);
-enum store_result sql_rate_take(struct store *store, const char *key,
-    long limit, long period, time_t now);
-enum store_result sql_account_add(struct store *store,
-    const struct store_account *a, time_t expired);
-enum store_result sql_account_find(struct store *store, const char *user,
-    struct store_account *a);
-enum store_result sql_account_release(struct store *store, const char *user,
-    time_t now);
-enum store_result sql_account_ran(struct store *store, const char *user);
-enum store_result sql_offenders_apply(struct store *store,
-    const struct store_batch *b);
-enum store_result sql_position(struct store *store, const char *source,
-    char *position, size_t size);
-enum store_result sql_generation(struct store *store, int64_t *generation);
-enum store_result sql_offender_add(struct store *store,
-    const struct store_offender *o);
-enum store_result sql_offender_remove(struct store *store, const char *block);
-enum store_result sql_offenders_expire(struct store *store, time_t now);
-enum store_result sql_purge(struct store *store, const struct store_purge *p,
-    long *removed);
-enum store_result sql_iterate(struct store *store, enum store_kind kind,
-    const char *of, store_row_fn *fn, void *arg);
-enum store_result sql_restore(struct store *store, const struct store_row *rows,
-    size_t count);
-enum store_result sql_status(struct store *store, struct store_status *status);
+#define SQL_DECLARE(name) STORE_OPERATION(name) sql_##name;
+STORE_OPERATIONS(SQL_DECLARE)
 
 /* All of them, for a driver. */
-#define SQL_OPERATIONS                                                        \
-	.login = sql_login, .forget = sql_forget, .rate_take = sql_rate_take, \
-	.account_add = sql_account_add, .account_find = sql_account_find,     \
-	.account_release = sql_account_release,                               \
-	.account_ran = sql_account_ran,                                       \
-	.offenders_apply = sql_offenders_apply, .position = sql_position,     \
-	.generation = sql_generation, .offender_add = sql_offender_add,       \
-	.offender_remove = sql_offender_remove,                               \
-	.offenders_expire = sql_offenders_expire, .purge = sql_purge,         \
-	.iterate = sql_iterate, .restore = sql_restore, .status = sql_status
+#define SQL_OPERATION(name) .name = sql_##name,
+#define SQL_OPERATIONS STORE_OPERATIONS(SQL_OPERATION)
 
 #endif

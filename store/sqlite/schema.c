@@ -26,7 +26,7 @@ static const enum schema_text migrations[STORE_SCHEMA] = { SCHEMA_1 };
 static bool
 text_run(struct sqlite_store *s, const char *sql)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+	return sq.sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 /* Are the logins of the postfwd plugin in it, and nothing of ours? */
@@ -42,16 +42,12 @@ static bool
 plugin_begin(struct sqlite_store *s)
 {
 	long count = sqlite_query_number(s, texts[PLUGIN_COUNT]);
-	char why[STORE_ERROR_MAX];
 
-	if (count > s->sql.store.wait_ms * UPGRADE_ROWS_MS) {
-		snprintf(why, sizeof(why), "%.100s: postfwd_logins of the "
-		    "postfwd plugin is too large to be converted within "
-		    "store.timeout; once: "
-		    "abictl -o store.timeout=60s store status", s->path);
-		sql_failed(&s->sql, STORE_BROKEN, why);
-		return false;
-	}
+	if (count > s->sql.store.wait_ms * UPGRADE_ROWS_MS)
+		return store_failed(&s->sql.store, STORE_BROKEN,
+		    "postfwd_logins of the postfwd plugin is too large to be "
+		    "converted within store.timeout; once: "
+		    "abictl -o store.timeout=60s store status");
 	log_info("store: %s: converting postfwd_logins of the postfwd plugin, "
 	    "%ld rows", s->path, count);
 	return count >= 0 && text_run(s, texts[PLUGIN_MERGE]) &&
@@ -79,17 +75,15 @@ migrate(struct sqlite_store *s)
 bool
 sqlite_schema_prepare(struct sqlite_store *s, bool create)
 {
-	char why[96];
 	bool good;
 	long version = sqlite_query_number(s, "PRAGMA user_version");
 
-	if (version < 0 || version > STORE_SCHEMA) {
-		snprintf(why, sizeof(why), "schema %ld is of a later version "
-		    "of abichecker, or not ours", version);
-		return sqlite_refuse(s, STORE_BROKEN, "", why);
-	}
+	if (version < 0 || version > STORE_SCHEMA)
+		return store_failed(&s->sql.store, STORE_BROKEN, "schema %ld "
+		    "is of a later version of abichecker, or not ours",
+		    version);
 	if (sqlite_query_number(s, texts[SCHEMA_ODD]) > 0)
-		return sqlite_refuse(s, STORE_BROKEN, "",
+		return store_failed(&s->sql.store, STORE_BROKEN,
 		    "has triggers, or views instead of our tables");
 	if (version == STORE_SCHEMA)
 		return true;

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +22,8 @@
 
 extern const struct store_driver store_sqlite;
 
+struct sqlite_library sq = LIBRARY_LINKED(SQLITE_FUNCTIONS);
+
 /* --- opening and closing --- */
 
 static void
@@ -31,12 +32,12 @@ sqlite_close(struct store *store)
 	struct sqlite_store *s = (struct sqlite_store *)store;
 	int i;
 
-	for (i = 0; i < STATEMENT_COUNT; i++)
-		sqlite3_finalize(s->prepared[i]);
-	sqlite3_close(s->db);
+	for (i = 0; i < STATEMENT_COUNT && s->db != NULL; i++)
+		sq.sqlite3_finalize(s->prepared[i]);
+	if (s->db != NULL)
+		sq.sqlite3_close(s->db);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	free(s);
 }
 
 /* For who writes without our lock: sqlite3(1), or a checkpoint. */
@@ -46,9 +47,9 @@ busy(void *arg, int count)
 	const struct sqlite_store *s = arg;
 
 	(void)count;
-	if (clock_ms() >= s->sql.deadline)
+	if (clock_ms() >= s->sql.store.deadline)
 		return 0;
-	sqlite3_sleep(1);
+	sq.sqlite3_sleep(1);
 	return 1;
 }
 
@@ -71,11 +72,12 @@ file_check(struct sqlite_store *s, bool create)
 
 	if (lstat(s->path, &st) == 0)
 		return S_ISREG(st.st_mode) ||
-		    sqlite_refuse(s, STORE_BROKEN, "", "not a regular file");
+		    store_failed(&s->sql.store, STORE_BROKEN,
+		    "not a regular file");
 	if (create || errno != ENOENT)
 		return true; /* SQLite says what is wrong */
-	return sqlite_refuse(s, directory_check(s) ? STORE_NOT_YET :
-	    STORE_BROKEN, "", strerror(ENOENT));
+	return store_failed(&s->sql.store, directory_check(s) ? STORE_NOT_YET :
+	    STORE_BROKEN, "%s", strerror(ENOENT));
 }
 
 /* The lock file beside the database. */
@@ -87,8 +89,10 @@ lock_prepare(struct sqlite_store *s)
 	snprintf(path, sizeof(path), "%s-lock", s->path);
 	s->lock_fd = open(path,
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
-	return s->lock_fd >= 0 ||
-	    sqlite_refuse(s, STORE_BROKEN, "-lock", strerror(errno));
+	if (s->lock_fd >= 0)
+		return true;
+	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s", path);
+	return store_failed(&s->sql.store, STORE_BROKEN, "%s", strerror(errno));
 }
 
 /* Is the database in WAL mode? */
@@ -98,13 +102,13 @@ wal_is_on(struct sqlite_store *s)
 	sqlite3_stmt *st;
 	char mode[16] = "";
 
-	if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
+	if (sq.sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
 	    SQLITE_OK)
 		return false;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		sql_copy(&s->sql, (const char *)sqlite3_column_text(st, 0),
+	if (sq.sqlite3_step(st) == SQLITE_ROW)
+		sql_copy(&s->sql, (const char *)sq.sqlite3_column_text(st, 0),
 		    mode, sizeof(mode));
-	sqlite3_finalize(st);
+	sq.sqlite3_finalize(st);
 	return strcmp(mode, "wal") == 0;
 }
 
@@ -121,7 +125,7 @@ wal_prepare(struct sqlite_store *s)
 		return true;
 	if (!sqlite_turn_take(s))
 		return false;
-	rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	rc = sq.sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		sqlite_failed(s);
 	lock_turn_end(s->lock_fd);
@@ -137,70 +141,65 @@ database_open(struct sqlite_store *s)
 	    "PRAGMA synchronous = NORMAL;"
 	    "PRAGMA journal_size_limit = 16777216;"
 	    "PRAGMA temp_store = MEMORY", CACHE_KIB);
-	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
+	if (sq.sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
 		SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
-	    sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK) {
-		sqlite_failed(s);
-		return false;
-	}
-	sqlite3_extended_result_codes(s->db, 1);
+	    sq.sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK)
+		return sqlite_failed(s);
+	sq.sqlite3_extended_result_codes(s->db, 1);
 	/* In the place of SQLite's own, which everybody would wait for. */
-	sqlite3_wal_hook(s->db, sqlite_wal_written, s);
+	sq.sqlite3_wal_hook(s->db, sqlite_wal_written, s);
 	/* A database file is data from outside: trust nothing in its schema. */
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	if (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
-	    wal_prepare(s))
-		return true;
-	sqlite_failed(s);
-	return false;
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+	return (sq.sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
+		   wal_prepare(s)) || sqlite_failed(s);
 }
 
-static struct store *
-sqlite_open(const struct config *cfg, const char *url, long wait_ms,
-    bool create, enum store_failure *failure, char *error, size_t size)
+/* SQLite's library, once. */
+static bool
+library_prepare(struct sqlite_store *s)
 {
 	static bool configured;
-	const char *path = url + strlen("sqlite:");
-	struct sqlite_store *s;
+	char why[160];
 
-	if (!configured) {
-		/* One thread, no statistics: less to do and to keep. */
-		sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
-		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-		configured = true;
-	}
-	s = calloc(1, sizeof(*s));
-	*failure = STORE_BROKEN;
-	if (s == NULL) {
-		snprintf(error, size, "out of memory");
-		return NULL;
-	}
-	s->sql.store.driver = &store_sqlite;
-	s->sql.connection = &sqlite_connection;
+	if (configured)
+		return true;
+	if (!library_load("libsqlite3.so.0", LIBRARY_NAMES(SQLITE_FUNCTIONS),
+		&sq, why, sizeof(why)))
+		return store_failed(&s->sql.store, STORE_BROKEN, "%s", why);
+	/* One thread, no statistics: less to do and to keep. */
+	sq.sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	sq.sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	configured = true;
+	return true;
+}
+
+static bool
+sqlite_open(struct store *store, const struct config *cfg, const char *url,
+    bool create)
+{
+	struct sqlite_store *s = (struct sqlite_store *)store;
+	const char *path = url + strlen("sqlite:");
+
 	(void)cfg; /* everything is in the URL */
-	s->sql.store.wait_ms = wait_ms;
+	s->sql.connection = &sqlite_connection;
 	s->asked = clock_ms();
-	s->sql.deadline = s->asked + wait_ms;
 	s->lock_fd = -1;
 	snprintf(s->path, sizeof(s->path), "%s", path);
-	snprintf(s->sql.where, sizeof(s->sql.where), "%.250s", path);
+	snprintf(store->where, sizeof(store->where), "%.250s", path);
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
-		sqlite_refuse(s, STORE_BROKEN, "",
+		return store_failed(store, STORE_BROKEN,
 		    "not the absolute path of a file");
-	else if (file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0)
-		return &s->sql.store;
-	snprintf(error, size, "%s", s->sql.store.error);
-	*failure = s->sql.store.failure;
-	sqlite_close(&s->sql.store);
-	return NULL;
+	return library_prepare(s) && file_check(s, create) && lock_prepare(s) &&
+	    database_open(s) && sqlite_schema_prepare(s, create) &&
+	    stat(s->path, &s->file) == 0;
 }
 
 const struct store_driver store_sqlite = {
 	.scheme = "sqlite",
+	.size = sizeof(struct sqlite_store),
 	.open = sqlite_open,
 	.close = sqlite_close,
-	SQL_OPERATIONS,
+	SQL_OPERATIONS
 };

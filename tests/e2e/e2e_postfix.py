@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -22,10 +23,11 @@ from mailserver import MailServer  # noqa: E402
 from postfixpairs import (AUTH, DEBIAN_MAIN, ITEM, PAIRS, REFUSED, RELAY, SMTP,  # noqa: E402
                           SUBMISSION, USERS, master)
 from sitetest import SiteTest  # noqa: E402
-from testenv import read_file, wait_until, write_file  # noqa: E402
+from testenv import Site, read_file, wait_until, write_file  # noqa: E402
 
 OK, USAGE, UNAVAILABLE, CANNOT_CREATE, NO_PERMISSION, CONFIG = 0, 64, 69, 73, 77, 78
 SAVED = "abichecker.saved"
+AT_A_TIME = 8
 HEAD = """\
 queue_directory = {root}/queue
 data_directory = {root}/data
@@ -119,7 +121,26 @@ class PostfixTest(SiteTest):
 
 
 class Pairs(PostfixTest):
-    """The configurations of many servers: there and back."""
+    """The configurations of many servers: there and back; several at a time, since Postfix's
+    programs wait for a main.cf that is new."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.pool = ThreadPoolExecutor(AT_A_TIME)
+        cls.addClassCleanup(cls.pool.shutdown, cancel_futures=True)
+        cls.good = Site()
+        cls.done = {name: cls.pool.submit(cls().there_and_back, pair)
+                    for name, pair in cls.pairs().items()}
+
+    @staticmethod
+    def pairs():
+        """With all services of Debian's package, too, and their comments."""
+        path = "/usr/share/postfix/master.cf.dist"
+        if not os.path.exists(path):
+            return PAIRS
+        return PAIRS | {"what-debian-has": PAIRS["debian-internet-site"]._replace(
+            master=read_file(path))}
 
     def there_and_back(self, pair):
         instance = self.instance(pair.main, pair.master)
@@ -148,13 +169,6 @@ class Pairs(PostfixTest):
         self.assertEqual(instance.postconf("-h", "abichecker_time_limit"), "3600")
         if pair.client:
             self.assertEqual(instance.postconf("-h", "abichecker_auth"), ITEM)
-
-    def test_what_debian_has(self):
-        """All services of its package, with their comments."""
-        path = "/usr/share/postfix/master.cf.dist"
-        if not os.path.exists(path):
-            self.skipTest(f"no {path}")
-        self.there_and_back(PAIRS["debian-internet-site"]._replace(master=read_file(path)))
 
 
 class Refused(PostfixTest):
@@ -540,13 +554,13 @@ class Running(PostfixTest):
 
 def _add_cases():
     """A test for each pair."""
-    def pair_test(pair):
-        return lambda self: self.there_and_back(pair)
+    def pair_test(name):
+        return lambda self: self.done[name].result()
 
     def refused_test(arguments):
         return lambda self: self.is_refused(*arguments)
-    for name, pair in PAIRS.items():
-        setattr(Pairs, f"test_{name.replace('-', '_')}", pair_test(pair))
+    for name in Pairs.pairs():
+        setattr(Pairs, f"test_{name.replace('-', '_')}", pair_test(name))
     for name, arguments in REFUSED.items():
         setattr(Refused, f"test_{name.replace('-', '_')}", refused_test(arguments))
 

@@ -15,8 +15,6 @@
 
 #include "store/redis/redis.h"
 
-extern const struct store_driver store_redis;
-
 /* --- the server: a thread with what it is to say --- */
 
 static struct {
@@ -219,12 +217,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	server.data = data + 1;
 	server.size = size - 1;
 	pthread_mutex_unlock(&server.lock);
-	s = store_redis.open(&cfg, server.url, 5000, true, &failure, error,
+	s = store_open_within(&cfg, server.url, 5000, true, &failure, error,
 	    sizeof(error));
 	HOLDS(s != NULL);
 	s->wait_ms = 1000;
 	operate(s, data[0]);
-	store_redis.close(s);
+	store_free(s);
 	pthread_mutex_lock(&server.lock);
 	server.size = 0; /* it was not asked for it */
 	pthread_mutex_unlock(&server.lock);

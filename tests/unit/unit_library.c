@@ -5,33 +5,37 @@
 
 #include "base/library.h"
 
-static double (*cosine)(double);
-static void *nothing;
-
 static void
-the_first_that_is_there_is_loaded(void **state)
+a_function_is_found_and_stays(void **state)
 {
-	static const char *const sonames[] = { "libno-such.so.1",
-		"libm.so.6", "libno-such.so.2", NULL };
-	static const struct library_symbol symbols[] = { { "cos", &cosine } };
+	static const char *const names[] = { "cos", "sin", NULL };
+	static const char *const others[] = { "no_such_function", NULL };
+	struct {
+		double (*cosine)(double);
+		double (*sine)(double);
+	} lib = { NULL, NULL };
 	char error[256] = "";
 
 	(void)state;
-	if (!library_load(sonames, symbols, COUNT(symbols), error,
-		sizeof(error)))
+	if (!library_load("libm.so.6", names, &lib, error, sizeof(error)))
 		fail_msg("%s", error);
-	assert_true(cosine(0) > 0.99 && cosine(0) < 1.01);
+	assert_true(lib.cosine(0) > 0.99 && lib.cosine(0) < 1.01);
+	assert_true(lib.sine(0) > -0.01 && lib.sine(0) < 0.01);
+	/* It is not looked for again. */
+	assert_true(library_load("libno-such.so.1", others, &lib, error,
+	    sizeof(error)));
+	assert_true(lib.cosine(0) > 0.99);
 }
 
 static void
 none_is_there(void **state)
 {
-	static const char *const sonames[] = { "libno-such.so.1", NULL };
-	static const struct library_symbol symbols[] = { { "x", &nothing } };
+	static const char *const names[] = { "x", NULL };
 	char error[256] = "";
+	void *nothing = NULL;
 
 	(void)state;
-	assert_false(library_load(sonames, symbols, COUNT(symbols), error,
+	assert_false(library_load("libno-such.so.1", names, &nothing, error,
 	    sizeof(error)));
 	assert_non_null(strstr(error, "libno-such.so.1"));
 	assert_null(nothing);
@@ -40,23 +44,22 @@ none_is_there(void **state)
 static void
 all_symbols_or_none(void **state)
 {
-	static const char *const sonames[] = { "libm.so.6", NULL };
-	static const struct library_symbol symbols[] = { { "sin", &nothing },
-		{ "no_such_function", &nothing } };
+	static const char *const names[] = { "sin", "no_such_function", NULL };
+	void *nothing[2] = { NULL, NULL };
 	char error[256] = "";
 
 	(void)state;
-	assert_false(library_load(sonames, symbols, COUNT(symbols), error,
+	assert_false(library_load("libm.so.6", names, nothing, error,
 	    sizeof(error)));
 	assert_string_equal(error, "libm.so.6: no no_such_function in it");
-	assert_null(nothing);
+	assert_null(nothing[0]);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_that_is_there_is_loaded),
+		cmocka_unit_test(a_function_is_found_and_stays),
 		cmocka_unit_test(none_is_there),
 		cmocka_unit_test(all_symbols_or_none),
 	};

@@ -143,7 +143,7 @@ redis_say(struct store *store, ...)
 		count++;
 	}
 	va_end(ap);
-	s->deadline = 1LL << 60;
+	s->store.deadline = 1LL << 60;
 	if (!redis_send(s, head, (size_t)snprintf(head, sizeof(head),
 	    "*%zu\r\n", count)) || !redis_send(s, words, n) ||
 	    !redis_receive(s, REDIS_MUCH))

@@ -1008,6 +1008,41 @@ what_has_expired_leaves_the_list(void **state)
 	assert_int_not_equal(generation(s), before);
 }
 
+/* A server gives up a statement that takes long: no one has them all. */
+static void
+very_many_expire_and_are_purged_in_portions(void **state)
+{
+	enum { ALL = 25000, PART = 1000, PORTION = 10000 };
+	static struct store_row rows[PART];
+	const struct store_purge p = { .hits_before = NOW, .now = NOW };
+	struct store *s = *state;
+	struct store_status status;
+	int64_t before;
+	long removed;
+	int i;
+
+	for (i = 0; i < ALL; i++) {
+		rows[i % PART].kind = STORE_OFFENDER;
+		rows[i % PART].u.offender = manual("", NOW - 1);
+		rows[i % PART].u.offender.last = NOW - DAY;
+		snprintf(rows[i % PART].u.offender.block, STORE_BLOCK_MAX,
+		    "10.0.%d.%d/32", i / 256, i % 256);
+		if (i % PART == PART - 1)
+			assert_int_equal(s->driver->restore(s, rows, PART),
+			    STORE_FOUND);
+	}
+	s->wait_ms = 60000; /* it is not about time here */
+	before = generation(s);
+	if (s->driver->offenders_expire(s, NOW) != STORE_FOUND)
+		fail_msg("%s", s->error);
+	/* Each portion is a list of its own. */
+	assert_true(generation(s) - before >= ALL / PORTION + 1);
+	assert_int_equal(s->driver->status(s, &status), STORE_FOUND);
+	assert_int_equal(status.rows[STORE_OFFENDER], 0);
+	assert_int_equal(s->driver->purge(s, &p, &removed), STORE_FOUND);
+	assert_int_equal(removed, ALL);
+}
+
 /* --- purge, iterate, restore, status --- */
 
 static void
@@ -1412,6 +1447,7 @@ main(void)
 		TEST(blocks_are_added_and_removed_by_hand),
 		TEST(removing_a_block_forgets_its_hits),
 		TEST(what_has_expired_leaves_the_list),
+		TEST(very_many_expire_and_are_purged_in_portions),
 		TEST(only_what_is_old_is_purged),
 		TEST(a_purge_takes_all_that_is_old),
 		TEST(iterating_goes_user_by_user_and_stops_when_told),

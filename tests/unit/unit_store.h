@@ -81,7 +81,7 @@ store_again(void)
 static inline void
 store_end(struct store *s)
 {
-	s->driver->close(s);
+	store_free(s);
 }
 
 /* --- copies of what is in a store --- */

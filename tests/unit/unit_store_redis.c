@@ -429,7 +429,7 @@ too_many_connections_are_an_error(void **state)
 	struct store *s = *state;
 
 	redis_say(s, "CONFIG", "SET", "maxclients", "1", NULL);
-	assert_null(s->driver->open(&cfg, store_url, 5000, true, &failure,
+	assert_null(store_open_within(&cfg, store_url, 5000, true, &failure,
 	    error, sizeof(error)));
 	/* It may close before it has read what we say, and is not heard. */
 	if (strstr(error, "max number of clients") != NULL)

@@ -250,6 +250,9 @@ op_status(struct store *s)
 #define OK "+OK\r\n"
 #define QUEUED "+QUEUED\r\n"
 #define NOTHING "*0\r\n"
+#define MORE "*2\r\n:7\r\n:1\r\n"
+#define LAST "*2\r\n:0\r\n:0\r\n"
+#define SUM "*2\r\n$1\r\n0\r\n*1\r\n:7\r\n"
 #define SCAN "*2\r\n$1\r\n0\r\n*0\r\n"
 
 /*
@@ -268,30 +271,25 @@ static const struct {
 	    ":1\r\n" } },
 	{ "rate", op_rate, { ":1\r\n" } },
 	{ "account add", op_add, { ":0\r\n" } },
-	{ "account find", op_find, { "*1\r\n:0\r\n" } },
+	{ "account find", op_find, { SCAN } },
 	{ "account release", op_release, { ":1\r\n" } },
 	{ "account ran", op_ran, { ":1\r\n" } },
 	{ "apply", op_apply, { OK "$-1\r\n", "$-1\r\n" NOTHING,
 	    OK QUEUED QUEUED QUEUED QUEUED "*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n" } },
 	{ "position", op_position, { "$-1\r\n" } },
 	{ "generation", op_generation, { "$-1\r\n" } },
-	{ "offender add", op_offender_add, { OK "$-1\r\n",
-	    OK QUEUED QUEUED QUEUED QUEUED QUEUED
-	    "*5\r\n:1\r\n:1\r\n:1\r\n" OK ":1\r\n" } },
-	{ "offender remove", op_offender_remove, { OK ":0\r\n" NOTHING,
-	    OK QUEUED QUEUED QUEUED QUEUED QUEUED
-	    "*5\r\n:0\r\n:0\r\n:0\r\n:0\r\n:0\r\n" } },
-	{ "expire", op_expire, { OK NOTHING, OK } },
-	{ "purge", op_purge, { "*2\r\n:0\r\n$0\r\n\r\n",
-	    "*2\r\n:0\r\n:0\r\n" } },
-	{ "logins", op_logins, { NOTHING } },
-	{ "accounts", op_accounts, { "$1\r\na\r\n", SCAN, SCAN } },
+	{ "offender add", op_offender_add, { LAST } },
+	{ "offender remove", op_offender_remove, { MORE, LAST } },
+	{ "expire", op_expire, { MORE, MORE, LAST } },
+	{ "purge", op_purge, { "*2\r\n:0\r\n$0\r\n\r\n", MORE, LAST } },
+	{ "logins", op_logins, { "*2\r\n$3\r\n7 a\r\n*0\r\n", SCAN } },
+	{ "accounts", op_accounts, { SCAN, SCAN } },
 	{ "offenders", op_offenders, { SCAN } },
 	{ "hits", op_hits, { SCAN } },
 	{ "restore", op_restore, { OK QUEUED QUEUED QUEUED QUEUED QUEUED
 	    "*5\r\n:1\r\n:1\r\n:1\r\n" OK ":1\r\n" } },
-	{ "status", op_status, { NOTHING, "$1\r\na\r\n", SCAN, SCAN, SCAN,
-	    ":1\r\n:1\r\n:1\r\n$1\r\n1\r\n" } },
+	{ "status", op_status, { SUM, SCAN, SCAN, SUM,
+	    ":1\r\n:1\r\n:1\r\n" } },
 };
 
 /* --- */
