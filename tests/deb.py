@@ -200,7 +200,7 @@ def logins():
 def first_refusal(host, cases, begun, commands):
     with cases.case("a bad client is refused by the real Postfix"):
         output = host.type("sudo ${EDITOR:-vi} /etc/abichecker/abichecker.conf\n", edit={
-            "token": KEY})
+            "reputation.token": KEY})
         must(output.status == 0, output.text)
         host.configure(reputation__url=host.api.url)  # the stand-in
         output = host.type(ENABLE)
