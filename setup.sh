@@ -19,8 +19,8 @@ EX_UNAVAILABLE=69
 EX_OSERR=71
 EX_NOPERM=77
 
-targets='all install uninstall clean demo check check-systems torture bench
-    fuzz lint'
+targets='all install uninstall clean demo check check-systems check-deb torture
+    bench fuzz lint'
 
 # packages_of TARGET: the packages it needs, a table in one place
 packages_of()
@@ -51,6 +51,7 @@ packages_of()
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
 	check-systems)	echo "$build python3 $root $clusters" ;;
+	check-deb)	echo "make python3 $root" ;;
 	in-root)	echo "$root" ;;	# the script in tests
 	mail-host)	# what tests/systems.py wants in its roots
 			echo "$mail dovecot-core rsyslog logrotate cron sudo" \

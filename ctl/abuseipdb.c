@@ -308,7 +308,7 @@ status_judge(CURL *curl, const struct body *b, const char *token,
 	if (status == 200)
 		return;
 	error_detail(b, token, detail, sizeof(detail));
-	snprintf(reason, sizeof(reason), "HTTP status %ld%s%s", status,
+	snprintf(reason, sizeof(reason), "HTTP status %ld%s%.99s", status,
 	    status == 401 ? " (wrong key)" :
 	    status >= 300 && status < 400 ? " (redirects are not followed)" :
 					    "", detail);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/text.h"
 
@@ -36,6 +37,15 @@ const char *const geo_places[] = {
 	NULL,
 };
 
+/* Every function of libmaxminddb that we call. */
+#define FUNCTIONS(F)                                                          \
+	F(MMDB_close) F(MMDB_open) F(MMDB_strerror) F(MMDB_aget_value)        \
+	F(MMDB_lookup_sockaddr)
+
+static struct {
+	FUNCTIONS(LIBRARY_POINTER)
+} maxmind = LIBRARY_LINKED(FUNCTIONS);
+
 static struct {
 	MMDB_s db;
 	bool open;
@@ -47,7 +57,7 @@ static void
 database_close(void)
 {
 	if (geo.open)
-		MMDB_close(&geo.db);
+		maxmind.MMDB_close(&geo.db);
 	geo.open = false;
 }
 
@@ -77,6 +87,14 @@ unusable(const char *path, const char *why)
 	return false;
 }
 
+/* libmaxminddb, once. False: why in error. */
+static bool
+maxmind_load(char *error, size_t size)
+{
+	return library_load("libmaxminddb.so.0", LIBRARY_NAMES(FUNCTIONS),
+	    &maxmind, error, size);
+}
+
 /*
  * Makes the database ready. A file that was truncated where it is would kill
  * us at a look-up (SIGBUS): then it is closed, and stays so until it changes.
@@ -84,6 +102,7 @@ unusable(const char *path, const char *why)
 static bool
 ready(const char *path)
 {
+	char error[160];
 	struct stat st;
 	int rc;
 
@@ -104,9 +123,11 @@ ready(const char *path)
 	file_was_read(&geo.watch, &st);
 	if (!S_ISREG(st.st_mode))
 		return unusable(path, "not a regular file");
-	rc = MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
+	if (!maxmind_load(error, sizeof(error)))
+		return unusable(path, error);
+	rc = maxmind.MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
 	if (rc != MMDB_SUCCESS)
-		return unusable(path, MMDB_strerror(rc));
+		return unusable(path, maxmind.MMDB_strerror(rc));
 	geo.open = true;
 	if ((off_t)geo.db.file_size != st.st_size) {
 		/* Replaced in between: the next look-up sees that. */
@@ -122,7 +143,7 @@ code_at(MMDB_entry_s *entry, const char *const *path, char *out)
 {
 	MMDB_entry_data_s data;
 
-	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if (maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING)
 		return false;
 	return text_country(data.utf8_string, data.data_size, out);
@@ -136,9 +157,9 @@ number_at(MMDB_entry_s *entry, const char *name, double *out)
 	MMDB_entry_data_s data;
 
 	/* Flat databases have it without "location". */
-	if ((MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if ((maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 		!data.has_data) &&
-	    (MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
+	    (maxmind.MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
 		!data.has_data))
 		return false;
 	if (data.type == MMDB_DATA_TYPE_DOUBLE)
@@ -184,7 +205,7 @@ look_up(const MMDB_s *db, const struct address *a, struct geo *p)
 		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
 	else
 		memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr, a->bytes, 16);
-	found = MMDB_lookup_sockaddr(db, (struct sockaddr *)&ss, &error);
+	found = maxmind.MMDB_lookup_sockaddr(db, (struct sockaddr *)&ss, &error);
 	if (error == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
 		return MMDB_SUCCESS;
 	if (error == MMDB_SUCCESS && found.found_entry)
@@ -216,7 +237,7 @@ geo_find(const char *database, const struct address *a, struct geo *p)
 		return GEO_ERROR;
 	error = look_up(&geo.db, a, p);
 	if (error != MMDB_SUCCESS) {
-		unusable(path, MMDB_strerror(error));
+		unusable(path, maxmind.MMDB_strerror(error));
 		return GEO_ERROR;
 	}
 	geo.problem[0] = '\0';
@@ -238,7 +259,7 @@ known_find(const MMDB_s *db, struct geo_about *about)
 		address_parse(known[i], &a);
 		error = look_up(db, &a, &p);
 		if (error != MMDB_SUCCESS)
-			return MMDB_strerror(error);
+			return maxmind.MMDB_strerror(error);
 		if (p.country[0] == '\0')
 			return i == 0 ? "it has no country for 8.8.8.8" :
 					"it has no countries for IPv6";
@@ -250,18 +271,22 @@ known_find(const MMDB_s *db, struct geo_about *about)
 const char *
 geo_examine(const char *path, struct geo_about *about)
 {
+	static char error[160];
 	const char *wrong;
 	MMDB_s db;
-	int rc = MMDB_open(path, MMDB_MODE_MMAP, &db);
+	int rc;
 
 	memset(about, 0, sizeof(*about));
+	if (!maxmind_load(error, sizeof(error)))
+		return error;
+	rc = maxmind.MMDB_open(path, MMDB_MODE_MMAP, &db);
 	if (rc != MMDB_SUCCESS)
-		return MMDB_strerror(rc);
+		return maxmind.MMDB_strerror(rc);
 	text_printable(about->type, sizeof(about->type),
 	    db.metadata.database_type);
 	about->built = (time_t)db.metadata.build_epoch;
 	wrong = known_find(&db, about);
-	MMDB_close(&db);
+	maxmind.MMDB_close(&db);
 	return wrong;
 }
 

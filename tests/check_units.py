@@ -38,7 +38,8 @@ class Units(unittest.TestCase):
         listed = re.search(r"^UNITS_SYSTEMD = (.*)$", read("Makefile").replace("\\\n", ""),
                            re.MULTILINE)[1]
         self.assertEqual(sorted(listed.split()), UNITS)
-        self.assertEqual(sorted(os.listdir(f"{TOP}/contrib/systemd")), sorted([*UNITS, "map.conf"]))
+        self.assertEqual(sorted(os.listdir(f"{TOP}/contrib/systemd")),
+                         sorted([*UNITS, "map.conf", "sysusers.conf", "tmpfiles.conf"]))
 
     def test_what_they_run_is_a_command_with_such_options(self):
         for name in SERVICES:
