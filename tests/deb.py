@@ -217,7 +217,7 @@ def first_refusal(host, cases, begun, commands):
         refused(host, BAD, "Bad host reputation")
         host.ordinary_mail()
     print(f"from nothing to the first refusal: {commands + 2} commands, "
-          f"{time.monotonic() - begun:.0f} s of the machine")
+          f"{time.monotonic() - begun:.0f} s from the installation on")
 
 
 def account_is_stopped(host, cases):
@@ -241,7 +241,7 @@ def life(cases, begun, previous, new):
     try:
         before, steps = postfix_files(), {"install": left()}
         host.ordinary_mail()
-        first_refusal(host, cases, begun, 1)
+        first_refusal(host, cases, begun, len(documented()))
         account_is_stopped(host, cases)
         host.seen = len(mailhost.log_text())
         steps["used"] = left()
