@@ -19,8 +19,8 @@ EX_UNAVAILABLE=69
 EX_OSERR=71
 EX_NOPERM=77
 
-targets='all install uninstall clean demo check check-systems torture bench
-    fuzz lint'
+targets='all install uninstall clean demo check check-systems check-deb torture
+    bench fuzz lint'
 
 # packages_of TARGET: the packages it needs, a table in one place
 packages_of()
@@ -28,7 +28,8 @@ packages_of()
 	build='gcc make pkg-config libc6-dev libcurl4-openssl-dev libcjson-dev
 	    libsqlite3-dev libmaxminddb-dev libmd-dev libc-ares-dev
 	    libcdb-dev libpq-dev libmariadb-dev libhiredis-dev
-	    libssl-dev libsystemd-dev libsmartcols-dev'
+	    libssl-dev libsystemd-dev zlib1g-dev
+	    libsmartcols-dev'
 	mail='postfix python3'
 	servers='postgresql pgbouncer mariadb-server redis-server'
 	check="libcmocka-dev mandoc openssl ca-certificates procps
@@ -50,6 +51,7 @@ packages_of()
 	lint)		echo "$build libcmocka-dev clang-format clang-tidy" \
 			    "cppcheck shellcheck mandoc python3" ;;
 	check-systems)	echo "$build python3 $root $clusters" ;;
+	check-deb)	echo "make python3 $root" ;;
 	in-root)	echo "$root" ;;	# the script in tests
 	mail-host)	# what tests/systems.py wants in its roots
 			echo "$mail dovecot-core rsyslog logrotate cron sudo" \
@@ -78,7 +80,7 @@ seconds_of()
 {
 	case $1 in
 	all|install)	echo 40 0 ;;
-	demo)		echo 40 20 ;;
+	demo)		echo 40 10 ;;
 	check)		echo 75 300 ;;
 	check-systems)	echo 40 1200 ;;
 	*)		return 1 ;;

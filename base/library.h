@@ -1,9 +1,9 @@
 /*
  * library - a shared library that is loaded when it is needed first.
  *
- * A process whose store is a SQLite file neither links nor maps the clients of
- * the database servers, and one that reads no journal not libsystemd. Their
- * headers are needed to build, nothing else.
+ * A filter that never sees a user's login maps no database and no resolver; one
+ * whose store is a SQLite file no client of a database server. Headers are
+ * needed to build, nothing else.
  */
 #ifndef LIBRARY_H
 #define LIBRARY_H
@@ -19,6 +19,17 @@
 #define LIBRARY_NAME(function) #function,
 #define LIBRARY_NAMES(functions)                                              \
 	(const char *const[]) { functions(LIBRARY_NAME) NULL }
+
+/*
+ * What such a struct is at first: where a library can be linked, with STATIC=1,
+ * it is whole.
+ */
+#define LIBRARY_ADDRESS(function) .function = &(function),
+#ifdef STATIC
+#define LIBRARY_LINKED(functions) { functions(LIBRARY_ADDRESS) }
+#else
+#define LIBRARY_LINKED(functions) { NULL }
+#endif
 
 /* A macro's value as a text: for the number in a soname. */
 #define LIBRARY_TEXT(macro) LIBRARY_TEXT_OF(macro)

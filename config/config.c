@@ -206,8 +206,11 @@ config_warnings(const struct config *cfg,
 		else if (config_options[i].type == CONFIG_URL &&
 		    strncasecmp(v, "http:", 5) == 0 && !url_is_loopback(v))
 			snprintf(text, sizeof(text),
-			    "%s.%s: the API key is sent unencrypted over http",
-			    config_options[i].section, config_options[i].key);
+			    "%s.%s: %s over http", config_options[i].section,
+			    config_options[i].key,
+			    strcmp(config_options[i].section, "reputation") ==
+			    0 ? "the API key is sent unencrypted" :
+				"anybody on the way can change what comes");
 		if (text[0] != '\0')
 			fn(arg, text);
 	}

@@ -68,6 +68,7 @@ struct config {
 	} reputation;
 	struct {
 		const char *database;
+		const char *database_url;
 		long countries;
 		long addresses;
 		long window;
@@ -150,6 +151,7 @@ enum config_type {
 	CONFIG_SERVER,   /* address, or address:port */
 	CONFIG_BLOCKS,   /* addresses and CIDR blocks */
 	CONFIG_LOGS,     /* auto, journal, absolute paths */
+	CONFIG_DATABASE, /* auto, or absolute */
 	CONFIG_RULES,    /* see rules.h */
 	CONFIG_MAP,      /* [TYPE:]/PATH of a Postfix map */
 	CONFIG_RATE,     /* "N/PERIOD" or "0" */

@@ -176,22 +176,50 @@ map_check(const char *v)
 	       "cdb: or cidr:";
 }
 
-static const char *
-store_check(const char *const *schemes, const char *v)
+/* Stores that this program is built without. */
+static const char *const stores_absent[] = {
+#ifndef WITH_PGSQL
+	"postgresql", "postgres",
+#endif
+#ifndef WITH_MYSQL
+	"mysql", "mariadb",
+#endif
+#ifndef WITH_REDIS
+	"redis", "rediss",
+#endif
+	NULL
+};
+
+/* Which of the schemes a URL has; -1 = none. */
+static int
+scheme_of(const char *v, const char *const *schemes)
 {
-	size_t n = strcspn(v, ":"), i;
-	struct store_url u;
+	size_t n = strcspn(v, ":");
+	int i;
 
 	for (i = 0; schemes[i] != NULL; i++)
 		if (v[n] == ':' && strlen(schemes[i]) == n &&
 		    memcmp(schemes[i], v, n) == 0)
-			break;
-	if (schemes[i] == NULL)
+			return i;
+	return -1;
+}
+
+static const char *
+store_check(const char *const *schemes, const char *v)
+{
+	int i = scheme_of(v, schemes);
+	struct store_url u;
+
+	if (i < 0)
 		return "unknown kind of store";
+	if (scheme_of(v, stores_absent) >= 0)
+		return "this abichecker is built without that kind of store; "
+		       "see docs/stores.md";
 	if (i > 0) /* a server */
 		return store_url_parse(v, &u);
-	return v[n + 1] == '/' ? NULL :
-				 "an absolute path must follow the colon";
+	return v[strcspn(v, ":") + 1] == '/' ?
+		   NULL :
+		   "an absolute path must follow the colon";
 }
 
 static const char *
@@ -225,6 +253,9 @@ text_check(const struct config_option *o, const char *v)
 	switch (o->type) {
 	case CONFIG_PATH:
 		return v[0] == '/' ? NULL : "must be an absolute path";
+	case CONFIG_DATABASE:
+		return v[0] == '/' || strcmp(v, "auto") == 0 ? NULL :
+		    "must be auto or an absolute path";
 	case CONFIG_TARGET:
 		return v[0] == '/' || strcmp(v, "syslog") == 0 ||
 			strcmp(v, "none") == 0 || strcmp(v, "stderr") == 0 ?
@@ -308,6 +339,7 @@ may_be_unset(enum config_type type)
 {
 	return type == CONFIG_TEXT || type == CONFIG_SECRET ||
 	    type == CONFIG_PATH || type == CONFIG_PROXY ||
+	    type == CONFIG_DATABASE ||
 	    type == CONFIG_BLOCKS || type == CONFIG_ZONES ||
 	    type == CONFIG_SERVER || type == CONFIG_MAP ||
 	    type == CONFIG_RULES;

@@ -38,6 +38,7 @@ struct abictl {
 	bool all;     /* --all */
 	long ban;     /* --ban, seconds, 0 = forever */
 	const char *instance; /* --instance, NULL = not given */
+	bool city;    /* --city */
 	bool noheadings; /* --noheadings */
 	const char *sort; /* --sort, NULL = not given */
 
@@ -73,6 +74,7 @@ abictl_run abictl_command;
 abictl_run abictl_completion;
 abictl_run abictl_config, abictl_config_form;
 abictl_run abictl_fetch, abictl_fetch_form;
+abictl_run abictl_geoip_update;
 abictl_run abictl_help;
 abictl_run abictl_logins_list, abictl_logins_form, abictl_logins_forget;
 abictl_run abictl_postfix_status, abictl_postfix_enable,

@@ -4,7 +4,6 @@
 #include "ctl/abuseipdb.h"
 
 #include <cjson/cJSON.h>
-#include <curl/curl.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,10 +13,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-
-#ifndef VERSION
-#define VERSION "unknown"
-#endif
+#include "ctl/http.h"
 
 #define TOKEN_FILE_MAX 65536
 
@@ -312,7 +308,7 @@ status_judge(CURL *curl, const struct body *b, const char *token,
 	if (status == 200)
 		return;
 	error_detail(b, token, detail, sizeof(detail));
-	snprintf(reason, sizeof(reason), "HTTP status %ld%s%s", status,
+	snprintf(reason, sizeof(reason), "HTTP status %ld%s%.99s", status,
 	    status == 401 ? " (wrong key)" :
 	    status >= 300 && status < 400 ? " (redirects are not followed)" :
 					    "", detail);
@@ -327,46 +323,6 @@ status_judge(CURL *curl, const struct body *b, const char *token,
 	answer_fail(answer, until, reason);
 }
 
-static void
-protocols_limit(CURL *curl)
-{
-#if LIBCURL_VERSION_NUM >= 0x075500
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
-#else
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS,
-	    (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075700
-	/* Do not wait for a resolver thread that hangs. */
-	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
-#endif
-}
-
-static void
-curl_prepare(CURL *curl, const struct config *cfg, const char *url,
-    const struct curl_slist *headers, long timeout_ms)
-{
-	const char *proxy = cfg->reputation.proxy;
-
-	curl_easy_setopt(curl, CURLOPT_URL, url);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(curl, CURLOPT_USERAGENT, "abichecker/" VERSION);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(curl, CURLOPT_SSLVERSION,
-	    (long)CURL_SSLVERSION_TLSv1_2);
-	/* "" keeps curl from looking for one in the environment. */
-	curl_easy_setopt(curl, CURLOPT_PROXY, proxy != NULL ? proxy : "");
-	/* The key is for the API, not for the proxy. */
-	curl_easy_setopt(curl, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
-	if (cfg->reputation.ca_file != NULL)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, cfg->reputation.ca_file);
-	protocols_limit(curl);
-}
-
 /* One GET. The body, for the caller to free, when answer->ok; else NULL. */
 static char *
 http_get(const struct config *cfg, const char *token, const char *path,
@@ -376,7 +332,7 @@ http_get(const struct config *cfg, const char *token, const char *path,
 	char error[CURL_ERROR_SIZE] = "";
 	struct curl_slist *headers = NULL;
 	struct body body = { .max = max };
-	CURL *curl = curl_easy_init();
+	CURL *curl;
 	const char *base = cfg->reputation.url;
 	size_t n = strlen(base);
 	CURLcode rc = CURLE_OUT_OF_MEMORY;
@@ -389,9 +345,13 @@ http_get(const struct config *cfg, const char *token, const char *path,
 	snprintf(key, sizeof(key), "Key: %s", token);
 	headers = curl_slist_append(headers, key);
 	headers = curl_slist_append(headers, "Accept: application/json");
+	curl = http_new(cfg, url, error);
 	if (curl != NULL && headers != NULL) {
-		curl_prepare(curl, cfg, url, headers, timeout_ms);
-		curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
+		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+		/* The key is for the API, not for the proxy. */
+		curl_easy_setopt(curl, CURLOPT_HEADEROPT,
+		    (long)CURLHEADER_SEPARATE);
+		curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, timeout_ms);
 		curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, body_add);
 		curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
 		curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, header_line);

@@ -40,7 +40,7 @@ source_add(struct scan_run *r, const char *what)
 		gethostname(host, sizeof(host) - 1);
 		snprintf(s->what, sizeof(s->what), "%s", name);
 		/* A long path is told apart by its end. */
-		snprintf(s->name, sizeof(s->name), "%.100s %s", host,
+		snprintf(s->name, sizeof(s->name), "%.100s %.150s", host,
 		    n < 150 ? s->what : s->what + n - 150);
 		r->count++;
 	}

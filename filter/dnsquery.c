@@ -14,6 +14,8 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/library.h"
+#include "base/log.h"
 #include "base/text.h"
 
 #define ROUNDS 2 /* the second one after half of the time */
@@ -30,6 +32,17 @@
 #endif
 #define OPTIONS (ARES_OPT_FLAGS | ARES_OPT_TRIES | ARES_OPT_TIMEOUTMS | \
 		OPTION_CACHE | OPTION_LONGEST)
+
+/* Every function of c-ares that we call. */
+#define FUNCTIONS(F)                                                          \
+	F(ares_strerror) F(ares_set_servers_ports)                            \
+	F(ares_get_servers_ports) F(ares_free_data) F(ares_library_init)      \
+	F(ares_init_options) F(ares_destroy) F(ares_query) F(ares_getsock)    \
+	F(ares_process_fd)
+
+static struct {
+	FUNCTIONS(LIBRARY_POINTER)
+} ares = LIBRARY_LINKED(FUNCTIONS);
 
 /* Of the servers in /etc/resolv.conf, with which one to begin. */
 static unsigned first_server;
@@ -121,7 +134,7 @@ answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "unreadable answer");
 		break;
 	default:
-		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, ares_strerror(status));
+		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, ares.ares_strerror(status));
 	}
 }
 
@@ -152,7 +165,7 @@ server_set(ares_channel channel, const char *server)
 	node.family = a.family;
 	memcpy(&node.addr, a.bytes, (size_t)address_bits(&a) / 8);
 	node.udp_port = node.tcp_port = (int)port;
-	return ares_set_servers_ports(channel, &node) == ARES_SUCCESS;
+	return ares.ares_set_servers_ports(channel, &node) == ARES_SUCCESS;
 }
 
 /* Puts the first of several servers after the others, so many times. */
@@ -162,7 +175,7 @@ servers_rotate(ares_channel channel, unsigned times)
 	struct ares_addr_port_node *list = NULL, *last, *first;
 	unsigned count = 1;
 
-	if (ares_get_servers_ports(channel, &list) != ARES_SUCCESS ||
+	if (ares.ares_get_servers_ports(channel, &list) != ARES_SUCCESS ||
 	    list == NULL)
 		return;
 	for (last = list; last->next != NULL; last = last->next)
@@ -176,9 +189,27 @@ servers_rotate(ares_channel channel, unsigned times)
 			last = first;
 			last->next = NULL;
 		}
-		ares_set_servers_ports(channel, list);
+		ares.ares_set_servers_ports(channel, list);
 	}
-	ares_free_data(list);
+	ares.ares_free_data(list);
+}
+
+/* c-ares, once. */
+static bool
+ares_load(void)
+{
+	static bool ready;
+	char error[160];
+
+	if (ready)
+		return true;
+	if (!library_load("libcares.so.2", LIBRARY_NAMES(FUNCTIONS), &ares,
+		error, sizeof(error))) {
+		log_error("DNS: %s", error);
+		return false;
+	}
+	ready = ares.ares_library_init(ARES_LIB_INIT_ALL) == ARES_SUCCESS;
+	return ready;
 }
 
 /*
@@ -189,7 +220,6 @@ servers_rotate(ares_channel channel, unsigned times)
 static bool
 channel_open(ares_channel *channel, const char *server, long wait_ms)
 {
-	static bool initialized;
 	struct ares_options options = {
 		/* Without the last one SERVFAIL and REFUSED look like nobody
 		 * being there. */
@@ -206,11 +236,8 @@ channel_open(ares_channel *channel, const char *server, long wait_ms)
 #endif
 	};
 
-	if (!initialized && ares_library_init(ARES_LIB_INIT_ALL) !=
-		ARES_SUCCESS)
-		return false;
-	initialized = true;
-	if (ares_init_options(channel, &options, OPTIONS) != ARES_SUCCESS)
+	if (!ares_load() || ares.ares_init_options(channel, &options,
+		OPTIONS) != ARES_SUCCESS)
 		return false;
 	if (server == NULL) {
 		servers_rotate(*channel, first_server);
@@ -218,7 +245,7 @@ channel_open(ares_channel *channel, const char *server, long wait_ms)
 	}
 	if (server_set(*channel, server))
 		return true;
-	ares_destroy(*channel);
+	ares.ares_destroy(*channel);
 	return false;
 }
 
@@ -236,7 +263,7 @@ round_begin(struct batch *b)
 	b->open++;
 	for (i = 0; i < b->count; i++)
 		if (!b->pending[i].done)
-			ares_query(*channel, b->pending[i].query->name, ns_c_in,
+			ares.ares_query(*channel, b->pending[i].query->name, ns_c_in,
 			    ns_t_a, answered, &b->pending[i]);
 }
 
@@ -247,7 +274,7 @@ sockets_add(ares_channel channel, struct pollfd *fds)
 	ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
 	int wanted, i, n = 0;
 
-	wanted = ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
+	wanted = ares.ares_getsock(channel, sockets, ARES_GETSOCK_MAXNUM);
 	/* The macros would shift a bit into the sign of the last one. */
 	for (i = 0; i < ARES_GETSOCK_MAXNUM - 1; i++) {
 		fds[n].events = 0;
@@ -278,7 +305,7 @@ batch_wait(struct batch *b, int64_t until)
 	for (k = 0; k < b->open; k++)
 		for (i = n[k]; i < n[k + 1]; i++)
 			if (fds[i].revents != 0)
-				ares_process_fd(b->channel[k], fds[i].fd,
+				ares.ares_process_fd(b->channel[k], fds[i].fd,
 				    (fds[i].revents & POLLOUT) != 0 ?
 				    fds[i].fd : ARES_SOCKET_BAD);
 }
@@ -302,7 +329,7 @@ batch_end(struct batch *b)
 			q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, "no resolver");
 	}
 	while (b->open > 0)
-		ares_destroy(b->channel[--b->open]);
+		ares.ares_destroy(b->channel[--b->open]);
 	first_server += b->next_server;
 }
 

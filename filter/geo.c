@@ -11,12 +11,40 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "base/library.h"
 #include "base/log.h"
 #include "base/text.h"
 
 #define EARTH_RADIUS 6371.0 /* km, mean */
+
+#ifndef LOCALSTATEDIR
+#define LOCALSTATEDIR "/var"
+#endif
+
+/* geoipupdate writes to one of these directories: Debian's, Fedora's, its own.
+ * In a City database there are the countries as well. */
+const char *const geo_places[] = {
+	LOCALSTATEDIR "/lib/abichecker/dbip-lite.mmdb",
+	LOCALSTATEDIR "/lib/GeoIP/GeoLite2-City.mmdb",
+	LOCALSTATEDIR "/lib/GeoIP/GeoLite2-Country.mmdb",
+	"/usr/share/GeoIP/GeoLite2-City.mmdb",
+	"/usr/share/GeoIP/GeoLite2-Country.mmdb",
+	"/usr/local/share/GeoIP/GeoLite2-City.mmdb",
+	"/usr/local/share/GeoIP/GeoLite2-Country.mmdb",
+	NULL,
+};
+
+/* Every function of libmaxminddb that we call. */
+#define FUNCTIONS(F)                                                          \
+	F(MMDB_close) F(MMDB_open) F(MMDB_strerror) F(MMDB_aget_value)        \
+	F(MMDB_lookup_sockaddr)
+
+static struct {
+	FUNCTIONS(LIBRARY_POINTER)
+} maxmind = LIBRARY_LINKED(FUNCTIONS);
 
 static struct {
 	MMDB_s db;
@@ -29,7 +57,7 @@ static void
 database_close(void)
 {
 	if (geo.open)
-		MMDB_close(&geo.db);
+		maxmind.MMDB_close(&geo.db);
 	geo.open = false;
 }
 
@@ -59,6 +87,14 @@ unusable(const char *path, const char *why)
 	return false;
 }
 
+/* libmaxminddb, once. False: why in error. */
+static bool
+maxmind_load(char *error, size_t size)
+{
+	return library_load("libmaxminddb.so.0", LIBRARY_NAMES(FUNCTIONS),
+	    &maxmind, error, size);
+}
+
 /*
  * Makes the database ready. A file that was truncated where it is would kill
  * us at a look-up (SIGBUS): then it is closed, and stays so until it changes.
@@ -66,6 +102,7 @@ unusable(const char *path, const char *why)
 static bool
 ready(const char *path)
 {
+	char error[160];
 	struct stat st;
 	int rc;
 
@@ -86,9 +123,11 @@ ready(const char *path)
 	file_was_read(&geo.watch, &st);
 	if (!S_ISREG(st.st_mode))
 		return unusable(path, "not a regular file");
-	rc = MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
+	if (!maxmind_load(error, sizeof(error)))
+		return unusable(path, error);
+	rc = maxmind.MMDB_open(path, MMDB_MODE_MMAP, &geo.db);
 	if (rc != MMDB_SUCCESS)
-		return unusable(path, MMDB_strerror(rc));
+		return unusable(path, maxmind.MMDB_strerror(rc));
 	geo.open = true;
 	if ((off_t)geo.db.file_size != st.st_size) {
 		/* Replaced in between: the next look-up sees that. */
@@ -104,7 +143,7 @@ code_at(MMDB_entry_s *entry, const char *const *path, char *out)
 {
 	MMDB_entry_data_s data;
 
-	if (MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if (maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 	    !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING)
 		return false;
 	return text_country(data.utf8_string, data.data_size, out);
@@ -118,9 +157,9 @@ number_at(MMDB_entry_s *entry, const char *name, double *out)
 	MMDB_entry_data_s data;
 
 	/* Flat databases have it without "location". */
-	if ((MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
+	if ((maxmind.MMDB_aget_value(entry, &data, path) != MMDB_SUCCESS ||
 		!data.has_data) &&
-	    (MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
+	    (maxmind.MMDB_aget_value(entry, &data, path + 1) != MMDB_SUCCESS ||
 		!data.has_data))
 		return false;
 	if (data.type == MMDB_DATA_TYPE_DOUBLE)
@@ -153,32 +192,102 @@ entry_read(MMDB_entry_s *entry, struct geo *p)
 		p->radius = 0;
 }
 
-enum geo_result
-geo_find(const char *path, const struct address *a, struct geo *p)
+/* Looks an address up. MMDB_SUCCESS, or the library's error. */
+static int
+look_up(const MMDB_s *db, const struct address *a, struct geo *p)
 {
 	struct sockaddr_storage ss = { .ss_family = (sa_family_t)a->family };
 	MMDB_lookup_result_s found;
 	int error = MMDB_SUCCESS;
 
 	memset(p, 0, sizeof(*p));
-	if (!ready(path))
-		return GEO_ERROR;
 	if (a->family == AF_INET)
 		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
 	else
 		memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr, a->bytes, 16);
-	found = MMDB_lookup_sockaddr(&geo.db, (struct sockaddr *)&ss, &error);
-	if (error != MMDB_SUCCESS &&
-	    error != MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR) {
-		unusable(path, MMDB_strerror(error));
+	found = maxmind.MMDB_lookup_sockaddr(db, (struct sockaddr *)&ss, &error);
+	if (error == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
+		return MMDB_SUCCESS;
+	if (error == MMDB_SUCCESS && found.found_entry)
+		entry_read(&found.entry, p);
+	return error;
+}
+
+const char *
+geo_path(const char *database)
+{
+	int i;
+
+	if (strcmp(database, GEO_AUTO) != 0)
+		return database;
+	for (i = 0; geo_places[i] != NULL; i++)
+		if (access(geo_places[i], F_OK) == 0)
+			return geo_places[i];
+	return geo_places[0];
+}
+
+enum geo_result
+geo_find(const char *database, const struct address *a, struct geo *p)
+{
+	const char *path = geo_path(database);
+	int error;
+
+	memset(p, 0, sizeof(*p));
+	if (!ready(path))
+		return GEO_ERROR;
+	error = look_up(&geo.db, a, p);
+	if (error != MMDB_SUCCESS) {
+		unusable(path, maxmind.MMDB_strerror(error));
 		return GEO_ERROR;
 	}
 	geo.problem[0] = '\0';
-	if (!found.found_entry)
-		return GEO_UNKNOWN;
-	entry_read(&found.entry, p);
 	return p->country[0] != '\0' || p->located ? GEO_FOUND :
 						     GEO_UNKNOWN;
+}
+
+/* Public resolvers: no publisher leaves their country out. */
+static const char *
+known_find(const MMDB_s *db, struct geo_about *about)
+{
+	static const char *const known[] = { "8.8.8.8",
+		"2001:4860:4860::8888" };
+	struct address a;
+	struct geo p;
+	int i, error;
+
+	for (i = 0; i < 2; i++) {
+		address_parse(known[i], &a);
+		error = look_up(db, &a, &p);
+		if (error != MMDB_SUCCESS)
+			return maxmind.MMDB_strerror(error);
+		if (p.country[0] == '\0')
+			return i == 0 ? "it has no country for 8.8.8.8" :
+					"it has no countries for IPv6";
+		about->located = p.located;
+	}
+	return NULL;
+}
+
+const char *
+geo_examine(const char *path, struct geo_about *about)
+{
+	static char error[160];
+	const char *wrong;
+	MMDB_s db;
+	int rc;
+
+	memset(about, 0, sizeof(*about));
+	if (!maxmind_load(error, sizeof(error)))
+		return error;
+	rc = maxmind.MMDB_open(path, MMDB_MODE_MMAP, &db);
+	if (rc != MMDB_SUCCESS)
+		return maxmind.MMDB_strerror(rc);
+	text_printable(about->type, sizeof(about->type),
+	    db.metadata.database_type);
+	about->built = (time_t)db.metadata.build_epoch;
+	wrong = known_find(&db, about);
+	maxmind.MMDB_close(&db);
+	return wrong;
 }
 
 void

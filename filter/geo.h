@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/address.h"
 
@@ -28,8 +29,17 @@ enum geo_result {
 	GEO_FOUND,
 };
 
-/* Looks up an address in the database `path`. *p is always set. */
-enum geo_result geo_find(const char *path, const struct address *a,
+/* As geocount.database: the first of geo_places[] that is there. */
+#define GEO_AUTO "auto"
+
+/* That of `abictl geoip update', those of geoipupdate(1), and NULL. */
+extern const char *const geo_places[];
+
+/* The file of a database; GEO_AUTO: where it is, or else is to come. */
+const char *geo_path(const char *database);
+
+/* Looks up an address in a database. *p is always set. */
+enum geo_result geo_find(const char *database, const struct address *a,
     struct geo *p);
 
 /* Why the last geo_find() was an error; "" when it was not. */
@@ -37,6 +47,19 @@ const char *geo_problem(void);
 
 /* What the database says of itself, "GeoLite2-Country, built 2026-11-20". */
 void geo_describe(char *out, size_t size);
+
+/* What a file says of itself, and whether it has coordinates. */
+struct geo_about {
+	char type[64];
+	time_t built;
+	bool located;
+};
+
+/*
+ * Opens a file and looks up addresses that everybody knows the country of.
+ * NULL, or what is wrong with it: then it is not worth having.
+ */
+const char *geo_examine(const char *path, struct geo_about *about);
 
 /*
  * The distance between two places in km along the surface, less the accuracy

@@ -82,7 +82,7 @@ dryrun_add(struct dryrun *d, const struct scan_hit *hit)
 	if (b != NULL && s == NULL) {
 		s = b->own = arena_take(&d->listing.memory, sizeof(*s));
 		if (s != NULL)
-			s->number = d->listing.block_count;
+			s->number = d->listing.blocks.count;
 	}
 	if (s == NULL || !line_keep(d, s, &hit->line))
 		return false;
@@ -119,7 +119,7 @@ dryrun_each(struct dryrun *d,
 	struct dryrun_offender o;
 	size_t n = 0, i;
 
-	all = calloc(d->listing.block_count + 1,
+	all = calloc(d->listing.blocks.count + 1,
 	    sizeof(struct listing_block *));
 	if (all == NULL)
 		return 0;

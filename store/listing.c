@@ -20,56 +20,58 @@ hash_text(const struct listing *l, const char *text)
 	return array_hash(l->seed, text, strlen(text));
 }
 
-static bool
-blocks_grow(struct listing *l)
+/* The first node of a hash's place, or NULL. */
+static struct listing_node *
+table_first(const struct listing_table *t, uint32_t hash)
 {
-	size_t room = l->block_room > 0 ? l->block_room * 2 : TABLE_MIN;
-	struct listing_block **larger = calloc(room,
-	    sizeof(struct listing_block *)), *b;
-
-	if (larger == NULL)
-		return false;
-	for (b = l->first; b != NULL; b = b->next) {
-		b->chain = larger[b->hash & (room - 1)];
-		larger[b->hash & (room - 1)] = b;
-	}
-	free(l->blocks);
-	l->blocks = larger;
-	l->block_room = room;
-	return true;
+	return t->room > 0 ? t->nodes[hash & (t->room - 1)] : NULL;
 }
 
-static bool
-hits_grow(struct listing *l)
+static void
+node_put(struct listing_node **nodes, size_t room, struct listing_node *n)
 {
-	size_t room = l->hit_room > 0 ? l->hit_room * 2 : TABLE_MIN;
-	struct listing_hit **larger = calloc(room,
-	    sizeof(struct listing_hit *)), *h;
-	const struct listing_block *b;
+	n->chain = nodes[n->hash & (room - 1)];
+	nodes[n->hash & (room - 1)] = n;
+}
 
-	if (larger == NULL)
-		return false;
-	for (b = l->first; b != NULL; b = b->next)
-		for (h = b->first; h != NULL; h = h->next) {
-			h->chain = larger[h->hash & (room - 1)];
-			larger[h->hash & (room - 1)] = h;
-		}
-	free(l->hits);
-	l->hits = larger;
-	l->hit_room = room;
-	return true;
+/* Makes a node of so many bytes and puts it in; NULL without memory. */
+static void *
+table_add(struct listing *l, struct listing_table *t, uint32_t hash, size_t n)
+{
+	size_t room = t->room > 0 ? t->room * 2 : TABLE_MIN, i;
+	struct listing_node **larger, *node, *next;
+
+	if (t->count >= t->room) {
+		larger = calloc(room, sizeof(struct listing_node *));
+		if (larger == NULL)
+			return NULL;
+		for (i = 0; i < t->room; i++)
+			for (node = t->nodes[i]; node != NULL; node = next) {
+				next = node->chain;
+				node_put(larger, room, node);
+			}
+		free(t->nodes);
+		t->nodes = larger;
+		t->room = room;
+	}
+	node = arena_take(&l->memory, n);
+	if (node == NULL)
+		return NULL;
+	node->hash = hash;
+	node_put(t->nodes, t->room, node);
+	t->count++;
+	return node;
 }
 
 static struct listing_block *
 block_find(const struct listing *l, const char *name, uint32_t hash)
 {
-	struct listing_block *b = NULL;
+	struct listing_node *n = table_first(&l->blocks, hash);
 
-	if (l->block_room > 0)
-		b = l->blocks[hash & (l->block_room - 1)];
-	while (b != NULL && (b->hash != hash || strcmp(b->name, name) != 0))
-		b = b->chain;
-	return b;
+	while (n != NULL && (n->hash != hash ||
+	    strcmp(((struct listing_block *)n)->name, name) != 0))
+		n = n->chain;
+	return (struct listing_block *)n;
 }
 
 struct listing_block *
@@ -79,21 +81,15 @@ listing_block(struct listing *l, const char *name)
 	struct listing_block *b = block_find(l, name, hash);
 	size_t n = strlen(name) + 1;
 
-	if (b != NULL)
-		return b;
-	if (l->block_count >= l->block_room && !blocks_grow(l))
-		return NULL;
-	b = arena_take(&l->memory, sizeof(*b) + n);
-	if (b == NULL)
-		return NULL;
-	memcpy(b->name, name, n);
-	b->rule = b->note = "";
-	b->hash = hash;
-	b->chain = l->blocks[hash & (l->block_room - 1)];
-	l->blocks[hash & (l->block_room - 1)] = b;
-	*l->last = b;
-	l->last = &b->next;
-	l->block_count++;
+	if (b == NULL) {
+		b = table_add(l, &l->blocks, hash, sizeof(*b) + n);
+		if (b == NULL)
+			return NULL;
+		memcpy(b->name, name, n);
+		b->rule = b->note = "";
+		*l->last = b;
+		l->last = &b->next;
+	}
 	return b;
 }
 
@@ -121,30 +117,25 @@ group_get(struct listing *l, struct listing_block *b,
 static struct listing_hit *
 hit_get(struct listing *l, struct listing_group *g, const char *key)
 {
-	uint32_t hash = hash_text(l, key);
-	struct listing_hit *h = NULL;
+	uint32_t hash = array_hash(hash_text(l, key) ^ g->block->node.hash,
+	    &g->rule, sizeof(void *));
+	struct listing_node *found = table_first(&l->hits, hash);
+	struct listing_hit *h;
 	size_t n = strlen(key) + 1;
 
-	hash = array_hash(hash ^ g->block->hash, &g->rule, sizeof(void *));
-	if (l->hit_room > 0)
-		h = l->hits[hash & (l->hit_room - 1)];
-	for (; h != NULL; h = h->chain)
-		if (h->hash == hash && h->group == g &&
+	for (; found != NULL; found = found->chain) {
+		h = (struct listing_hit *)found;
+		if (found->hash == hash && h->group == g &&
 		    strcmp(h->key, key) == 0)
 			return h;
-	if (l->hit_count >= l->hit_room && !hits_grow(l))
-		return NULL;
-	h = arena_take(&l->memory, sizeof(*h) + n);
+	}
+	h = table_add(l, &l->hits, hash, sizeof(*h) + n);
 	if (h == NULL)
 		return NULL;
 	memcpy(h->key, key, n);
 	h->group = g;
-	h->hash = hash;
-	h->chain = l->hits[hash & (l->hit_room - 1)];
-	l->hits[hash & (l->hit_room - 1)] = h;
 	h->next = g->block->first;
 	g->block->first = h;
-	l->hit_count++;
 	return h;
 }
 
@@ -278,8 +269,8 @@ listing_end(struct listing *l)
 		for (g = b->groups; g != NULL; g = g->next)
 			free(g->hits);
 	arena_free(&l->memory);
-	free(l->blocks);
-	free(l->hits);
+	free(l->blocks.nodes);
+	free(l->hits.nodes);
 	memset(l, 0, sizeof(*l));
 }
 

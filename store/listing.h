@@ -18,12 +18,22 @@
 
 #define LISTING_KNOWN_MAX 1000000 /* hits that are handed in */
 
+/* What blocks and hits begin with, to be found by their hash. */
+struct listing_node {
+	struct listing_node *chain; /* of the same place in the table */
+	uint32_t hash;
+};
+
+struct listing_table {
+	struct listing_node **nodes;
+	size_t room, count;
+};
+
 /* A distinct hit: a key of a block and rule. */
 struct listing_hit {
+	struct listing_node node;
 	struct listing_hit *next; /* of the same block */
 	struct listing_group *group;
-	struct listing_hit *chain; /* of the same place in the table */
-	uint32_t hash;
 	bool counts; /* is not spent */
 	bool write;  /* is to be put down */
 	time_t time;
@@ -42,6 +52,7 @@ struct listing_group {
 
 /* What is known of a block. */
 struct listing_block {
+	struct listing_node node;
 	struct listing_block *next; /* in the order of their coming */
 	const char *rule, *note;    /* these and the next: see store_offender */
 	long hits, times;
@@ -53,8 +64,6 @@ struct listing_block {
 	struct listing_hit *first;
 	void *own; /* the caller's, NULL at first */
 	struct listing_group *groups;
-	struct listing_block *chain;
-	uint32_t hash;
 	char name[];
 };
 
@@ -62,10 +71,8 @@ struct listing {
 	const struct store_batch *batch;
 	struct listing_block *first, **last;
 	bool changed; /* the list of offenders: there is a new generation */
-	struct listing_block **blocks; /* tables, by hash */
-	size_t block_room, block_count;
-	struct listing_hit **hits;
-	size_t hit_room, hit_count, known;
+	struct listing_table blocks, hits;
+	size_t known;
 	uint32_t seed;
 	struct arena memory; /* the caller may take from it, too */
 };

@@ -35,6 +35,7 @@ TYPES = {
     "CHOICE": "%s", "BOOL": "yes or no", "NUMBER": "number, %s", "DURATION": "time, %s",
     "BLOCKS": "addresses and blocks", "RATE": "rate", "STORE": "%s URL",
     "ZONES": "zones", "SERVER": "DNS server", "LOGS": "logs", "RULES": "rules", "MAP": "map",
+    "DATABASE": "auto or a path",
 }
 
 Option = collections.namedtuple("Option", "name type fallback minimum maximum choices help")

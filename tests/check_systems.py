@@ -43,7 +43,8 @@ class Table(unittest.TestCase):
         commands = {item.section for item in document.read_all(walk.DOCUMENTS)
                     if item.language == "sh"}
         self.assertEqual(commands - played, {
-            "See it, test it", systems_steps.PORT, systems_steps.BY_HAND})
+            "See it, test it", systems_steps.PORT, systems_steps.BY_HAND,
+            "As a Debian package"})  # tests/deb.py
 
     def test_blocks_that_are_no_commands(self):
         """Those that are neither looked at nor options want a row."""

@@ -38,19 +38,21 @@ class Units(unittest.TestCase):
         listed = re.search(r"^UNITS_SYSTEMD = (.*)$", read("Makefile").replace("\\\n", ""),
                            re.MULTILINE)[1]
         self.assertEqual(sorted(listed.split()), UNITS)
-        self.assertEqual(sorted(os.listdir(f"{TOP}/contrib/systemd")), sorted([*UNITS, "map.conf"]))
+        self.assertEqual(sorted(os.listdir(f"{TOP}/contrib/systemd")),
+                         sorted([*UNITS, "map.conf", "sysusers.conf", "tmpfiles.conf"]))
 
     def test_what_they_run_is_a_command_with_such_options(self):
-        usage = subprocess.run([os.path.join(BUILD, "abictl"), "--help"], capture_output=True,
-                               text=True, check=True).stdout
         for name in SERVICES:
             (command,) = (value for key, value in settings(read(f"contrib/systemd/{name}"))
                           if key == "ExecStart")
-            program, noun, *options = command.split()
+            program, *words = command.split()
             self.assertEqual(program, "/usr/local/sbin/abictl")
-            (line,) = re.findall(rf"^  {noun} .*$", usage, re.MULTILINE)
-            for option in options:
-                self.assertIn(option, line)
+            names = [word for word in words if word[0] != "-"]
+            usage = subprocess.run([os.path.join(BUILD, "abictl"), "help", *names],
+                                   capture_output=True, text=True, check=True).stdout
+            self.assertTrue(usage.startswith("abictl " + " ".join(names)), usage)
+            for option in set(words) - set(names):
+                self.assertIn(f"[{option}]", usage)
 
     def test_both_services_are_closed_alike(self):
         scan, follow = (settings(read(f"contrib/systemd/abichecker-{name}.service"))

@@ -4,11 +4,13 @@ AbuseIPDB API, another one a DNS list, and clients of all kinds come to deliver 
 them a botnet that has the password of an account, a thief whom the list knows, and one who
 guesses recipients, which Postfix's own log tells.
 
-    python3 tests/demo.py
+    python3 tests/demo.py [-v]
 
-Prints for each client who it is, what Postfix said to it, and why. Exit status 0 when all of it
-was as it must be. Nothing leaves this machine and nothing is left behind.
+Prints a table: the client, the verdict, and why. With -v before that, for each client, what Postfix
+said to it, what the filter logged, and what abictl tells about it. Exit status 0 when all of it was
+as it must be. Nothing leaves this machine and nothing is left behind.
 """
+import argparse
 import collections
 import os
 import re
@@ -29,6 +31,7 @@ from mailserver import MailServer  # noqa: E402
 EX_UNAVAILABLE, EX_NOPERM = 69, 77
 WIDTH = 80
 LABEL = 14  # the column where the text beside a label begins
+TABLE = "{:17} {:8} {}"  # client, verdict, why
 
 WHITELIST = "# big senders\npaypal.com\n"
 REFUSED = "521 5.7.1 .*Bad host reputation"
@@ -36,35 +39,40 @@ SOFTENED = "450 4.7.1 .*Bad host reputation"
 ACCEPTED = "250 2.1.5 Ok"
 UNVERIFIED = "[UNAVAILABLE]"
 
-# A client: its score at the API (None: the API is dead), what the reply must match, how often the
-# API may be asked, and how it is announced to Postfix by XCLIENT.
-Client = collections.namedtuple("Client", "title text address score reply calls session")
+# A client: why it is treated so, its country and score at the API (None: the API is dead), what the
+# reply must match, how often the API may be asked, and how it is announced to Postfix by XCLIENT.
+Client = collections.namedtuple("Client",
+                                "title why text address country score reply calls session")
 
 CLIENTS = (
-    Client("A client nobody complains about", "",
-           "8.8.4.4", 0, ACCEPTED, 1, {"name": "mail.example.net"}),
-    Client("A client with a bad reputation", "",
-           "1.2.3.4", 100, REFUSED, 1, {"name": UNVERIFIED}),
-    Client("The same client again", "Now its score is in the cache.",
-           "1.2.3.4", 100, REFUSED, 0, {"name": UNVERIFIED}),
-    Client("Just over the limit", "reputation.score = 70 is the default: 70 and more is refused.",
-           "2a02:d540::a", 71, REFUSED, 1, {"name": "host.example.com"}),
-    Client("A big sender",
+    Client("A client nobody complains about", "nobody complains about it: score 0", "",
+           "8.8.4.4", "US", 0, ACCEPTED, 1, {"name": "mail.example.net"}),
+    Client("A client with a bad reputation", "score 100 at AbuseIPDB", "",
+           "1.2.3.4", "AU", 100, REFUSED, 1, {"name": UNVERIFIED}),
+    Client("The same client again", "the same again: its score is in the cache now",
+           "Now its score is in the cache.",
+           "1.2.3.4", "AU", 100, REFUSED, 0, {"name": UNVERIFIED}),
+    Client("Just over the limit", "score 71, the limit is 70",
+           "reputation.score = 70 is the default: 70 and more is refused.",
+           "2a02:d540::a", "NO", 71, REFUSED, 1, {"name": "host.example.com"}),
+    Client("A big sender", "mx1.slc.paypal.com is whitelisted, score 100 or not",
            "whitelist.txt has paypal.com, and the name is verified: it leads back to the address.",
-           "66.211.170.66", 100, ACCEPTED, 0, {"name": "mx1.slc.paypal.com"}),
-    Client("One that only looks like it",
+           "66.211.170.66", "US", 100, ACCEPTED, 0, {"name": "mx1.slc.paypal.com"}),
+    Client("One that only looks like it", "mx.notpaypal.com is not: score 100",
            "The name ends in paypal.com, but not at a dot.",
-           "1.2.3.5", 100, REFUSED, 1, {"name": "mx.notpaypal.com"}),
+           "1.2.3.5", "BR", 100, REFUSED, 1, {"name": "mx.notpaypal.com"}),
     Client("A whitelisted name that could not be verified",
+           "score 100; mx2.slc.paypal.com is not verified",
            "A forgery, or trouble with its DNS: so it may try again.",
-           "66.211.170.67", 100, SOFTENED, 1,
+           "66.211.170.67", "VN", 100, SOFTENED, 1,
            {"name": UNVERIFIED, "reverse_name": "mx2.slc.paypal.com"}),
     Client("One of our own users, from a bad address",
+           "a user who has logged in, score 100 or not",
            "Who has logged in is not judged by whoever had that address yesterday.",
-           "1.2.3.4", 100, ACCEPTED, 0, {"name": UNVERIFIED, "login": "user@example.org"}),
-    Client("Anybody, while the API is dead",
+           "1.2.3.4", "AU", 100, ACCEPTED, 0, {"name": UNVERIFIED, "login": "user@example.org"}),
+    Client("Anybody, while the API is dead", "the API is dead, and mail flows",
            "Nobody knows the score, so the mail passes, and nobody asks again for 15 s.",
-           "8.8.8.8", None, ACCEPTED, 0, {"name": "mail.example.com"}),
+           "8.8.8.8", "US", None, ACCEPTED, 0, {"name": "mail.example.com"}),
 )
 # Where a botnet logs in from that has the password of one of our users.
 VICTIM = "eva@example.org"
@@ -89,6 +97,10 @@ RECIPIENTS = f"relay_recipient_maps = inline:{{ {OURS}=x }}\n"
 
 VERDICTS = {"2": ("accepted", "green"), "4": ("not now", "yellow"), "5": ("refused", "red")}
 
+SHORT = """\
+All of it is as it must be. What was said and logged, and what to do next:
+sudo python3 tests/demo.py -v
+"""
 NEXT = """\
 That is all there is to it. To have it in front of your own Postfix:
 
@@ -98,8 +110,7 @@ That is all there is to it. To have it in front of your own Postfix:
                                   key of a DNS list, if you have one, and, to be
                                   careful, dry_run = yes: all mail passes, the
                                   log says what would be refused
-  README.md, Install into Postfix
-                                  the lines for master.cf and main.cf
+  sudo abictl postfix enable mx   has Postfix ask it; README.md tells more
   sudo abictl selftest            is everything in place?
   sudo abictl scan --dry-run      whom would your mail log list? It is read by a
                                   timer once you switch that on
@@ -149,10 +160,12 @@ class Screen:
 
 
 class Demo:
-    """The Postfix, the API and what went wrong."""
+    """The Postfix, the API and what went wrong. scenes: the screen for them, if they are wanted."""
 
-    def __init__(self, screen):
-        self.screen = screen
+    def __init__(self, screen, scenes):
+        self.out = screen
+        self.screen = scenes or Screen(open(os.devnull, "w", encoding="utf-8"))
+        self.rows = []  # of the table: client, verdict, why
         self.stub = ApiStub().start()
         testenv.at_exit(self.stub.stop)
         places = os.path.join(testenv.new_directory("places"), "countries.mmdb")
@@ -174,17 +187,30 @@ class Demo:
         if client.score is None:
             self.stub.stop()
         else:
-            self.stub.answers[client.address] = score(client.score)
+            self.stub.answers[client.address] = score(client.score, countryCode=client.country)
         calls, logged = self.stub.count(), len(self.site.log())
         deliver = self.mail.submit if "login" in client.session else self.mail.deliver
         reply = deliver(client.address, **client.session).recipients[0]
         calls = self.stub.count() - calls
-        self.screen.title(number, client.title, *VERDICTS[reply[0]])
+        self.title(number, client.title, (client.address, client.country), reply, client.why)
         self.show(client, reply, calls, self.site.log()[logged:].splitlines())
         if not re.match(client.reply, reply):
             self.fail(f"{client.title}: the reply should have been like {client.reply}")
         if calls != client.calls:
             self.fail(f"{client.title}: {calls} calls to the API, not {client.calls}")
+
+    def title(self, number, title, client, reply, why):
+        """Begins a scene, and has it in the table."""
+        self.rows.append((" ".join(client), VERDICTS[reply[0]], why))
+        self.screen.title(number, title, *VERDICTS[reply[0]])
+
+    def table(self):
+        """All of it, a line for each scene."""
+        self.out.print(TABLE.format("CLIENT", "VERDICT", "WHY"), "bold")
+        for client, (verdict, colour), why in self.rows:
+            line = TABLE.format(client, verdict, why)
+            before, _, after = line.partition(verdict)
+            self.out.print(before + self.out.paint(verdict, colour) + after)
 
     def show(self, client, reply, calls, log):
         """Who the client is, and what Postfix, the filter and the API said."""
@@ -220,7 +246,8 @@ class Demo:
         logged, replies = len(self.site.log()), []
         for address, _ in BOTNET:
             replies += self.mail.submit(address, login=VICTIM).recipients
-        self.screen.title(number, "A hacked account", *VERDICTS[replies[-1][0]])
+        self.title(number, "A hacked account", BOTNET[-1], replies[-1],
+                   f"login of {VICTIM} from a seventh country")
         self.screen.wrap("A botnet has the password of eva@example.org and sends a message from "
                          "each of seven countries. Five are allowed; beyond them one "
                          "message an hour passes, and no more (both are defaults).")
@@ -240,7 +267,8 @@ class Demo:
         logged = len(self.site.log())
         replies = [*self.mail.submit(THIEF, login=STOLEN).recipients,
                    *self.mail.submit(ELSEWHERE, login=STOLEN).recipients]
-        self.screen.title(number, "A stolen account", *VERDICTS[replies[0][0]])
+        self.title(number, "A stolen account", (THIEF, dict(BOTNET)[THIEF]), replies[0],
+                   f"login of {STOLEN} from a thief's address")
         self.screen.wrap(f"Somebody logs in as {STOLEN} from an address that a DNS list has for "
                          "stolen passwords. From then on the account is stopped, from wherever "
                          "it comes.")
@@ -248,7 +276,8 @@ class Demo:
             self.screen.row(f"login {count}", f"{address:15} {reply}", VERDICTS[reply[0]][1])
         self.show_log(self.site.log()[logged:].splitlines())
         self.explain("What is known about it?", ("accounts", "show", STOLEN), THIEF)
-        self.explain("Max has a new password, and comes from that address himself:", ("accounts", "release", STOLEN), "")
+        self.explain("Max has a new password, and comes from that address himself:",
+                     ("accounts", "release", STOLEN), "")
         logged = len(self.site.log())
         replies += self.mail.submit(THIEF, login=STOLEN).recipients
         self.screen.print()
@@ -260,13 +289,14 @@ class Demo:
 
     def guesser(self, number):
         """Recipients guessed one after another, found in Postfix's log."""
-        self.stub.answers[GUESSER] = score(0)
+        self.stub.answers[GUESSER] = score(0, countryCode="GI")
         replies = self.mail.deliver(GUESSER, GUESSES, name=UNVERIFIED).recipients
         testenv.wait_until(lambda: self.mail.log().count("User unknown") == len(GUESSES),
                            "Postfix's log")
         scan = self.site.abictl("scan", "-", input=self.mail.log())
         replies += self.mail.deliver(GUESSER, name=UNVERIFIED).recipients
-        self.screen.title(number, "An offender from the log", *VERDICTS[replies[-1][0]])
+        self.title(number, "An offender from the log", (GUESSER, "GI"), replies[-1],
+                   "guessed five recipients, says the mail log")
         self.screen.wrap("Somebody without a score tries names until one is right. Five that do "
                          "not exist are too many, by the default, once Postfix's log was read.")
         for count, reply in enumerate(replies[:-1], 1):
@@ -296,7 +326,7 @@ class Demo:
 
     def fail(self, text):
         self.wrong.append(text)
-        self.screen.wrap(f"WRONG: {text}", colour="red")
+        self.out.wrap(f"WRONG: {text}", colour="red")
 
     def end(self):
         """Stop Postfix; its own log must not tell of trouble."""
@@ -322,6 +352,9 @@ def obstacle():
 
 
 def main():
+    parser = argparse.ArgumentParser(description="the filter at work, behind a real Postfix")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show each scene")
+    verbose = parser.parse_args().verbose
     why = obstacle()
     if why:
         print(f"demo: {why[1]}", file=sys.stderr)
@@ -331,7 +364,7 @@ def main():
     screen.wrap("A real Postfix on loopback runs the filter by spawn(8), a stand-in plays the "
                 "AbuseIPDB API and a DNS list. Nothing leaves this machine, nothing stays on it.",
                 0)
-    demo = Demo(screen)
+    demo = Demo(screen, screen if verbose else None)
     for number, client in enumerate(CLIENTS, 1):
         demo.play(number, client)
         if client.address == "1.2.3.5":
@@ -342,12 +375,15 @@ def main():
     demo.stolen(len(CLIENTS) + 2)
     demo.guesser(len(CLIENTS) + 3)
     demo.end()
-    screen.print("\n" + "-" * WIDTH)
+    screen.print("\n" + "-" * WIDTH if verbose else "")
+    demo.table()
+    screen.print()
     if demo.wrong:
         screen.wrap(f"{len(demo.wrong)} of these answers were not as they must be, see WRONG "
-                    "above. Please report it with this whole text.", 0, colour="red")
+                    "above. Please report it with all that `sudo python3 tests/demo.py -v' "
+                    "prints.", 0, colour="red")
         return 1
-    screen.print(NEXT.rstrip("\n"))
+    screen.print((NEXT if verbose else SHORT).rstrip("\n"))
     return 0
 
 

@@ -20,7 +20,8 @@ BELOW = {"base": "", "config": "base", "store": "config base", "filter": "store 
          "scan": "logs filter store config base", "ctl": "scan logs . filter store config base"}
 LIBRARIES = {"libpq-fe.h": "store/pgsql/", "mysql.h": "store/mysql/", "sqlite3.h": "store/sqlite/",
              "hiredis.h": "store/redis/", "openssl/": "store/redis/", "curl/": "ctl/",
-             "cjson/": "ctl/", "libsmartcols": "ctl/cli/", "maxminddb.h": "filter/", "ares.h": "filter/", "cdb.h": "store/",
+             "cjson/": "ctl/", "libsmartcols": "ctl/cli/", "zlib.h": "ctl/", "maxminddb.h": "filter/",
+             "ares.h": "filter/", "cdb.h": "store/",
              "systemd/": "logs/"}
 
 

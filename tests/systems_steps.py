@@ -20,8 +20,10 @@ import time
 import before
 import document
 import mailhost
+import mmdb
 import systems_example
-from mailhost import BAD, KEY, LOG, SERVER, STANDINS, USER, run
+from mailhost import BAD, KEY, LOG, SERVER, USER, run
+from publisher import KNOWN, Publisher, packed
 from walk import (DOCUMENTS, Row, Walk, both, by_scenario, configured, done, fits, following,
                   logins_are_counted, options, refuses, reload, setting, skipped, typed)
 
@@ -83,6 +85,20 @@ def journeys(walk):
     """The user's account is used in many countries."""
     for address in TRAVELS:
         walk.host.submit(address)
+
+
+def publisher(walk):
+    """It has the database that is here."""
+    stand_in = Publisher().start()
+    stand_in.files["country", 0] = packed(mmdb.image({**KNOWN, **mailhost.PLACES},
+                                                     kind="DBIP-Country-Lite"))
+    walk.host.configure(geocount__database_url=stand_in.url)
+
+
+def places_are_known(_walk):
+    text = run("abictl", "selftest")
+    assert re.search(r"^ok +geocount: /var/lib/abichecker/.*DBIP-Country-Lite", text,
+                     re.MULTILINE), text
 
 
 def rotated_logs(_walk):
@@ -386,11 +402,8 @@ STEPS = (
     Row(BY_HAND, "sudo postconf -# smtpd_recipient_restrictions", by_scenario({}), "it goes on"),
 
     # Accounts
-    Row(HACKED, "sudo geoipupdate", skipped, "needs an account at MaxMind"),
-    Row(HACKED, "download.db-ip.com",
-        typed(first=lambda _: shutil.copy(f"{STANDINS}/curl", "/usr/local/bin"),
-              then=lambda _: os.unlink("/usr/local/bin/curl")),
-        "the download is played by a curl that comes first"),
+    Row(HACKED, "sudo abictl geoip update sudo systemctl",
+        typed(first=publisher, then=places_are_known), "the publisher is played"),
     Row(HACKED, "sudo abictl logins --countries 2", typed(first=journeys, then=logins_are_counted),
         "somebody must have come from many countries"),
     Row(HACKED, "ann@example.com countries=12", users_file, "a file of its own"),

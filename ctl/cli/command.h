@@ -20,6 +20,7 @@ enum command_flag {
 	COMMAND_MAPS = 1 << 4,    /* a part of it stays root, for the map */
 	COMMAND_STORE = 1 << 5,   /* uses ctl->store, */
 	COMMAND_WAITS = 1 << 6,   /* and waits for it */
+	COMMAND_SPELT = 1 << 7,   /* not meant by the noun alone */
 };
 
 struct command {

@@ -113,6 +113,11 @@ const struct command abictl_commands[] = {
 	    "look up an address now and fill the cache",
 	    "abictl fetch 198.51.100.1", NULL },
 
+	{ "geoip", "update", NULL, abictl_geoip_update, NULL,
+	    "city", "", "geocount reputation", COMMAND_SPELT,
+	    "fetch or update the country database", "abictl geoip update",
+	    NULL },
+
 	{ "help", NULL, NULL, abictl_help, NULL,
 	    "", "[COMMAND] [VERB]", "", COMMAND_PURE,
 	    "commands; of one: options, an example",

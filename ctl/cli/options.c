@@ -18,6 +18,8 @@ const struct cli_option cli_options[] = {
 	{ "all", OPTION_FLAG, FIELD(all), 0, 0, NULL, "all of them" },
 	{ "ban", OPTION_TIME, FIELD(ban), 1, BAN_MAX, "TIME",
 	    "for how long; without it forever" },
+	{ "city", OPTION_FLAG, FIELD(city), 0, 0, NULL,
+	    "the database with cities, for geocount.speed" },
 	{ "countries", OPTION_NUMBER, FIELD(countries), 0, 676, "N",
 	    "only users with more than N countries" },
 	{ "csv", OPTION_FLAG, FIELD(csv), 0, 0, NULL, "print CSV" },

@@ -145,6 +145,11 @@ command_find(const struct command *table, int *argc, char ***argv)
 
 	if (first == NULL)
 		return NULL;
+	if (*argc == 1 && (first->flags & COMMAND_SPELT) != 0) {
+		abictl_fail(0, "%s: a verb is missing, such as %s; see abictl "
+		    "help %s", first->noun, first->verb, first->noun);
+		return NULL;
+	}
 	if (first->verb != NULL && *argc > 1) {
 		c = verb_find(first, (*argv)[1]);
 		words = c != NULL ? 2 : 1;

@@ -73,6 +73,7 @@ cf_find(enum cf_kind kind, const char *text, const char *key,
 	struct cf_entry each;
 	int count = 0;
 
+	memset(e, 0, sizeof(*e));
 	while (cf_next(kind, &text, &each))
 		if (strcmp(each.key, key) == 0 && count++ == 0)
 			*e = each;

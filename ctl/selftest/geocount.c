@@ -37,12 +37,13 @@ test_packed(const char *path)
 static void
 database_unreadable(const struct config *cfg, const char *path, int error)
 {
-	bool configured = cfg->text[config_find("geocount.database")] != NULL;
+	bool configured = strcmp(cfg->geocount.database, GEO_AUTO) != 0;
 	const char *command = selftest_readable(error, path);
 
-	/* The default may well not be there: addresses are counted. */
+	/* None need be there: addresses are counted. */
 	if (error == ENOENT)
-		command = configured ? selftest_edit(cfg) : NULL;
+		command = configured ? selftest_edit(cfg) :
+				       selftest_abictl("geoip update");
 	say_try(error != ENOENT || configured ? FAIL : WARN, "geocount",
 	    command, "%s: user %s: %s: countries are unknown", path,
 	    selftest_user(), strerror(error));
@@ -57,6 +58,8 @@ test_database(const struct config *cfg)
 	struct geo p;
 
 	address_parse(SELFTEST_ADDRESS, &a);
+	if (path != NULL)
+		path = geo_path(path);
 	if (path == NULL)
 		say(WARN, "geocount",
 		    "geocount.database is not set: countries are unknown");

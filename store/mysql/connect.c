@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "store/mysql/library.h"
+#include "store/mysql/mysql.h"
 
 #define GONE 600 /* seconds without a word from us: then we are no more */
 #define STACK_BYTES (256 * 1024) /* of a call that is suspended */

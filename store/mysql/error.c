@@ -6,7 +6,7 @@
 #include <mysqld_error.h>
 
 #include "base/clock.h"
-#include "store/mysql/library.h"
+#include "store/mysql/mysql.h"
 
 #define lib maria_library
 

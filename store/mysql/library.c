@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "store/mysql/library.h"
+#include "store/mysql/mysql.h"
 
 struct maria_library maria_library;
 #define lib maria_library
@@ -23,8 +23,8 @@ maria_load(char *error, size_t size)
 	unsetenv("MARIADB_PLUGIN_DIR");
 	unsetenv("MYSQL_UNIX_PORT");
 	unsetenv("MYSQL_TCP_PORT");
-	return library_load("libmariadb.so.3", LIBRARY_NAMES(FUNCTIONS), &lib,
-	    error, size);
+	return library_load("libmariadb.so.3", LIBRARY_NAMES(MARIA_FUNCTIONS),
+	    &lib, error, size);
 }
 
 void

@@ -20,7 +20,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "store/mysql/mysql.h"
-#include "store/sql/kinds.h"
 #include "base/text.h"
 
 /* What a row of the plugin is worth, a guess: it must fit into the time. */
@@ -39,7 +38,7 @@ static long
 version_read(struct maria_store *s)
 {
 	const struct sql_value name = sql_key("schema");
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 	long version;
 	int found = sql_get(&s->sql, SQL_META_GET, &name, 1, 1, &cells);
 
@@ -65,7 +64,7 @@ lock_take(struct maria_store *s)
 	int64_t left = s->sql.store.deadline - clock_ms();
 	const struct sql_value wait = sql_number(left > 0 ?
 	    (left + 999) / 1000 : 0);
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 
 	if (sql_get(&s->sql, MARIA_LOCK_TAKE, &wait, 1, 1, &cells) != 1)
 		return false;
@@ -76,7 +75,7 @@ lock_take(struct maria_store *s)
 static void
 lock_drop(struct maria_store *s)
 {
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 
 	if (!s->broken)
 		sql_get(&s->sql, MARIA_LOCK_DROP, NULL, 0, 1, &cells);
@@ -114,7 +113,7 @@ logins_merge(struct maria_store *s)
 static bool
 plugin_upgrade(struct maria_store *s)
 {
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 	int64_t count;
 	bool good;
 
@@ -149,7 +148,7 @@ plugin_read(struct maria_store *s)
 static int
 plugin_found(struct maria_store *s)
 {
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 
 	if (sql_get(&s->sql, MARIA_PLUGIN_LOOK, NULL, 0, 2, &cells) != 1)
 		return -1;

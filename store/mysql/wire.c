@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "store/mysql/library.h"
+#include "store/mysql/mysql.h"
 
 #define CURSOR_ROWS 500 /* fetched at once */
 #define RESULTS_MAX 8   /* of a statement */

@@ -128,6 +128,14 @@ connect_failed(struct pgsql_store *s)
 	return false;
 }
 
+void
+pgsql_drop(struct pgsql_store *s)
+{
+	if (s->conn != NULL)
+		pq.PQfinish(s->conn);
+	s->conn = NULL;
+}
+
 /* Goes through what libpq does to connect. */
 static bool
 connect_finish(struct pgsql_store *s)

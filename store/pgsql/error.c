@@ -7,6 +7,8 @@
 
 #include "store/pgsql/pgsql.h"
 
+struct pgsql_library pq;
+
 bool
 pgsql_failed(struct pgsql_store *s, const char *what)
 {

@@ -15,8 +15,6 @@
 
 extern const struct store_driver store_pgsql;
 
-struct pgsql_library pq;
-
 static void
 pgsql_close(struct store *store)
 {

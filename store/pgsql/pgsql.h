@@ -7,6 +7,7 @@
 #include <libpq-fe.h>
 
 #include "base/library.h"
+#include "store/pgsql/schema.sql.h"
 #include "store/sql/sql.h"
 
 /* What we use of libpq; pq.PQfinish() and so on. */
@@ -29,6 +30,17 @@ extern struct pgsql_library {
 
 #define PGSQL_TOO_MANY "53300" /* SQLSTATE: connections */
 
+/* After those of store_sql: those of schema.sql, which are not prepared. */
+enum pgsql_name {
+	PGSQL_FIRST = SQL_PREPARED - 1,
+#define PGSQL_NAME(name, ...) PGSQL_##name,
+	SCHEMA_SQL(PGSQL_NAME)
+#undef PGSQL_NAME
+};
+
+/* The text of one of them. */
+const char *pgsql_text(enum pgsql_name name);
+
 struct pgsql_store {
 	struct sql_store sql; /* first */
 	PGconn *conn;      /* NULL: is connected when it is needed */
@@ -50,13 +62,13 @@ extern const struct sql_connection pgsql_connection;
 /* Connects, before the deadline. False on failure. */
 bool pgsql_connect(struct pgsql_store *s);
 
+/* Drops the connection, if there is one. */
+void pgsql_drop(struct pgsql_store *s);
+
 /* --- store_pgsql_session.c: statements on a connection --- */
 
 /* Is it connected? If it is not, or no more, connects. False on failure. */
 bool pgsql_connected(struct pgsql_store *s);
-
-/* Drops the connection, if there is one. */
-void pgsql_drop(struct pgsql_store *s);
 
 /* Notes a failure, as one of the connection. False. */
 bool pgsql_failed(struct pgsql_store *s, const char *what);
@@ -72,12 +84,6 @@ bool pgsql_plain(struct pgsql_store *s, const char *const *sql, size_t count);
 
 /* The same with a text of them, with ; in between. */
 bool pgsql_script(struct pgsql_store *s, const char *script);
-
-/* The same with one, which must have so many columns: its rows; or NULL. */
-PGresult *pgsql_query(struct pgsql_store *s, const char *sql, int columns);
-
-/* A column of a row, "" for NULL. */
-const char *pgsql_cell(const PGresult *r, int row, int column);
 
 /* --- store_pgsql_schema.c --- */
 

@@ -12,28 +12,17 @@
 
 #include "base/text.h"
 #include "store/pgsql/pgsql.h"
-#include "store/pgsql/schema.sql.h"
 
 #define SCRIPT_MAX 8192
 
-enum schema_text {
-#define NAME(name, ...) name,
-	SCHEMA_SQL(NAME)
-};
-
-static const char *const texts[] = {
-#define TEXT(name, sqlite, pgsql, ...) [name] = pgsql,
-	SCHEMA_SQL(TEXT)
-};
-
 /* By the digit of SHAPE. */
-static const enum schema_text widening[] = { WIDEN_1, WIDEN_2, WIDEN_3,
-	WIDEN_4 };
+static const enum pgsql_name widening[] = { PGSQL_WIDEN_1,
+	PGSQL_WIDEN_2, PGSQL_WIDEN_3, PGSQL_WIDEN_4 };
 
 #define WIDENINGS (sizeof(widening) / sizeof(widening[0]))
 
 /* Step N makes version N + 1 of the schema of version N. */
-static const enum schema_text migrations[STORE_SCHEMA] = { SCHEMA_1 };
+static const enum pgsql_name migrations[STORE_SCHEMA] = { PGSQL_SCHEMA_1 };
 
 /* What is there. */
 struct shape {
@@ -44,40 +33,24 @@ struct shape {
 };
 
 static bool
-version_read(struct pgsql_store *s, struct shape *shape)
+shape_read(struct pgsql_store *s, struct shape *shape)
 {
-	PGresult *r = pgsql_query(s, texts[SCHEMA_VERSION], 1);
+	struct sql_cells r = { .text = { "" } };
 
-	if (r == NULL)
+	memset(shape, 0, sizeof(*shape));
+	if (sql_get(&s->sql, PGSQL_SHAPE, NULL, 0, 4, &r) <= 0)
 		return false;
-	if (pq.PQntuples(r) > 0)
-		shape->version = (long)sql_integer(pgsql_cell(r, 0, 0));
-	pq.PQclear(r);
+	shape->logins = r.text[1][0] == 't';
+	shape->unique = r.text[2][0] == 't';
+	snprintf(shape->narrow, sizeof(shape->narrow), "%.4s", r.text[3]);
+	if (r.text[0][0] != 't')
+		return true;
+	if (sql_get(&s->sql, PGSQL_SCHEMA_VERSION, NULL, 0, 1, &r) < 0)
+		return false;
+	shape->version = (long)sql_integer(r.text[0]);
 	return (shape->version >= 0 && shape->version <= STORE_SCHEMA) ||
 	    pgsql_failed(s, "the schema is of a later version of abichecker, "
 		"or not ours");
-}
-
-static bool
-shape_read(struct pgsql_store *s, struct shape *shape)
-{
-	PGresult *r = pgsql_query(s, texts[SHAPE], 4);
-	bool meta;
-
-	memset(shape, 0, sizeof(*shape));
-	if (r == NULL)
-		return false;
-	if (pq.PQntuples(r) != 1) {
-		pq.PQclear(r);
-		return pgsql_failed(s, PGSQL_UNEXPECTED);
-	}
-	meta = pgsql_cell(r, 0, 0)[0] == 't';
-	shape->logins = pgsql_cell(r, 0, 1)[0] == 't';
-	shape->unique = pgsql_cell(r, 0, 2)[0] == 't';
-	snprintf(shape->narrow, sizeof(shape->narrow), "%s",
-	    pgsql_cell(r, 0, 3));
-	pq.PQclear(r);
-	return !meta || version_read(s, shape);
 }
 
 static bool
@@ -99,7 +72,7 @@ widening_add(struct text *script, const struct shape *shape)
 		text_add(script, "SET LOCAL lock_timeout = '200ms';");
 	for (i = 0; i < WIDENINGS; i++)
 		if (strchr(shape->narrow, '1' + (int)i) != NULL)
-			text_addf(script, "%s;", texts[widening[i]]);
+			text_addf(script, "%s;", pgsql_text(widening[i]));
 }
 
 /* Inside the transaction that schema_upgrade() has begun. */
@@ -120,12 +93,13 @@ shape_mend(struct pgsql_store *s, bool widen)
 	if (widen)
 		widening_add(&script, &shape);
 	if (shape.logins && !shape.unique)
-		text_addf(&script, "%s;", texts[PLUGIN_UPGRADE]);
+		text_addf(&script, "%s;", pgsql_text(PGSQL_PLUGIN_UPGRADE));
 	/* Also when somebody took the table of logins away. */
-	text_addf(&script, "%s;", texts[SCHEMA_1]);
+	text_addf(&script, "%s;", pgsql_text(PGSQL_SCHEMA_1));
 	for (version = shape.version; version < STORE_SCHEMA; version++)
 		if (version > 0)
-			text_addf(&script, "%s;", texts[migrations[version]]);
+			text_addf(&script, "%s;",
+			    pgsql_text(migrations[version]));
 	text_add(&script, "INSERT INTO abichecker_meta (name, value) "
 	    "VALUES ('schema', '" LIBRARY_TEXT(STORE_SCHEMA) "') "
 	    "ON CONFLICT (name) DO UPDATE SET value = excluded.value;COMMIT");
@@ -163,7 +137,7 @@ pgsql_schema(struct pgsql_store *s, bool create)
 			schema_upgrade(s, false));
 	if (shape.logins && shape.version == 0) {
 		s->sql.store.logins_only = true;
-		return pgsql_script(s, texts[PLUGIN_READ]);
+		return pgsql_script(s, pgsql_text(PGSQL_PLUGIN_READ));
 	}
 	pgsql_failed(s, "there are no tables of abichecker yet, or they wait "
 	    "for an upgrade");

@@ -106,3 +106,15 @@ SELECT btrim(translate(sasl_username, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ',
 FROM postfwd_logins WHERE sasl_username IS NOT NULL AND ip_address IS NOT NULL
 GROUP BY 1, 2;
 CREATE INDEX ON pg_temp.postfwd_logins (sasl_username, ip_address)
+
+-- Has somebody one of the filter's tables for himself, or waits for that and
+-- keeps others from it: DDL, a backup, LOCK TABLE?
+-- name: tables_held
+SELECT EXISTS (SELECT 1 FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.database = (SELECT oid
+        FROM pg_database WHERE datname = current_database())
+    AND l.relation IN (to_regclass('postfwd_logins')::oid,
+        to_regclass('abichecker_accounts')::oid,
+        to_regclass('abichecker_rates')::oid)
+    AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock',
+        'ExclusiveLock', 'AccessExclusiveLock'))

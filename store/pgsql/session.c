@@ -61,6 +61,17 @@ statement_name(unsigned name, const char *text, char *out, size_t size)
 	snprintf(out, size, "abichecker_%u_%08x", name, (unsigned)hashes[name]);
 }
 
+const char *
+pgsql_text(enum pgsql_name name)
+{
+	static const char *const own[] = {
+#define TEXT(of, sqlite, pgsql, ...) pgsql,
+		SCHEMA_SQL(TEXT)
+	};
+
+	return own[name - SQL_PREPARED];
+}
+
 static bool
 statement_send(struct pgsql_store *s, const struct sql_step *step)
 {
@@ -68,6 +79,9 @@ statement_send(struct pgsql_store *s, const struct sql_step *step)
 	int count = (int)step->count;
 	struct arguments a;
 
+	if (step->name >= SQL_PREPARED)
+		return pq.PQsendQueryParams(s->conn, pgsql_text(step->name), 0,
+			   NULL, NULL, NULL, NULL, 0) == 1;
 	arguments_make(&a, step);
 	sql_text(SQL_PGSQL, step->name, text, sizeof(text));
 	if (s->unprepared)
@@ -170,7 +184,8 @@ answers_receive(struct pgsql_store *s, size_t wanted, PGresult **out)
 			continue;
 		nothing = 0;
 		if (s->sql.transaction) /* many rows: each has its time */
-			s->sql.store.deadline = clock_ms() + s->sql.store.wait_ms;
+			s->sql.store.deadline = clock_ms() +
+			    s->sql.store.wait_ms;
 		status = pq.PQresultStatus(r);
 		if (!answer_is_known(status)) { /* would come for ever */
 			pq.PQclear(r);
@@ -258,40 +273,6 @@ pgsql_script(struct pgsql_store *s, const char *script)
 	return good;
 }
 
-PGresult *
-pgsql_query(struct pgsql_store *s, const char *sql, int columns)
-{
-	PGresult *r = exchange(s, &sql, NULL, 1);
-
-	if (r == NULL || pq.PQnfields(r) == columns)
-		return r;
-	pgsql_failed(s, PGSQL_UNEXPECTED);
-	pq.PQclear(r);
-	return NULL;
-}
-
-const char *
-pgsql_cell(const PGresult *r, int row, int column)
-{
-	const char *value = pq.PQgetvalue(r, row, column);
-
-	return value != NULL ? value : "";
-}
-
-/*
- * Has somebody one of the filter's tables for himself, or waits for that and
- * keeps others from it: DDL, a backup, LOCK TABLE?
- */
-static const char held[] =
-    "SELECT EXISTS (SELECT 1 FROM pg_locks l "
-    "WHERE l.locktype = 'relation' AND l.database = (SELECT oid "
-    "FROM pg_database WHERE datname = current_database()) "
-    "AND l.relation IN (to_regclass('postfwd_logins')::oid, "
-    "to_regclass('abichecker_accounts')::oid, "
-    "to_regclass('abichecker_rates')::oid) "
-    "AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', "
-    "'ExclusiveLock', 'AccessExclusiveLock'))";
-
 /*
  * The lock that we have waited for was not to be had: of a row, by this request
  * only; or has somebody a table for himself, so that nobody gets on?
@@ -299,12 +280,14 @@ static const char held[] =
 static void
 lock_judge(struct pgsql_store *s)
 {
+	const struct sql_step ask = { .name = PGSQL_TABLES_HELD };
 	struct store first = s->sql.store;
-	PGresult *r = pgsql_query(s, held, 1);
+	PGresult *r = exchange(s, NULL, &ask, 1);
 
 	s->sql.store = first;
-	s->sql.store.failure = r == NULL || pgsql_cell(r, 0, 0)[0] == 't' ?
-	    STORE_BROKEN : STORE_BUSY;
+	s->sql.store.failure = r == NULL || pq.PQntuples(r) != 1 ||
+	    strcmp(pq.PQgetvalue(r, 0, 0), "t") == 0 ? STORE_BROKEN :
+						       STORE_BUSY;
 	pq.PQclear(r);
 }
 
@@ -355,14 +338,6 @@ pgsql_connected(struct pgsql_store *s)
 	pgsql_drop(s);
 	s->sql.store.failure = STORE_BROKEN;
 	return false;
-}
-
-void
-pgsql_drop(struct pgsql_store *s)
-{
-	if (s->conn != NULL)
-		pq.PQfinish(s->conn);
-	s->conn = NULL;
 }
 
 /* --- the connection of store_sql --- */

@@ -9,10 +9,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "store/redis/account.lua.h"
 #include "store/redis/redis.h"
 #include "store/redis/rows.lua.h"
 
 static struct redis_script script = { .text = ROWS_LUA, .much = true };
+static struct redis_script accounts = { .text = ACCOUNT_LUA, .much = true };
 
 struct walk {
 	struct redis_store *s;
@@ -76,17 +78,17 @@ row_read(struct store_row *row, const redisReply *list, size_t i)
 static void
 portion_take(struct walk *w, const redisReply *list)
 {
-	const bool accounts = w->row.kind == STORE_ACCOUNT;
-	const size_t texts = accounts ? REDIS_ACCOUNT_TEXTS : 3;
+	const bool account = w->row.kind == STORE_ACCOUNT;
+	const size_t texts = account ? REDIS_ACCOUNT_TEXTS : 3;
 	size_t i;
 
-	if (w->fn == NULL && !accounts) {
+	if (w->fn == NULL && !account) {
 		w->rows += redis_number(list, 0);
 		return;
 	}
 	for (i = 0; !w->stopped && i + texts <= list->elements; i += texts) {
-		if (!(accounts ? redis_account_read(list, i, &w->row.u.account)
-			       : row_read(&w->row, list, i)))
+		if (!(account ? redis_account_read(list, i, &w->row.u.account)
+			      : row_read(&w->row, list, i)))
 			continue;
 		w->rows++;
 		w->stopped = w->fn != NULL && !w->fn(w->arg, &w->row);
@@ -109,7 +111,7 @@ list_walk(struct walk *w, const char *which)
 			    redis_hash(&script), p, which, p, which, w->of, at,
 			    w->fn == NULL ? "count" : "");
 		if (!redis_call(s, w->row.kind == STORE_ACCOUNT ?
-			&redis_account_script : &script, "[ta"))
+			&accounts : &script, "[ta"))
 			return false;
 		portion_take(w, redis_array(s->reply, 1));
 		at = redis_text(s->reply, 0);

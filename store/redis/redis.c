@@ -36,19 +36,6 @@
 
 extern const struct store_driver store_redis;
 
-struct redis_library redis_library;
-
-/*
- * Its structures are others in each release with another soname: only the one
- * whose header we were built with will do.
- */
-bool
-redis_load(char *error, size_t size)
-{
-	return library_load("libhiredis.so." LIBRARY_TEXT(HIREDIS_SONAME),
-	    LIBRARY_NAMES(REDIS_FUNCTIONS), &redis_library, error, size);
-}
-
 static void
 redis_close(struct store *store)
 {

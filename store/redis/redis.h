@@ -223,7 +223,6 @@ STORE_OPERATIONS(REDIS_DECLARE)
 #define REDIS_RELEASED_KEEP (365 * REDIS_DAY)
 
 /* Asks for accounts, see account.lua; and the one from item i on. */
-extern struct redis_script redis_account_script;
 void redis_account_ask(struct redis_store *s, const char *user,
     const char *what, time_t now, const struct store_account *a,
     time_t expired);

@@ -11,6 +11,19 @@
 #include "base/text.h"
 #include "store/redis/redis.h"
 
+struct redis_library redis_library;
+
+/*
+ * Its structures are others in each release with another soname: only the one
+ * whose header we were built with will do.
+ */
+bool
+redis_load(char *error, size_t size)
+{
+	return library_load("libhiredis.so." LIBRARY_TEXT(HIREDIS_SONAME),
+	    LIBRARY_NAMES(REDIS_FUNCTIONS), &redis_library, error, size);
+}
+
 static redisReplyObjectFunctions ours, theirs;
 
 /* hiredis passes over what ends a string, whatever it is. */

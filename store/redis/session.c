@@ -225,7 +225,8 @@ redis_change(struct redis_store *s, const struct redis_script *script)
 }
 
 bool
-redis_repeat(struct redis_store *s, const struct redis_script *script, long *changed)
+redis_repeat(struct redis_store *s, const struct redis_script *script,
+    long *changed)
 {
 	long trips = 0;
 

@@ -94,8 +94,7 @@ redis_rate_take(struct store *store, const char *key, long limit, long period,
 
 /* --- accounts --- */
 
-struct redis_script redis_account_script = { .text = ACCOUNT_LUA,
-	.much = true };
+static struct redis_script account_script = { .text = ACCOUNT_LUA };
 
 void
 redis_account_ask(struct redis_store *s, const char *user, const char *what,
@@ -106,7 +105,7 @@ redis_account_ask(struct redis_store *s, const char *user, const char *what,
 	if (a == NULL)
 		a = &none;
 	redis_ask(s, "EVALSHA %s 2 " REDIS_ACCOUNTS " %saccounts %s %s %s{ "
-	    "%lld %ld %s %s %s %lld", redis_hash(&redis_account_script),
+	    "%lld %ld %s %s %s %lld", redis_hash(&account_script),
 	    s->prefix, what, user, s->prefix, (long long)now,
 	    REDIS_RELEASED_KEEP, a->check, a->address, a->reason,
 	    (long long)expired);
@@ -143,7 +142,7 @@ redis_account_add(struct store *store, const struct store_account *a,
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_account_ask(s, a->user, "add", a->since, a, expired);
-	return redis_change(s, &redis_account_script);
+	return redis_change(s, &account_script);
 }
 
 enum store_result
@@ -153,7 +152,7 @@ redis_account_find(struct store *store, const char *user,
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_account_ask(s, user, "find", time(NULL), NULL, 0);
-	if (!redis_call(s, &redis_account_script, "[ta"))
+	if (!redis_call(s, &account_script, "[ta"))
 		return STORE_ERROR;
 	return redis_account_read(redis_array(s->reply, 1), 0, a) ?
 	    STORE_FOUND : STORE_ABSENT;
@@ -165,7 +164,7 @@ redis_account_release(struct store *store, const char *user, time_t now)
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_account_ask(s, user, "release", now, NULL, 0);
-	return redis_change(s, &redis_account_script);
+	return redis_change(s, &account_script);
 }
 
 enum store_result
@@ -174,5 +173,5 @@ redis_account_ran(struct store *store, const char *user)
 	struct redis_store *s = (struct redis_store *)store;
 
 	redis_account_ask(s, user, "ran", 0, NULL, 0);
-	return redis_change(s, &redis_account_script);
+	return redis_change(s, &account_script);
 }

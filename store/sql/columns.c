@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "store/sql/kinds.h"
+#include "store/sql/sql.h"
 
 #define LOGINS_MAX INT32_MAX   /* of the narrowest column */
 
@@ -248,62 +248,29 @@ column_bind(const struct sql_column *c, const char *in, char *stamp)
 	}
 }
 
-/* What some rows are written with. */
-struct writing {
-	struct sql_step steps[SQL_CHUNK];
-	struct sql_value values[SQL_CHUNK * SQL_COLUMNS];
-	char stamps[SQL_CHUNK][SQL_STAMP_MAX];
-};
-
 static bool
-chunk_write(struct sql_store *s, struct writing *w, enum sql_name statement,
-    const struct store_row *rows, size_t count)
+rows_write(struct sql_writer *w)
 {
-	const struct sql_kind *kind = &sql_kinds[rows[0].kind];
+	const struct sql_kind *kind = &sql_kinds[w->kind];
 	const struct sql_rows none = { 0 };
 	size_t i, c, n = kind->count;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < w->count; i++) {
 		for (c = 0; c < n; c++)
 			w->values[i * n + c] = column_bind(&kind->columns[c],
-			    (const char *)&rows[i] + kind->columns[c].offset,
+			    (char *)&w->rows[i] + kind->columns[c].offset,
 			    w->stamps[i]);
-		w->steps[i] = (struct sql_step){ statement,
+		w->steps[i] = (struct sql_step){ w->statement,
 			&w->values[i * n], n };
 	}
-	for (i = 0; s->connection->merges && count - i >= SQL_ROWS;
+	for (i = 0; w->s->connection->merges && w->count - i >= SQL_ROWS;
 	     i += SQL_ROWS)
-		if (sql_one(s, statement + SQL_MANY, &w->values[i * n],
+		if (sql_one(w->s, w->statement + SQL_MANY, &w->values[i * n],
 			SQL_ROWS * n) < 0)
 			return false;
-	return i == count || sql_run(s, w->steps + i, count - i, &none) >= 0;
+	return i == w->count ||
+	    sql_run(w->s, w->steps + i, w->count - i, &none) >= 0;
 }
-
-static bool
-rows_write(struct sql_store *s, enum sql_name statement,
-    const struct store_row *rows, size_t count)
-{
-	struct writing *w = malloc(sizeof(*w));
-	bool good = w != NULL;
-	size_t i, n;
-
-	if (w == NULL)
-		store_failed(&s->store, STORE_BROKEN, "out of memory");
-	for (i = 0; good && i < count; i += n) {
-		n = count - i < SQL_CHUNK ? count - i : SQL_CHUNK;
-		good = chunk_write(s, w, statement, rows + i, n);
-	}
-	free(w);
-	return good;
-}
-
-bool
-sql_write(struct sql_store *s, const struct store_row *rows, size_t count)
-{
-	return rows_write(s, sql_kinds[rows[0].kind].restore, rows, count);
-}
-
-/* --- one after the other --- */
 
 struct sql_writer *
 sql_writer_begin(struct sql_store *s, enum store_kind kind,
@@ -325,7 +292,7 @@ sql_writer_begin(struct sql_store *s, enum store_kind kind,
 static void
 writer_flush(struct sql_writer *w)
 {
-	w->good = w->good && rows_write(w->s, w->statement, w->rows, w->count);
+	w->good = w->good && rows_write(w);
 	w->count = 0;
 }
 

@@ -10,7 +10,7 @@
 #include <sys/random.h>
 
 #include "store/listing.h"
-#include "store/sql/kinds.h"
+#include "store/sql/sql.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define GENERATIONS 1000000000000 /* a list begins with one of so many */
@@ -39,7 +39,7 @@ static enum store_result
 text_get(struct sql_store *s, enum sql_name name, const struct sql_value *value,
     char *out, size_t size)
 {
-	struct sql_cells cells;
+	struct sql_cells cells = { .text = { "" } };
 	int found = sql_get(s, name, value, 1, 1, &cells);
 
 	sql_copy(s, cells.text[0], out, size);
@@ -289,21 +289,23 @@ offender_take(void *arg, const char *const *columns)
 static enum store_result
 offender_put(struct sql_store *s, void *arg)
 {
-	struct store_row put = { .kind = STORE_OFFENDER,
-		.u.offender = *(const struct store_offender *)arg };
+	struct store_offender put = *(const struct store_offender *)arg;
 	struct reading old = { .s = s, .row.kind = STORE_OFFENDER };
-	const struct sql_value block = sql_key(put.u.offender.block);
+	const struct sql_value block = sql_key(put.block);
 	const struct sql_rows rows = { sql_kinds[STORE_OFFENDER].count,
 		offender_take, &old };
+	const bool *listed = &old.row.u.offender.listed;
+	struct sql_writer *w;
 
 	if (sql_query(s, SQL_OFFENDER_IN, &block, 1, &rows) < 0)
 		return STORE_ERROR;
-	put.u.offender.listed = true;
-	put.u.offender.times = old.row.u.offender.times +
-	    !old.row.u.offender.listed;
-	if (!sql_write(s, &put, 1) || !sql_generation_next(s))
-		return STORE_ERROR;
-	return old.row.u.offender.listed ? STORE_FOUND : STORE_ABSENT;
+	put.listed = true;
+	put.times = old.row.u.offender.times + !*listed;
+	w = sql_writer_begin(s, STORE_OFFENDER, SQL_OFFENDER_RESTORE);
+	if (w != NULL)
+		sql_writer_add(w)->u.offender = put;
+	return !sql_writer_end(w) || !sql_generation_next(s) ? STORE_ERROR :
+	    *listed ? STORE_FOUND : STORE_ABSENT;
 }
 
 enum store_result

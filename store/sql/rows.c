@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/sql/kinds.h"
+#include "store/sql/sql.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define PURGE_ROWS 2000 /* in one statement: others want to write too */
@@ -33,7 +33,7 @@ static int
 logins_purge(struct sql_store *s, struct sql_cells *at, const char *from,
     const char *until, long *removed)
 {
-	struct sql_cells end;
+	struct sql_cells end = { .text = { "" } };
 	const struct sql_value after[] = { sql_key(at->text[0]),
 		sql_key(at->text[1]), sql_number(PURGE_ROWS) };
 	const struct sql_value span[] = { after[0], after[1],
@@ -78,7 +78,8 @@ sql_purge(struct store *store, const struct store_purge *p, long *removed)
 	do
 		more = logins_purge(s, &at, from, until, removed);
 	while (more > 0);
-	for (i = 0; more == 0 && i < COUNT(others); i += dropped < SQL_PORTION) {
+	for (i = 0; more == 0 && i < COUNT(others);
+	     i += dropped < SQL_PORTION) {
 		values[0] = sql_number(others[i].before);
 		dropped = sql_begin(s) ? sql_one(s, others[i].name, values,
 		    others[i].values) : -1;
@@ -177,19 +178,25 @@ static enum store_result
 rows_restore(struct sql_store *s, void *arg)
 {
 	const struct restored *r = arg;
+	struct sql_writer *w = NULL;
 	bool good = true, offenders = false;
 	enum store_kind kind;
-	size_t i, n;
+	size_t i;
 
-	for (i = 0; good && i < r->count; i += n) {
+	for (i = 0; good && i < r->count; i++) {
 		kind = r->rows[i].kind;
-		for (n = 1; i + n < r->count && r->rows[i + n].kind == kind;
-		     n++)
-			;
+		if (sql_kinds[kind].columns == NULL)
+			continue;
+		if (w == NULL || w->kind != kind) {
+			good = w == NULL || sql_writer_end(w);
+			w = sql_writer_begin(s, kind, sql_kinds[kind].restore);
+		}
+		if (w == NULL)
+			return STORE_ERROR;
+		*sql_writer_add(w) = r->rows[i];
 		offenders = offenders || kind == STORE_OFFENDER;
-		if (sql_kinds[kind].columns != NULL)
-			good = sql_write(s, r->rows + i, n);
 	}
+	good = (w == NULL || sql_writer_end(w)) && good;
 	return good && (!offenders || sql_generation_next(s)) ? STORE_FOUND :
 								STORE_ERROR;
 }
@@ -208,7 +215,7 @@ enum store_result
 sql_status(struct store *store, struct store_status *status)
 {
 	struct sql_store *s = (struct sql_store *)store;
-	struct sql_cells counts, bytes;
+	struct sql_cells counts = { .text = { "" } }, bytes = counts;
 	int kind;
 
 	if (!sql_begin(s) ||

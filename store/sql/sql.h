@@ -28,6 +28,7 @@ enum sql_dialect { SQL_SQLITE, SQL_PGSQL, SQL_MYSQL };
 #define SQL_ROWS 32        /* of a statement for many */
 #define SQL_MANY SQL_NAMES /* added to a name: the statement for SQL_ROWS */
 #define SQL_PREPARED (2 * SQL_NAMES)
+#define SQL_CHUNK 256      /* rows that are written at once */
 #define SQL_PORTION 10000  /* rows that a statement changes, of very many */
 #define SQL_COLUMNS 9      /* of a row, at most */
 #define SQL_VALUES (SQL_ROWS * SQL_COLUMNS) /* of a statement, at most */
@@ -182,12 +183,59 @@ int64_t sql_integer(const char *column);
 void sql_copy(const struct sql_store *s, const char *column, char *out,
     size_t size);
 
+enum sql_kept {
+	SQL_KEPT_KEY,     /* SQL_KEY */
+	SQL_KEPT_TEXT,    /* SQL_TEXT */
+	SQL_KEPT_COUNTRY, /* NULL = not known */
+	SQL_KEPT_LOGINS,  /* numbers */
+	SQL_KEPT_COUNT,
+	SQL_KEPT_TIME,
+	SQL_KEPT_BOOL,
+	SQL_KEPT_STAMP,   /* a time as people read it */
+};
+
+struct sql_column {
+	enum sql_kept kept;
+	size_t offset, size; /* in struct store_row */
+};
+
+/* A kind of row, and its statements. */
+struct sql_kind {
+	const struct sql_column *columns; /* NULL: it is not copied */
+	size_t count;
+	size_t keys; /* the first so many columns are the key */
+	enum sql_name all, of, restore; /* of: SQL_NAMES = there is none */
+};
+
+extern const struct sql_kind sql_kinds[]; /* by enum store_kind */
+
+/* Rows of one kind that are written when there are enough of them. */
+struct sql_writer {
+	struct sql_store *s;
+	enum store_kind kind;
+	enum sql_name statement; /* with its columns */
+	size_t count;
+	bool good;
+	struct store_row rows[SQL_CHUNK];
+	/* What they are written with. */
+	struct sql_step steps[SQL_CHUNK];
+	struct sql_value values[SQL_CHUNK * SQL_COLUMNS];
+	char stamps[SQL_CHUNK][SQL_STAMP_MAX];
+};
+
+/* NULL: no memory, noted. */
+struct sql_writer *sql_writer_begin(struct sql_store *s, enum store_kind kind,
+    enum sql_name statement);
+
+/* Room for another row. */
+struct store_row *sql_writer_add(struct sql_writer *w);
+
+/* Writes what is left. False: not all were written, noted. */
+bool sql_writer_end(struct sql_writer *w);
+
 /* The columns of a row of row->kind. */
 void sql_row_read(const struct sql_store *s, const char *const *columns,
     struct store_row *row);
-
-/* Writes rows of one kind. False on failure. */
-bool sql_write(struct sql_store *s, const struct store_row *rows, size_t count);
 
 /* The list of offenders has changed. False on failure. */
 bool sql_generation_next(struct sql_store *s);

@@ -26,7 +26,7 @@ static const enum schema_text migrations[STORE_SCHEMA] = { SCHEMA_1 };
 static bool
 text_run(struct sqlite_store *s, const char *sql)
 {
-	return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+	return sq.sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
 }
 
 /* Are the logins of the postfwd plugin in it, and nothing of ours? */

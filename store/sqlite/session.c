@@ -16,6 +16,8 @@
 #define WAL_ROWS 100        /* ... or so many rows at once */
 #define WAL_PAGES_MAX 16000 /* a checkpoint that everybody waits for */
 
+struct sqlite_library sq = LIBRARY_LINKED(SQLITE_FUNCTIONS);
+
 /*
  * What kind of failure a result code is. Who had the file locked for most of
  * our time has it for others too.
@@ -50,14 +52,14 @@ failure_kind(const struct sqlite_store *s, int code)
 bool
 sqlite_failed(struct sqlite_store *s)
 {
-	int error = sqlite3_system_errno(s->db);
-	int code = sqlite3_errcode(s->db);
+	int error = sq.sqlite3_system_errno(s->db);
+	int code = sq.sqlite3_errcode(s->db);
 
 	/* What was noted before is worth more than "not an error". */
 	if (code == SQLITE_OK && s->sql.store.error[0] != '\0')
 		return false;
 	return store_failed(&s->sql.store, failure_kind(s, code), "%s%s%s",
-	    sqlite3_errmsg(s->db), error != 0 ? ": " : "",
+	    sq.sqlite3_errmsg(s->db), error != 0 ? ": " : "",
 	    error != 0 ? strerror(error) : "");
 }
 
@@ -88,7 +90,7 @@ statement(struct sqlite_store *s, unsigned name)
 
 	s->asked = clock_ms();
 	if (*st == NULL)
-		sqlite3_prepare_v3(s->db, statement_text(name, text,
+		sq.sqlite3_prepare_v3(s->db, statement_text(name, text,
 		    sizeof(text)), -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
 	return *st;
 }
@@ -101,23 +103,23 @@ plain_run(struct sqlite_store *s, enum sqlite_name name)
 
 	if (st == NULL)
 		return false;
-	sqlite3_step(st);
-	return sqlite3_reset(st) == SQLITE_OK;
+	sq.sqlite3_step(st);
+	return sq.sqlite3_reset(st) == SQLITE_OK;
 }
 
 static void
 step_bind(sqlite3_stmt *st, const struct sql_step *step)
 {
-	int i, count = sqlite3_bind_parameter_count(st); /* that it needs */
+	int i, count = sq.sqlite3_bind_parameter_count(st); /* that it needs */
 	const struct sql_value *v = step->values;
 
 	for (i = 1; i <= count && i <= (int)step->count; i++, v++)
 		if (v->type == SQL_NUMBER)
-			sqlite3_bind_int64(st, i, v->number);
+			sq.sqlite3_bind_int64(st, i, v->number);
 		else if (v->type == SQL_NULL)
-			sqlite3_bind_null(st, i);
+			sq.sqlite3_bind_null(st, i);
 		else
-			sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
+			sq.sqlite3_bind_text(st, i, v->text, -1, SQLITE_STATIC);
 }
 
 /* The rows that it has changed, -1 on failure. */
@@ -131,17 +133,17 @@ step_run(struct sqlite_store *s, const struct sql_step *step,
 
 	if (st == NULL)
 		return -1;
-	count = sqlite3_column_count(st);
+	count = sq.sqlite3_column_count(st);
 	step_bind(st, step);
-	while (sqlite3_step(st) == SQLITE_ROW) {
+	while (sq.sqlite3_step(st) == SQLITE_ROW) {
 		for (i = 0; i < count && i < SQL_COLUMNS; i++)
-			columns[i] = (const char *)sqlite3_column_text(st, i);
+			columns[i] = (const char *)sq.sqlite3_column_text(st, i);
 		if (rows == NULL || !rows->fn(rows->arg, columns))
 			break;
 	}
-	if (sqlite3_reset(st) != SQLITE_OK)
+	if (sq.sqlite3_reset(st) != SQLITE_OK)
 		return -1;
-	return sqlite3_changes(s->db);
+	return sq.sqlite3_changes(s->db);
 }
 
 /* Is there one that writes? -1: one cannot be prepared. */
@@ -153,7 +155,7 @@ steps_write(struct sqlite_store *s, const struct sql_step *steps, size_t count)
 
 	for (i = 0; i < count; i++) {
 		st = statement(s, steps[i].name);
-		if (st == NULL || !sqlite3_stmt_readonly(st))
+		if (st == NULL || !sq.sqlite3_stmt_readonly(st))
 			return st == NULL ? -1 : 1;
 	}
 	return 0;
@@ -219,7 +221,7 @@ sqlite_begin(struct sql_store *sql)
 	s->sql.store.error[0] = '\0';
 	if (!sqlite_turn_take(s))
 		return false;
-	s->changes = sqlite3_total_changes(s->db);
+	s->changes = sq.sqlite3_total_changes(s->db);
 	if (!still_there(s))
 		store_failed(&s->sql.store, STORE_BROKEN,
 		    "was replaced or removed");
@@ -239,7 +241,7 @@ sqlite_begin(struct sql_store *sql)
 static void
 checkpoint(struct sqlite_store *s)
 {
-	sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	sq.sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
 	    NULL);
 	s->wal_pages = 0;
 }
@@ -263,14 +265,14 @@ sqlite_end(struct sql_store *sql, bool commit)
 
 	if (commit && !plain_run(s, COMMIT))
 		commit = sqlite_failed(s);
-	if (!commit && !sqlite3_get_autocommit(s->db))
+	if (!commit && !sq.sqlite3_get_autocommit(s->db))
 		plain_run(s, ROLLBACK);
 	if (s->wal_pages >= WAL_PAGES_MAX)
 		checkpoint(s);
 	lock_turn_end(s->lock_fd);
 	if (s->wal_pages >= WAL_PAGES &&
 	    (s->wal_pages % WAL_PAGES < WAL_WINDOW ||
-		sqlite3_total_changes(s->db) - s->changes >= WAL_ROWS))
+		sq.sqlite3_total_changes(s->db) - s->changes >= WAL_ROWS))
 		checkpoint(s);
 	return commit;
 }
@@ -306,10 +308,10 @@ sqlite_query_number(struct sqlite_store *s, const char *sql)
 	sqlite3_stmt *st;
 	long n = -1;
 
-	if (sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
+	if (sq.sqlite3_prepare_v2(s->db, sql, -1, &st, NULL) != SQLITE_OK)
 		return -1;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		n = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
+	if (sq.sqlite3_step(st) == SQLITE_ROW)
+		n = sq.sqlite3_column_int64(st, 0);
+	sq.sqlite3_finalize(st);
 	return n;
 }

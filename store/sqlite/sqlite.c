@@ -30,9 +30,10 @@ sqlite_close(struct store *store)
 	struct sqlite_store *s = (struct sqlite_store *)store;
 	int i;
 
-	for (i = 0; i < STATEMENT_COUNT; i++)
-		sqlite3_finalize(s->prepared[i]);
-	sqlite3_close(s->db);
+	for (i = 0; i < STATEMENT_COUNT && s->db != NULL; i++)
+		sq.sqlite3_finalize(s->prepared[i]);
+	if (s->db != NULL)
+		sq.sqlite3_close(s->db);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
 }
@@ -46,7 +47,7 @@ busy(void *arg, int count)
 	(void)count;
 	if (clock_ms() >= s->sql.store.deadline)
 		return 0;
-	sqlite3_sleep(1);
+	sq.sqlite3_sleep(1);
 	return 1;
 }
 
@@ -88,7 +89,8 @@ lock_prepare(struct sqlite_store *s)
 	    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
 	if (s->lock_fd >= 0)
 		return true;
-	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s", path);
+	snprintf(s->sql.store.where, sizeof(s->sql.store.where), "%.250s",
+	    path);
 	return store_failed(&s->sql.store, STORE_BROKEN, "%s", strerror(errno));
 }
 
@@ -99,13 +101,13 @@ wal_is_on(struct sqlite_store *s)
 	sqlite3_stmt *st;
 	char mode[16] = "";
 
-	if (sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
+	if (sq.sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
 	    SQLITE_OK)
 		return false;
-	if (sqlite3_step(st) == SQLITE_ROW)
-		sql_copy(&s->sql, (const char *)sqlite3_column_text(st, 0),
+	if (sq.sqlite3_step(st) == SQLITE_ROW)
+		sql_copy(&s->sql, (const char *)sq.sqlite3_column_text(st, 0),
 		    mode, sizeof(mode));
-	sqlite3_finalize(st);
+	sq.sqlite3_finalize(st);
 	return strcmp(mode, "wal") == 0;
 }
 
@@ -122,7 +124,7 @@ wal_prepare(struct sqlite_store *s)
 		return true;
 	if (!sqlite_turn_take(s))
 		return false;
-	rc = sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	rc = sq.sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
 	if (rc != SQLITE_OK)
 		sqlite_failed(s);
 	lock_turn_end(s->lock_fd);
@@ -138,35 +140,47 @@ database_open(struct sqlite_store *s)
 	    "PRAGMA synchronous = NORMAL;"
 	    "PRAGMA journal_size_limit = 16777216;"
 	    "PRAGMA temp_store = MEMORY", CACHE_KIB);
-	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
+	if (sq.sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE |
 		SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK ||
-	    sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK)
+	    sq.sqlite3_busy_handler(s->db, busy, s) != SQLITE_OK)
 		return sqlite_failed(s);
-	sqlite3_extended_result_codes(s->db, 1);
+	sq.sqlite3_extended_result_codes(s->db, 1);
 	/* In the place of SQLite's own, which everybody would wait for. */
-	sqlite3_wal_hook(s->db, sqlite_wal_written, s);
+	sq.sqlite3_wal_hook(s->db, sqlite_wal_written, s);
 	/* A database file is data from outside: trust nothing in its schema. */
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	return (sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
+	return (sq.sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
 		   wal_prepare(s)) || sqlite_failed(s);
+}
+
+/* SQLite's library, once. */
+static bool
+library_prepare(struct sqlite_store *s)
+{
+	static bool configured;
+	char why[160];
+
+	if (configured)
+		return true;
+	if (!library_load("libsqlite3.so.0", LIBRARY_NAMES(SQLITE_FUNCTIONS),
+		&sq, why, sizeof(why)))
+		return store_failed(&s->sql.store, STORE_BROKEN, "%s", why);
+	/* One thread, no statistics: less to do and to keep. */
+	sq.sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	sq.sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	configured = true;
+	return true;
 }
 
 static bool
 sqlite_open(struct store *store, const struct config *cfg, const char *url,
     bool create)
 {
-	static bool configured;
 	struct sqlite_store *s = (struct sqlite_store *)store;
 	const char *path = url + strlen("sqlite:");
 
-	if (!configured) {
-		/* One thread, no statistics: less to do and to keep. */
-		sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
-		sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-		configured = true;
-	}
 	(void)cfg; /* everything is in the URL */
 	s->sql.connection = &sqlite_connection;
 	s->asked = clock_ms();
@@ -176,8 +190,9 @@ sqlite_open(struct store *store, const struct config *cfg, const char *url,
 	if (strlen(path) >= sizeof(s->path) || path[0] != '/')
 		return store_failed(store, STORE_BROKEN,
 		    "not the absolute path of a file");
-	return file_check(s, create) && lock_prepare(s) && database_open(s) &&
-	    sqlite_schema_prepare(s, create) && stat(s->path, &s->file) == 0;
+	return library_prepare(s) && file_check(s, create) && lock_prepare(s) &&
+	    database_open(s) && sqlite_schema_prepare(s, create) &&
+	    stat(s->path, &s->file) == 0;
 }
 
 const struct store_driver store_sqlite = {

@@ -7,7 +7,27 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include "base/library.h"
 #include "store/sql/sql.h"
+
+/* Every function of SQLite's library that we call. */
+#define SQLITE_FUNCTIONS(F)                                                   \
+	F(sqlite3_exec) F(sqlite3_system_errno) F(sqlite3_errcode)            \
+	F(sqlite3_errmsg) F(sqlite3_prepare_v3) F(sqlite3_step)               \
+	F(sqlite3_reset) F(sqlite3_bind_parameter_count)                      \
+	F(sqlite3_bind_int64) F(sqlite3_bind_null) F(sqlite3_bind_text)       \
+	F(sqlite3_column_count) F(sqlite3_column_text) F(sqlite3_changes)     \
+	F(sqlite3_stmt_readonly) F(sqlite3_total_changes)                     \
+	F(sqlite3_wal_checkpoint_v2) F(sqlite3_get_autocommit)                \
+	F(sqlite3_prepare_v2) F(sqlite3_column_int64) F(sqlite3_finalize)     \
+	F(sqlite3_close) F(sqlite3_sleep) F(sqlite3_open_v2)                  \
+	F(sqlite3_busy_handler) F(sqlite3_extended_result_codes)              \
+	F(sqlite3_wal_hook) F(sqlite3_db_config) F(sqlite3_config)
+
+/* The library is loaded when a store is opened first. */
+extern struct sqlite_library {
+	SQLITE_FUNCTIONS(LIBRARY_POINTER)
+} sq;
 
 /* After those of store_sql. */
 enum sqlite_name {

@@ -8,11 +8,9 @@ import hashlib
 import ipaddress
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
-import termios
 import time
 import unittest
 
@@ -56,23 +54,11 @@ class AbictlTest(SiteTest):
         self.assertEqual(type(json.loads(before)), type(json.loads(after)))
         return json.loads(after)
 
-    def on_terminal(self, site, *arguments, width=80, **keywords):
+    def on_terminal(self, site, *arguments, **keywords):
         """What it says when its standard output is a terminal, without the last line end."""
-        try:
-            terminal, side = pty.openpty()
-        except OSError as error:
-            self.skipTest(f"no terminal to be had: {error}")
-        with open(terminal, "rb", buffering=0) as output:
-            termios.tcsetwinsize(side, (24, width))
-            result = site.abictl(*arguments, capture_output=False, stdout=side,
-                                 stderr=subprocess.PIPE, **keywords)
-            os.write(side, b"!")
-            os.close(side)
-            said = b""
-            while not said.endswith(b"!"):
-                said += output.read(1000)
+        result = site.on_terminal(*arguments, **keywords)
         self.assertEqual((result.returncode, result.stderr), (OK, ""), arguments)
-        return said[:-1].decode().replace("\r\n", "\n").removesuffix("\n")
+        return result.stdout.removesuffix("\n")
 
     def fields(self, site, *arguments, status=OK):
         """A table of names and values."""
@@ -898,7 +884,7 @@ class Usage(AbictlTest):
                      "blacklist remove --all 8.8.4.4", "scan --dry-run --follow",
                      "logins --json --csv", "logins --report banana", "postfix enable mail",
                      "postfix status --instance etc", "store copy x", "help accounts banana",
-                     "help banana"):
+                     "help banana", "geoip", "geoip fetch"):
             arguments = line.split()
             with self.subTest(arguments):
                 result = site.abictl(*arguments)

@@ -488,6 +488,7 @@ class Completion(AbictlTest):
     def setUp(self):
         super().setUp()
         directory = testenv.new_directory("completion")
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": directory}  # fish writes there
         self.shells = [(name, [name, *options, code],
                         testenv.write_file(f"{directory}/{name}", self.script(name)))
                        for name, options, code in (("bash", ["--norc", "-c"], self.BASH),
@@ -505,7 +506,7 @@ class Completion(AbictlTest):
         for name, command, path in self.shells:
             result = subprocess.run(
                 [*command, *(["sh"] if name != "fish" else []), path, *words], text=True,
-                capture_output=True, check=False, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"})
+                capture_output=True, check=False, env=self.environment)
             self.assertEqual((result.returncode, result.stderr), (0, ""), (name, words))
             found[name] = set(result.stdout.split())
         return found
@@ -549,7 +550,8 @@ class Completion(AbictlTest):
 
     def test_what_shells_say_of_it(self):
         for name, _, path in self.shells:
-            checked = subprocess.run([name, "-n", path], capture_output=True, text=True, check=False)
+            checked = subprocess.run([name, "-n", path], capture_output=True, text=True, check=False,
+                                     env=self.environment)
             self.assertEqual((checked.returncode, checked.stderr), (0, ""))
 
 

@@ -58,6 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "1.2.3.4",
 		"::1.2.3.4", "2001:db8::1" };
 	char path[64], text[256];
+	struct geo_about about;
 	size_t i;
 	int fd;
 
@@ -71,6 +72,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	geo_describe(text, sizeof(text));
 	HOLDS(memchr(text, '\0', sizeof(text)) != NULL);
 	geo_close();
+	geo_examine(path, &about);
+	HOLDS(memchr(about.type, '\0', sizeof(about.type)) != NULL);
 	close(fd);
 	return 0;
 }

@@ -45,8 +45,8 @@ def write(path, places, layout="nested"):
     return path
 
 
-def image(places, layout="nested"):
-    """The bytes of the database."""
+def image(places, layout="nested", kind=None, built=None):
+    """The bytes of the database. kind: what it says it is; built: when."""
     tree, data = [[None, None]], b""
     blocks = [(ipaddress.ip_network(block), place) for block, place in places.items()]
     for block, place in sorted(blocks, key=lambda item: item[0].prefixlen):
@@ -56,7 +56,8 @@ def image(places, layout="nested"):
     count = len(tree)
     records = b"".join(struct.pack(">I", _record(child, count)) for node in tree for child in node)
     about = {"binary_format_major_version": (UINT16, 2), "binary_format_minor_version": (UINT16, 0),
-             "build_epoch": (UINT64, int(time.time())), "database_type": f"Test-{layout.title()}",
+             "build_epoch": (UINT64, int(built or time.time())),
+             "database_type": kind or f"Test-{layout.title()}",
              "description": {"en": "for tests"}, "ip_version": (UINT16, 6), "languages": ["en"],
              "node_count": (UINT32, count), "record_size": (UINT16, 32)}
     return records + bytes(16) + data + MARK + _encode(about)

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import faulthandler
 import os
+import pty
 import pwd
 import random
 import re
@@ -14,6 +15,7 @@ import string
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -285,6 +287,24 @@ class Site:
         return subprocess.run([program("abictl"), "-c", self.conf, *arguments],
                               **{**self.as_filter_user(), "capture_output": True, "text": True,
                                  "timeout": PATIENCE, **keywords})
+
+    def on_terminal(self, *arguments, width=80, **keywords):
+        """The same, its standard output being a terminal; skips the test where there is none."""
+        try:
+            terminal, side = pty.openpty()
+        except OSError as error:
+            raise unittest.SkipTest(f"no terminal to be had: {error}") from error
+        with open(terminal, "rb", buffering=0) as output:
+            termios.tcsetwinsize(side, (24, width))
+            result = self.abictl(*arguments, capture_output=False, stdout=side,
+                                 stderr=subprocess.PIPE, **keywords)
+            os.write(side, b"!")
+            os.close(side)
+            said = b""
+            while not said.endswith(b"!"):
+                said += output.read(1000)
+        result.stdout = said[:-1].decode().replace("\r\n", "\n")
+        return result
 
     @staticmethod
     def as_filter_user():

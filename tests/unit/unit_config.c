@@ -94,6 +94,8 @@ noted(void **state)
 		    "f.conf:2: expected `key = value'" },
 		{ "[whitelist]\nfile = relative\n",
 		    "f.conf:2: whitelist.file: must be an absolute path" },
+		{ "[geocount]\ndatabase = automatic\n", "f.conf:2: "
+		  "geocount.database: must be auto or an absolute path" },
 		{ "[reputation]\nurl = ftp://x/\n", "f.conf:2: "
 		  "reputation.url: this kind of URL is not supported" },
 		{ "[reputation]\nurl = api.example\n",

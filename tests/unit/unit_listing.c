@@ -514,8 +514,8 @@ a_batch_may_be_large(void **state)
 		hits[i].block = texts[i][0];
 	}
 	assert_true(listing_begin(&l, &batch) && listing_count(&l));
-	assert_int_equal(l.block_count, MANY - 1);
-	assert_int_equal(l.hit_count, MANY - 1);
+	assert_int_equal(l.blocks.count, MANY - 1);
+	assert_int_equal(l.hits.count, MANY - 1);
 	listing_end(&l);
 	free(hits);
 }

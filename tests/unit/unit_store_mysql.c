@@ -58,7 +58,8 @@ sql_on(MYSQL *db, const char *statement)
 		STORE_FAIL("%s: %s", statement, client.mysql_error(db));
 	res = client.mysql_store_result(db);
 	while (res != NULL && (row = client.mysql_fetch_row(res)) != NULL)
-		for (i = 0; i < client.mysql_num_fields(res) && len < sizeof(out); i++)
+		for (i = 0; i < client.mysql_num_fields(res) &&
+		     len < sizeof(out); i++)
 			len += (size_t)snprintf(out + len, sizeof(out) - len,
 			    "%s%s", row[i] != NULL ? row[i] : "NULL",
 			    i + 1 == client.mysql_num_fields(res) ? "\n" : "|");

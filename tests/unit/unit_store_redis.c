@@ -575,6 +575,72 @@ one_user_may_have_many_blocks(void **state)
 	assert_int_equal(removed, ALL + 1);
 }
 
+/* Counts how often each came, by its last two bytes. */
+static bool
+row_note(void *arg, const struct store_row *row)
+{
+	size_t *seen = arg;
+	unsigned a, b;
+
+	assert_int_equal(sscanf(row->kind == STORE_LOGIN ? row->u.login.block :
+	    row->u.hit.key, "10.0.%u.%u", &a, &b), 2);
+	seen[a * 256 + b]++;
+	return true;
+}
+
+/* Of more users and blocks than one portion has, some with many rows. */
+static void
+logins_and_hits_come_in_portions(void **state)
+{
+	enum { ALL = 24000, PART = 3000 };
+	static struct store_row rows[PART];
+	static size_t seen[2][ALL];
+	size_t *const args[] = { seen[0], seen[1] };
+	const enum store_kind kinds[] = { STORE_LOGIN, STORE_HIT };
+	struct store *s = *state;
+	struct store_status status;
+	struct store_row *r;
+	size_t i, k;
+
+	memset(seen, 0, sizeof(seen));
+	for (i = 0; i < ALL; i++) {
+		r = &rows[i % PART];
+		memset(r, 0, sizeof(*r));
+		r->kind = kinds[i / (ALL / 2)];
+		k = i % (ALL / 2);
+		if (r->kind == STORE_LOGIN) {
+			/* The first one has a third of them. */
+			snprintf(r->u.login.user, STORE_USER_MAX, "u%zu",
+			    k < ALL / 6 ? 0 : k);
+			snprintf(r->u.login.block, ADDRESS_TEXT_MAX,
+			    "10.0.%zu.%zu", k / 256, k % 256);
+			r->u.login.last = NOW;
+		} else {
+			snprintf(r->u.hit.block, STORE_BLOCK_MAX, "10.%zu.0.0",
+			    k < ALL / 6 ? 0 : k);
+			snprintf(r->u.hit.rule, STORE_RULE_MAX, "auth");
+			snprintf(r->u.hit.key, STORE_TEXT_MAX, "10.0.%zu.%zu",
+			    k / 256, k % 256);
+			r->u.hit.time = NOW + (time_t)k;
+		}
+		if (i % PART == PART - 1)
+			assert_int_equal(s->driver->restore(s, rows, PART),
+			    STORE_FOUND);
+	}
+	for (i = 0; i < COUNT(kinds); i++) {
+		assert_int_equal(s->driver->iterate(s, kinds[i], "", row_note,
+		    args[i]), STORE_FOUND);
+		for (k = 0; k < ALL / 2; k++)
+			if (seen[i][k] != 1)
+				fail_msg("%zu, %zu: %zu", i, k, seen[i][k]);
+	}
+	assert_int_equal(s->driver->status(s, &status), STORE_FOUND);
+	assert_int_equal(status.rows[STORE_LOGIN], ALL / 2);
+	assert_int_equal(status.rows[STORE_HIT], ALL / 2);
+	assert_int_equal(s->driver->offender_remove(s, ""), STORE_ABSENT);
+	assert_int_equal(rows_count(s, STORE_HIT, ""), 0);
+}
+
 static bool
 counts_same(const struct store_counts *a, const struct store_counts *b)
 {
@@ -804,6 +870,7 @@ tls_is_for_the_host_and_by_a_known_authority(void **state)
 	*state = NULL;
 	redis_kill();
 	redis_start(options);
+	store_end(store_again()); /* it answers: all its ports are there */
 	/* Redis asks for a certificate of ours, too. */
 	snprintf(files, sizeof(files), "ca_file=%s&cert_file=%s&key_file=%s",
 	    cert, cert, key);
@@ -889,6 +956,7 @@ main(void)
 		TEST(a_large_batch_is_all_or_nothing),
 		TEST(many_offenders_come_in_portions),
 		TEST(one_user_may_have_many_blocks),
+		TEST(logins_and_hits_come_in_portions),
 		TEST(a_user_with_many_blocks_is_counted_alike),
 		TEST(urls_name_server_database_and_user),
 		TEST(passwords_and_users_are_presented),
