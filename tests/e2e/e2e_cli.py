@@ -444,7 +444,7 @@ class Progress(AbictlTest):
             self.feed(process, lambda: time.monotonic() > begun + 3)
             process.send_signal(signal.SIGTERM)
             self.assertEqual(process.wait(PATIENCE), INTERRUPTED)
-            self.assertRegex(process.stdout.read(), rb"^\d+ lines, 0 offences")
+            self.assertRegex(process.stdout.read(), rb"\n\d+ lines, 0 offences")
             self.assertEqual(process.stderr.read(),
                              b"abictl: interrupted: there is more in the log\n")
 
@@ -452,7 +452,7 @@ class Progress(AbictlTest):
         site = Lists.logins_site(self, [(f"u{i}", "8.8.4.4", "DE", 1, "2026-11-01 00:00:00")
                                         for i in range(self.ROWS)])
         copy = f"{site.cache}/copy.db"
-        words = ("store", "copy", f"sqlite:{site.cache}/abichecker.db", f"sqlite:{copy}")
+        words = ("store", "copy", site.options["store.url"], f"sqlite:{copy}")
         with self.begin(site, *words, stderr=subprocess.PIPE) as process:
             testenv.wait_until(lambda: os.path.exists(copy), "the copy to begin")
             process.send_signal(signal.SIGINT)
