@@ -301,9 +301,10 @@ file_clean(struct statedir *d, const char *name,
 
 int
 cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
-    struct cache_cleaned *done)
+    bool (*go_on)(int64_t seen), struct cache_cleaned *done)
 {
 	struct dirent *e;
+	int64_t seen = 0;
 	DIR *dir;
 	int fd;
 
@@ -320,7 +321,8 @@ cache_clean(struct statedir *d, const struct cache_policy *policy, time_t now,
 		close(fd);
 		return -1;
 	}
-	while ((e = readdir(dir)) != NULL) {
+	while ((go_on == NULL || go_on(seen++)) &&
+	    (e = readdir(dir)) != NULL) {
 		if (strcmp(e->d_name, ".") != 0 &&
 		    strcmp(e->d_name, "..") != 0 &&
 		    strcmp(e->d_name, STATEDIR_LOCK) != 0)

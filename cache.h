@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "base/address.h"
@@ -106,9 +107,10 @@ struct cache_cleaned {
 /*
  * Removes scores older than both times to live, markers that have ended and
  * temporary files that a killed process left. Files with other names stay.
+ * go_on is told of how many files it has seen; false ends it. NULL: nobody is.
  * 0, or -1 with errno.
  */
 int cache_clean(struct statedir *d, const struct cache_policy *policy,
-    time_t now, struct cache_cleaned *done);
+    time_t now, bool (*go_on)(int64_t seen), struct cache_cleaned *done);
 
 #endif

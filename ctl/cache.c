@@ -2,12 +2,14 @@
  * abictl cache - the score cache: show, drop, clean, prefetch.
  */
 #include <cjson/cJSON.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/progress.h"
 #include "ctl/abuseipdb.h"
 #include "ctl/cache_keep.h"
 #include "filter/budget.h"
@@ -15,6 +17,7 @@
 #include "base/backoff.h"
 #include "base/text.h"
 
+#define PREFETCH_USUAL 10000 /* scores, without --limit */
 #define PREFETCH_TIMEOUT 60 /* seconds: the list is long */
 
 static const char *
@@ -204,21 +207,42 @@ abictl_cache_drop(struct abictl *ctl, int argc, char **argv)
 	return EX_OK;
 }
 
+/* How many files there are; for a person, who waits. */
+static int64_t
+files_count(const struct statedir *d)
+{
+	DIR *dir = progress_watched() ? opendir(d->path) : NULL;
+	int64_t n = 0;
+
+	while (dir != NULL && readdir(dir) != NULL)
+		n++;
+	if (dir != NULL)
+		closedir(dir);
+	return n;
+}
+
 int
 abictl_cache_clean(struct abictl *ctl, int argc, char **argv)
 {
 	struct cache_policy policy = fetch_policy(&ctl->cfg);
 	struct cache_cleaned done;
 	struct statedir d;
-	int status = cache_keep_open(&ctl->cfg, &d);
+	int error, status = cache_keep_open(&ctl->cfg, &d);
 
 	(void)argc;
 	(void)argv;
 	if (status != EX_OK)
 		return status;
-	if (cache_clean(&d, &policy, time(NULL), &done) != 0)
+	progress_begin("cleaning the cache", "files", files_count(&d));
+	error = cache_clean(&d, &policy, time(NULL), progress_step,
+	    &done) != 0 ? errno : 0;
+	if (progress_end())
+		return abictl_fail(EXIT_INTERRUPTED, "interrupted: %ld "
+		    "removed, %ld kept; run it again for the rest",
+		    done.removed, done.kept);
+	if (error != 0)
 		return abictl_fail(EX_IOERR, "%s: %s", d.path,
-		    strerror(errno));
+		    strerror(error));
 	if (done.failed > 0)
 		return abictl_fail(EX_IOERR, "%s: cannot remove %ld files",
 		    d.path, done.failed);
@@ -242,7 +266,7 @@ prefetch_entry(void *arg, const struct address *a,
 
 	if (address_public(a))
 		cache_keep_newest(k, a, score, generated);
-	return k->failed < 10;
+	return k->failed < 10 && progress_step(k->written + k->newer);
 }
 
 /* May it be done now? EX_OK, or a failure that has been told. */
@@ -281,8 +305,14 @@ abictl_cache_prefetch(struct abictl *ctl, int argc, char **argv)
 		status = prefetch_prepare(ctl, &d, token);
 	if (status != EX_OK)
 		return status;
+	progress_begin("filling the cache", "scores",
+	    ctl->limit > 0 ? ctl->limit : PREFETCH_USUAL);
 	abuseipdb_blacklist(&ctl->cfg, token, ctl->limit,
 	    PREFETCH_TIMEOUT * 1000L, prefetch_entry, &k, &answer);
+	if (progress_end())
+		return abictl_fail(EXIT_INTERRUPTED, "interrupted: %ld "
+		    "written, %ld newer ones kept; run it again for the rest",
+		    k.written, k.newer);
 	if (!answer.ok) {
 		/* The list has a quota of its own. */
 		backoff_set(&d, BACKOFF_PREFETCH, time(NULL),

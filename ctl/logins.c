@@ -13,6 +13,7 @@
 #include "base/array.h"
 #include "base/suggest.h"
 #include "ctl/abictl.h"
+#include "ctl/cli/progress.h"
 #include "ctl/cli/table.h"
 #include "store/store.h"
 #include "base/text.h"
@@ -71,6 +72,7 @@ struct making {
 	long above;
 	struct table *table;
 	long lines;
+	int64_t seen; /* rows */
 	bool over; /* no more lines are wanted */
 
 	/* Of the user whose rows come at the moment. */
@@ -180,7 +182,7 @@ row_add(void *arg, const struct store_row *row)
 
 	if (strcmp(m->user.user, r->user) != 0)
 		user_begin(m, r->user);
-	if (m->over)
+	if (m->over || !progress_step(++m->seen))
 		return false;
 	m->user.logins += r->count;
 	m->user.addresses++;
@@ -250,6 +252,8 @@ abictl_logins_list(struct abictl *ctl, int argc, char **argv)
 	struct store *s = ctl->store;
 	static struct making m;
 	char key[STORE_USER_MAX] = "";
+	struct store_status there;
+	enum store_result r;
 	int status;
 
 	making_begin(&m, ctl, user != NULL);
@@ -259,8 +263,13 @@ abictl_logins_list(struct abictl *ctl, int argc, char **argv)
 	if (m.table == NULL)
 		return abictl_fail(EX_OSERR, "out of memory");
 	table_only(m.table, m.report->columns);
-	if (s->driver->iterate(s, STORE_LOGIN, key, row_add, &m) ==
-	    STORE_ERROR)
+	progress_begin("reading logins", "rows", user == NULL &&
+	    progress_watched() && s->driver->status(s, &there) != STORE_ERROR ?
+	    there.rows[STORE_LOGIN] : 0);
+	r = s->driver->iterate(s, STORE_LOGIN, key, row_add, &m);
+	if (progress_end())
+		status = abictl_fail(EXIT_INTERRUPTED, "interrupted");
+	else if (r == STORE_ERROR)
 		status = abictl_fail(EX_UNAVAILABLE, "%s", s->error);
 	else if (m.failed)
 		status = abictl_fail(EX_OSERR, "out of memory");

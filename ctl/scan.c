@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/progress.h"
 #include "ctl/scan.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -241,5 +242,10 @@ abictl_scan(struct abictl *ctl, int argc, char **argv)
 	store_drop(&r);
 	scan_batch_free(&r.batch);
 	scan_free(&r.scan);
+	if (scan_stopped && !ctl->follow && r.status == EX_OK)
+		return abictl_fail(EXIT_INTERRUPTED, ctl->dry_run ?
+		    "interrupted: there is more in the log" :
+		    "interrupted: what was read is counted, the next scan "
+		    "goes on there");
 	return r.status == EX_OK && r.missing ? EX_NOINPUT : r.status;
 }

@@ -12,6 +12,7 @@
 #include "base/due.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "ctl/cli/progress.h"
 #include "ctl/scan.h"
 #include "logs/logsource.h"
 #include "scan/scan_logs.h"
@@ -187,19 +188,21 @@ source_count(struct scan_run *r, struct scan_source *s, bool *lost)
 	return true;
 }
 
-bool
-scan_source_read(
+static bool
+lines_read(
     struct scan_run *r, struct scan_source *s, struct dryrun *dry, bool *lost)
 {
 	struct scan_hit hit;
+	uint64_t before = r->scan.counts.bytes;
 	const char *text;
 	size_t len, pos;
 	int rc = 0;
 
 	*lost = false;
 	/* What was handed out is also counted, whatever comes in between. */
-	while (
-	    !scan_stopped && (rc = logsource_read(s->log, &text, &len)) > 0) {
+	while (!scan_stopped &&
+	    progress_step((int64_t)(r->scan.counts.bytes - before)) &&
+	    (rc = logsource_read(s->log, &text, &len)) > 0) {
 		r->scan.counts.bytes += len;
 		r->scan.only_after = logsource_after(s->log);
 		if (r->scan.only_after < s->after)
@@ -222,6 +225,33 @@ scan_source_read(
 	if (r->scan.exempt.problem[0] != '\0')
 		return scan_failed(r, EX_NOINPUT, r->scan.exempt.problem);
 	return rc >= 0 || scan_failed(r, EX_NOINPUT, logsource_error(s->log));
+}
+
+/* How many bytes there are to be read; 0: nobody knows. */
+static int64_t
+bytes_ahead(const struct scan_source *s)
+{
+	struct stat st;
+
+	if (s->position[0] != '\0' || logsource_packed(s->what) != NULL ||
+	    stat(s->what, &st) != 0 || !S_ISREG(st.st_mode))
+		return 0;
+	return st.st_size;
+}
+
+bool
+scan_source_read(
+    struct scan_run *r, struct scan_source *s, struct dryrun *dry, bool *lost)
+{
+	bool good;
+
+	if (r->ctl->follow)
+		return lines_read(r, s, dry, lost);
+	progress_begin("reading the log", "bytes", bytes_ahead(s));
+	good = lines_read(r, s, dry, lost);
+	if (progress_end())
+		scan_stopped = 1;
+	return good;
 }
 
 void

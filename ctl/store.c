@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "ctl/abictl.h"
+#include "ctl/cli/progress.h"
 #include "base/due.h"
 #include "store/store.h"
 #include "config/store_url.h"
@@ -200,6 +201,8 @@ row_copy(void *arg, const struct store_row *row)
 	struct copying *c = arg;
 
 	c->rows[c->count++] = *row;
+	if (!progress_step(c->copied + (long)c->count))
+		return false;
 	return c->count < COPY_ROWS || rows_flush(c);
 }
 
@@ -208,8 +211,10 @@ static int
 kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
 {
 	struct copying c = { .to = to->store };
+	struct store_status there;
 	enum store_result r;
 	int status = EX_OK;
+	char what[40];
 
 	*copied = 0;
 	if (from->store->logins_only && kind != STORE_LOGIN)
@@ -217,6 +222,10 @@ kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
 	c.rows = calloc(COPY_ROWS, sizeof(*c.rows));
 	if (c.rows == NULL)
 		return abictl_fail(EX_OSERR, "out of memory");
+	snprintf(what, sizeof(what), "copying %s", kinds[kind]);
+	progress_begin(what, "rows", progress_watched() &&
+	    from->store->driver->status(from->store, &there) != STORE_ERROR ?
+	    there.rows[kind] : 0);
 	r = from->store->driver->iterate(from->store, kind, "", row_copy, &c);
 	if (c.failed || (r != STORE_ERROR && !rows_flush(&c)))
 		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
@@ -224,6 +233,10 @@ kind_copy(struct end *from, struct end *to, enum store_kind kind, long *copied)
 	else if (r == STORE_ERROR)
 		status = abictl_fail(EX_UNAVAILABLE, "%s: %s", kinds[kind],
 		    from->store->error);
+	if (progress_end() && status == EX_OK)
+		status = abictl_fail(EXIT_INTERRUPTED, "interrupted after %ld "
+		    "%s; run it again: what is copied twice is there once",
+		    c.copied, kinds[kind]);
 	*copied = c.copied;
 	free(c.rows);
 	return status;

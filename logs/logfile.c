@@ -317,6 +317,8 @@ logfile_read(struct logsource *s, const char **text, size_t *len)
 	}
 	while (f->lines.fd >= 0) {
 		rc = loglines_read(&f->lines, -1, text, len, &bytes);
+		if (rc < 0 && errno == EINTR)
+			continue;
 		if (rc < 0)
 			return file_fail(f, strerror(errno));
 		if (rc > 0)

@@ -58,12 +58,10 @@ loglines_read(struct loglines *l, int wait, const char **text, size_t *len,
 		if (wait == 0 && poll(&p, 1, 0) == 0)
 			return -1;
 		n = read(l->fd, l->buf + l->len, LOGLINES_SIZE - l->len);
-		if (n == 0 || (n < 0 && errno != EINTR))
+		if (n <= 0)
 			return (int)n;
-		if (n > 0) {
-			nl = memrchr(l->buf + l->len, '\n', (size_t)n);
-			l->len += (size_t)n;
-		}
+		nl = memrchr(l->buf + l->len, '\n', (size_t)n);
+		l->len += (size_t)n;
 	}
 	if (l->passed > 0) {
 		nl = memchr(l->buf, '\n', l->len);

@@ -65,8 +65,8 @@ struct loglines {
 /*
  * Hands out what whole lines there are; *bytes is how many bytes these were.
  * 1; 0: the end, with loglines_rest() bytes of a line without its newline; -1:
- * errno tells, EAGAIN that there is no more at present. wait: -1, or 0 not to
- * wait for more.
+ * errno tells, EAGAIN that there is no more at present, EINTR that a signal has
+ * come. wait: -1, or 0 not to wait for more.
  */
 int loglines_read(struct loglines *l, int wait, const char **text, size_t *len,
     uint64_t *bytes);

@@ -135,7 +135,8 @@ stream_read(struct logsource *s, const char **text, size_t *len)
 	if (s->over)
 		return 0;
 	rc = loglines_read(&t->lines, t->follow ? 0 : -1, text, len, &bytes);
-	if (rc < 0 && errno == EAGAIN)
+	/* Who sits at a terminal may end what has nothing to read. */
+	if (rc < 0 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	s->over = rc <= 0;
 	if (rc < 0)

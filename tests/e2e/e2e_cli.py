@@ -4,12 +4,15 @@
     python3 tests/e2e/e2e_cli.py [-v] [Class.test ...]
 """
 import concurrent.futures
+import contextlib
 import csv
 import io
 import json
 import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +28,7 @@ from e2e_abictl import (ABSENT, AS_ROOT, CONFIG, DATAERR, HOUR, NOPERM, OK, USAG
 from sitetest import DAY  # noqa: E402
 from testenv import FILTER_USER, PATIENCE  # noqa: E402
 
+INTERRUPTED = 130
 UTC = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -384,6 +388,80 @@ class Imports(AbictlTest):
         self.run_abictl(self.site({"reputation.min_reporters": "2"}), "cache", "import", old,
                         status=CONFIG)
         self.assertEqual([name for name in os.listdir(site.cache) if name[0] != "."], [])
+
+
+class Progress(AbictlTest):
+    """What takes long tells a terminal how far it is, and Ctrl-C ends it where nothing is half done."""
+
+    LINE = b"Nov 30 10:00:00 mx postfix/smtpd[1]: connect from unknown[192.0.2.1]\n"
+    ROWS = 60000
+
+    @contextlib.contextmanager
+    def scan(self, site, stderr):
+        """A scan of what is written into its input."""
+        with self.begin(site, "scan", "--dry-run", "-", stderr=stderr) as process:
+            yield process
+
+    @staticmethod
+    def begin(site, *words, stderr):
+        return subprocess.Popen([testenv.program("abictl"), "-c", site.conf, *words], bufsize=0,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                                **site.as_filter_user())
+
+    def feed(self, process, condition):
+        """Writes lines until this is so."""
+        def fed():
+            process.stdin.write(self.LINE)
+            return condition()
+        testenv.wait_until(fed, "the scan to tell")
+
+    def test_a_terminal_is_told_and_a_signal_is_heard(self):
+        terminal, side = pty.openpty()
+        os.set_blocking(terminal, False)
+        said = b""
+
+        def told():
+            nonlocal said
+            with contextlib.suppress(BlockingIOError):
+                said += os.read(terminal, 1000)
+            return b"reading the log: 0." in said
+        with self.scan(self.site(), side) as process:
+            self.feed(process, told)
+            self.assertRegex(said, rb"reading the log: \d\.\d MB, \d\.\d MB/s\x1b\[K")
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE), INTERRUPTED)
+        os.close(side)
+        with contextlib.suppress(OSError):
+            while more := os.read(terminal, 1000):
+                said += more
+        os.close(terminal)
+        self.assertTrue(said.endswith(b"\r\x1b[Kabictl: interrupted: there is more in the log\r\n"),
+                        said)
+
+    def test_nobody_else_is(self):
+        with self.scan(self.site(), subprocess.PIPE) as process:
+            begun = time.monotonic()
+            self.feed(process, lambda: time.monotonic() > begun + 3)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(process.wait(PATIENCE), INTERRUPTED)
+            self.assertRegex(process.stdout.read(), rb"\n\d+ lines, 0 offences")
+            self.assertEqual(process.stderr.read(),
+                             b"abictl: interrupted: there is more in the log\n")
+
+    def test_a_copy_goes_on_where_it_was_ended(self):
+        site = Lists.logins_site(self, [(f"u{i}", "8.8.4.4", "DE", 1, "2026-11-01 00:00:00")
+                                        for i in range(self.ROWS)])
+        copy = f"{site.cache}/copy.db"
+        words = ("store", "copy", site.options["store.url"], f"sqlite:{copy}")
+        with self.begin(site, *words, stderr=subprocess.PIPE) as process:
+            testenv.wait_until(lambda: os.path.exists(copy), "the copy to begin")
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=PATIENCE)[1].decode()
+        # A signal before it listens ends it as well
+        self.assertIn(process.returncode, (INTERRUPTED, -signal.SIGINT), said)
+        if process.returncode == INTERRUPTED:
+            self.assertRegex(said, r"\Aabictl: interrupted after \d+ logins; run it again: ")
+        self.assertIn(f"logins     {self.ROWS}\n", self.run_abictl(site, *words))
 
 
 class Completion(AbictlTest):

@@ -470,7 +470,7 @@ clean_up(void **state)
 	aged(".budget-2001:db8::-48", "20832 8\n", NOW % 86400 + 1);
 	backoff_set(&dir, "ip-198.51.100.8", NOW, NOW + 60, "x");
 	backoff_set(&dir, "ip-198.51.100.9", NOW, NOW - 60, "x");
-	assert_int_equal(cache_clean(&dir, &policy, NOW, &done), 0);
+	assert_int_equal(cache_clean(&dir, &policy, NOW, NULL, &done), 0);
 	assert_int_equal(done.failed, 0);
 	assert_true(there("198.51.100.1"));
 	assert_true(there("198.51.100.2"));
