@@ -134,7 +134,8 @@ answered(void *arg, int status, int timeouts, unsigned char *answer, int len)
 		q->fn(q->arg, DNSQUERY_MALFORMED, NULL, 0, "unreadable answer");
 		break;
 	default:
-		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0, ares.ares_strerror(status));
+		q->fn(q->arg, DNSQUERY_FAILED, NULL, 0,
+		    ares.ares_strerror(status));
 	}
 }
 
@@ -263,7 +264,8 @@ round_begin(struct batch *b)
 	b->open++;
 	for (i = 0; i < b->count; i++)
 		if (!b->pending[i].done)
-			ares.ares_query(*channel, b->pending[i].query->name, ns_c_in,
+			ares.ares_query(*channel,
+			    b->pending[i].query->name, ns_c_in,
 			    ns_t_a, answered, &b->pending[i]);
 }
 

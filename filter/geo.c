@@ -205,7 +205,8 @@ look_up(const MMDB_s *db, const struct address *a, struct geo *p)
 		memcpy(&((struct sockaddr_in *)&ss)->sin_addr, a->bytes, 4);
 	else
 		memcpy(&((struct sockaddr_in6 *)&ss)->sin6_addr, a->bytes, 16);
-	found = maxmind.MMDB_lookup_sockaddr(db, (struct sockaddr *)&ss, &error);
+	found = maxmind.MMDB_lookup_sockaddr(db, (struct sockaddr *)&ss,
+	    &error);
 	if (error == MMDB_IPV6_LOOKUP_IN_IPV4_DATABASE_ERROR)
 		return MMDB_SUCCESS;
 	if (error == MMDB_SUCCESS && found.found_entry)

@@ -137,7 +137,8 @@ step_run(struct sqlite_store *s, const struct sql_step *step,
 	step_bind(st, step);
 	while (sq.sqlite3_step(st) == SQLITE_ROW) {
 		for (i = 0; i < count && i < SQL_COLUMNS; i++)
-			columns[i] = (const char *)sq.sqlite3_column_text(st, i);
+			columns[i] = (const char *)sq.sqlite3_column_text(st,
+			    i);
 		if (rows == NULL || !rows->fn(rows->arg, columns))
 			break;
 	}
@@ -241,8 +242,8 @@ sqlite_begin(struct sql_store *sql)
 static void
 checkpoint(struct sqlite_store *s)
 {
-	sq.sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-	    NULL);
+	sq.sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE,
+	    NULL, NULL);
 	s->wal_pages = 0;
 }
 

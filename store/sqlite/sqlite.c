@@ -101,8 +101,8 @@ wal_is_on(struct sqlite_store *s)
 	sqlite3_stmt *st;
 	char mode[16] = "";
 
-	if (sq.sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st, NULL) !=
-	    SQLITE_OK)
+	if (sq.sqlite3_prepare_v2(s->db, "PRAGMA journal_mode", -1, &st,
+		NULL) != SQLITE_OK)
 		return false;
 	if (sq.sqlite3_step(st) == SQLITE_ROW)
 		sql_copy(&s->sql, (const char *)sq.sqlite3_column_text(st, 0),
@@ -124,7 +124,8 @@ wal_prepare(struct sqlite_store *s)
 		return true;
 	if (!sqlite_turn_take(s))
 		return false;
-	rc = sq.sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+	rc = sq.sqlite3_exec(s->db, "PRAGMA journal_mode = WAL", NULL, NULL,
+	    NULL);
 	if (rc != SQLITE_OK)
 		sqlite_failed(s);
 	lock_turn_end(s->lock_fd);
@@ -151,8 +152,8 @@ database_open(struct sqlite_store *s)
 	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	sq.sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
-	return (sq.sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
-		   wal_prepare(s)) || sqlite_failed(s);
+	return (sq.sqlite3_exec(s->db, pragmas, NULL, NULL, NULL) ==
+		   SQLITE_OK && wal_prepare(s)) || sqlite_failed(s);
 }
 
 /* SQLite's library, once. */
