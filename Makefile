@@ -281,6 +281,8 @@ HERE = s|/usr/local/sbin|$(SBINDIR)|g; \
 	s|/usr/local/share/abichecker|$(DATADIR)|g; \
 	s|/usr/local/share/doc/abichecker|$(DOCDIR)|g; \
 	s|/usr/local/lib/systemd/system|$(UNITDIR)|g; \
+	s|/usr/local/lib/sysusers\.d|$(PREFIX)/lib/sysusers.d|g; \
+	s|/usr/local/share/bash-completion|$(PREFIX)/share/bash-completion|g; \
 	s|/etc/abichecker|$(SYSCONFDIR)/abichecker|g; \
 	s|/etc/cron\.d/abichecker|$(SYSCONFDIR)/cron.d/abichecker|g; \
 	s|/var/\(cache\|lib\)/abichecker|$(LOCALSTATEDIR)/\1/abichecker|g; \
@@ -294,7 +296,8 @@ texts = for file in $(2); do \
 	  sed '$(HERE)' "$$file" > "$$to" && chmod $(1) "$$to" || exit; \
 	done
 # An administrator's file is never touched again.
-KEEP  = test -e $(2) || install $(3) $(1) $(2)
+KEEP  = test -e $(2) || \
+	{ install $(3) /dev/null $(2) && sed '$(HERE)' $(1) > $(2); }
 
 # Below DESTDIR, where there may be no such user, and without root, everything
 # stays the installing user's. The cron file is not for a system without cron.
