@@ -290,7 +290,7 @@ def main(arguments):
     systems.prepare()
     os.makedirs(f"{BUILDS}/two")
     previous, new = build(cases)
-    begun = time.monotonic()
+    begun, taken = time.monotonic(), 0
     with cases.case("apt installs it, and its demo runs"):
         must(documented()[3] == "sudo apt install ./build/deb/abichecker_*.deb")
         command(*APT, "install", previous)
