@@ -112,7 +112,4 @@ int command_options(const struct abictl *ctl, const struct command *c,
 /* All commands, a line each. */
 void usage_all(const struct command *table, FILE *out);
 
-/* Tells how a command is called, on standard error; returns EX_USAGE. */
-int usage_wrong(const struct command *c);
-
 #endif

@@ -100,7 +100,7 @@ amount_text(char *out, size_t size, int64_t n, const char *unit)
 }
 
 void
-progress_text(char *out, unsigned long size, const char *what,
+progress_text(char *out, size_t size, const char *what,
     const char *unit, int64_t total, int64_t done, double seconds)
 {
 	char part[32], whole[32], each[32], left[24];

@@ -7,6 +7,7 @@
 #define PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EXIT_INTERRUPTED 130 /* as a shell says of a SIGINT */
@@ -28,7 +29,7 @@ bool progress_end(void);
 bool progress_watched(void);
 
 /* The line without its end; for tests. seconds: since the beginning. */
-void progress_text(char *out, unsigned long size, const char *what,
+void progress_text(char *out, size_t size, const char *what,
     const char *unit, int64_t total, int64_t done, double seconds);
 
 #endif

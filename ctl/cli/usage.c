@@ -51,7 +51,8 @@ usage_line(const struct command *c, char *out, size_t size)
 		text_addf(&t, " %s", c->arguments);
 }
 
-int
+/* Tells how a command is called, on standard error; returns EX_USAGE. */
+static int
 usage_wrong(const struct command *c)
 {
 	char line[512];

@@ -27,8 +27,12 @@ maria_load(char *error, size_t size)
 	    &lib, error, size);
 }
 
-void
-maria_guard(struct maria_store *s, int fd)
+/*
+ * Starts a child that shuts the socket down when the time of the operation is
+ * over: within a TLS handshake the library itself waits, without a limit.
+ */
+static void
+guard(struct maria_store *s, int fd)
 {
 	int64_t left = s->sql.store.deadline - clock_ms();
 
@@ -50,7 +54,7 @@ maria_wait(struct maria_store *s, int status)
 	short events = 0;
 
 	if (s->guarded && s->guard == 0)
-		maria_guard(s, fd);
+		guard(s, fd);
 	if (status & MYSQL_WAIT_READ)
 		events |= POLLIN;
 	if (status & MYSQL_WAIT_WRITE)

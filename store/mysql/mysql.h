@@ -63,7 +63,7 @@ struct maria_store {
 	bool late;           /* the deadline has passed */
 	bool broken;         /* the connection is of no more use */
 	bool plain;          /* no compound statements there: MySQL */
-	bool guarded;        /* waiting needs a guard, see maria_guard() */
+	bool guarded;        /* waiting needs a guard, see guard() */
 	pid_t guard;         /* it is there, unless 0 */
 	unsigned code;       /* of the last error */
 	/* The parameters of the next statement. */
@@ -116,12 +116,6 @@ bool maria_load(char *error, size_t size);
  * the operation is over: shuts the socket down, so that the call must end.
  */
 int maria_wait(struct maria_store *s, int status);
-
-/*
- * Starts a child that shuts the socket down when the time of the operation is
- * over: within a TLS handshake the library itself waits, without a limit.
- */
-void maria_guard(struct maria_store *s, int fd);
 
 /* Notes the error of a statement, or of the connection if it is NULL. */
 void maria_error(struct maria_store *s, MYSQL_STMT *st);
